@@ -64,7 +64,7 @@ fn order(number: u64) -> Order {
 
 /// The size of a run. Tests use small ones.
 struct Scale {
-    /// Letters of each caller.
+    /// How many letters each caller parks.
     each: usize,
     calls: u64,
     letters: u64,
@@ -207,7 +207,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 // ===== requests that succeed =====
 
-/// Nanoseconds and allocations of one call.
+/// The nanoseconds and allocations of one call.
 fn success<S, R>(mut service: S, request: impl Fn() -> R, calls: u64) -> (f64, f64)
 where
     S: Service<R>,
@@ -407,7 +407,7 @@ async fn redrive_all(table: &mut Table, path: &Path, scale: &Scale) {
     table.add("file after redriving: MiB", mib(size), mib(least), Bar::Most(2.0), Of::Ratio);
 }
 
-/// The size of a file with its log.
+/// The size of a file and its log.
 fn weigh(path: &Path) -> u64 {
     let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
     size(path) + size(&path.with_extension("db-wal"))

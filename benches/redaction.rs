@@ -3,7 +3,7 @@
 //! First short values as in spans, then texts of 64 KiB and 4 MiB: ordinary ones, and ones for which a search that is not
 //! linear would be slow.
 
-use campanile::redact::RedactionSettings;
+use campanile::redact::{RedactionSettings, Redactor};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Values of spans without a secret.
@@ -20,7 +20,7 @@ const LOG: &str =
     "2026-11-21T16:32:09Z INFO shop: order=17 took=3ms status=200 path=/orders/17?page=2&size=50\n";
 
 fn values(c: &mut Criterion) {
-    let redactor = RedactionSettings::default().build().expect("defaults");
+    let redactor = Redactor::from_settings(&RedactionSettings::default()).expect("defaults");
     let mut group = c.benchmark_group("values of spans without a secret");
     group.throughput(Throughput::Bytes(VALUES.iter().map(|value| value.len() as u64).sum()));
     group.bench_function("six", |b| {
@@ -29,7 +29,7 @@ fn values(c: &mut Criterion) {
 }
 
 fn texts(c: &mut Criterion) {
-    let redactor = RedactionSettings::default().build().expect("defaults");
+    let redactor = Redactor::from_settings(&RedactionSettings::default()).expect("defaults");
     let cases = [
         ("a log", "", LOG),
         ("prose", "", "the order was paid and sent to the other side of the town "),

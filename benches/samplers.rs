@@ -167,7 +167,7 @@ fn measure(every: Duration, readings: usize) {
 fn ours(every: Duration, readings: usize, sources: Option<&[&str]>) {
     let runtime = runtime();
     let _inside = runtime.enter();
-    let _sampling = Sampler::start(settings(every, sources)).expect("a sampler");
+    let _sampling = Sampler::from_settings(&settings(every, sources)).expect("a sampler");
     measure(every, readings);
 }
 
@@ -189,7 +189,7 @@ fn gpus(every: Duration, readings: usize, count: u32) {
         "gpu": { "library": driver.path() },
     });
     let settings: SamplerSettings = serde_json::from_value(settings).expect("settings");
-    let _sampling = Sampler::start(settings).expect("a sampler");
+    let _sampling = Sampler::from_settings(&settings).expect("a sampler");
     measure(every, readings);
 }
 
@@ -288,7 +288,7 @@ fn export(rounds: usize) {
     let _inside = runtime.enter();
     let telemetry = Telemetry::builder("bench").prometheus().build().expect("a pipeline");
     let without = time(&telemetry);
-    let _sampling = Sampler::start(settings(Duration::from_secs(3_600), None)).expect("a sampler");
+    let _sampling = Sampler::from_settings(&settings(Duration::from_secs(3_600), None)).expect("a sampler");
     // Utilization needs a second reading.
     thread::sleep(Duration::from_millis(1_000));
     let with = time(&telemetry);

@@ -73,7 +73,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("GET {path:<11} {}", response.status());
         response.into_body().collect().await?;
     }
-    println!("\nThe circuit is {}. Some lines of /metrics:", breaker.state().as_str());
+    println!("\nThe circuit is {}. Some lines of /metrics:", breaker.state());
     for line in telemetry.prometheus_text().lines() {
         if line.starts_with("http_server_request_duration_seconds_count")
             || line.starts_with("campanile_breaker_calls")

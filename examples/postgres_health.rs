@@ -2,34 +2,31 @@
 //!
 //! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --features checks --example postgres_health`
 //!
-//! campanile has no dependency on Postgres. The trait `Pool` connects it to any pool.
+//! Campanile does not depend on a Postgres driver. It checks any pool that implements `Pool`.
 
 use std::time::Duration;
 
 use campanile::Health;
-use campanile::health::{Component, Every, Pool, PoolCheck};
+use campanile::health::{Component, Every, Pool, PoolCheck, PoolState};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use tower::BoxError;
 
 struct Postgres(PgPool);
 
 impl Pool for Postgres {
-    type Error = sqlx::Error;
-
-    fn size(&self) -> u64 {
-        self.0.size().into()
+    fn state(&self) -> PoolState {
+        PoolState {
+            size: self.0.size().into(),
+            idle: self.0.num_idle() as u64,
+            max: self.0.options().get_max_connections().into(),
+            waiting: None,
+        }
     }
 
-    fn idle(&self) -> u64 {
-        self.0.num_idle() as u64
-    }
-
-    fn max(&self) -> u64 {
-        self.0.options().get_max_connections().into()
-    }
-
-    async fn query(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("SELECT 1").execute(&self.0).await.map(drop)
+    async fn query(&self) -> Result<(), BoxError> {
+        sqlx::query("SELECT 1").execute(&self.0).await?;
+        Ok(())
     }
 }
 
@@ -54,7 +51,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let readiness = health.readiness();
         println!(
             "{round}: {} after {:?}, {}ready; {}",
-            report.outcome.as_str(),
+            report.outcome,
             report.took,
             if readiness.ready { "" } else { "not " },
             report.message.as_deref().unwrap_or("no message")

@@ -85,7 +85,7 @@ mod letters {
                 .layer(timing.layer())
                 .service(service_fn(move |_: u32| async move { Err::<(), _>(fault) }));
             assert!(service.oneshot(7).await.is_err());
-            assert_eq!((queue.len().await.unwrap(), timing.snapshot().failed()), (1, 2));
+            assert_eq!((queue.len().await.unwrap(), timing.snapshot().failed), (1, 2));
         }
     }
 

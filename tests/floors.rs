@@ -1,101 +1,104 @@
-//! A module imports only from floors below its own, never from a neighbour.
+//! A room of the crate uses the floors below its own, never a neighbour, and nothing in it goes round in circles.
+//!
+//! `CAMPANILE_ROOM=store` narrows what the tests of floors and circles tell to the paths in `src` that start with it.
 
 #[path = "support/source.rs"]
 mod source;
+#[path = "support/tree/mod.rs"]
+mod tree;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::Path,
 };
 
 use source::Token;
+use tree::house::{FLOORS, Floors, House, Report, place};
+use tree::modules::Crate;
+use tree::uses::Uses;
 
-/// The house from the ground up: each row may use the rows above it in this table.
-const FLOORS: &[&[&str]] = &[
-    // Floor 0, the vocabulary: what imports nothing, and what is made of that.
-    &["clock", "cut", "duration", "guide", "macros", "moment", "panics", "sync"],
-    &["error"],
-    &["backoff", "outcome", "per_thread", "redact", "registry", "sketch", "tls", "unique", "window"],
-    &["attempts", "replay"],
-    // Floor 1.
-    &["signal"],
-    // Floor 2, one mechanism each.
-    &["breaker", "retry", "sampler", "store", "timing"],
-    // Floor 3.
-    &["dead_letter", "telemetry"],
-    // Floor 4.
-    &["health"],
-];
-
-fn floor(module: &str) -> Option<usize> {
-    FLOORS.iter().position(|modules| modules.contains(&module))
-}
+/// More than that, and a reader does not take in the house at a glance.
+const MAX_ENTRIES: usize = 14;
 
 #[test]
-fn modules_import_from_floors_below() {
-    let exports = exports(&source::read("src/lib.rs"));
-    let mut faults = Vec::new();
-    for file in source::rust_files("src") {
-        let place = Place::of(&file);
-        let Some(module) = place.path.first() else { continue };
-        if module == "bin" {
-            continue;
-        }
-        let Some(own) = floor(module) else {
-            faults.push(format!(
-                "src/{}: `{module}` is on no floor; add it to FLOORS in tests/floors.rs",
-                file.display()
-            ));
-            continue;
-        };
-        for import in place.imports(&source::read(Path::new("src").join(&file))) {
-            let at = format!("src/{}:{}", file.display(), import.line);
-            let target = exports.get(&import.name).unwrap_or(&import.name);
-            match floor(target) {
-                _ if target == module => {}
-                None => faults.push(format!("{at}: `crate::{}` is on no floor", import.name)),
-                Some(other) if other >= own => faults.push(format!(
-                    "{at}: `{module}` may not import `{target}`, which is {}",
-                    if other == own { "its neighbour" } else { "above it" }
-                )),
-                Some(_) => {}
-            }
-        }
-    }
-    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
-}
-
-#[test]
-fn every_floor_is_inhabited() {
-    let modules: BTreeSet<_> = source::rust_files("src")
-        .iter()
-        .filter_map(|file| Place::of(file).path.into_iter().next())
-        .filter(|module| module != "bin")
+fn rooms_use_floors_below() {
+    let room = room();
+    let faults: Vec<_> = House::read(source::root())
+        .floor_faults(FLOORS)
+        .into_iter()
+        .filter(|fault| fault.trim_start_matches("src/").starts_with(&room))
         .collect();
-    let known: BTreeSet<_> =
-        FLOORS.iter().flat_map(|modules| modules.iter().map(|&module| module.to_owned())).collect();
-    assert_eq!(known, modules, "FLOORS in tests/floors.rs is not what is in src");
+    assert!(faults.is_empty(), "\n{}\n{} faults", faults.join("\n"), faults.len());
 }
 
+#[test]
+fn files_use_each_other_in_no_circle() {
+    assert_none(&House::read(source::root()).circles_of_files(&room()));
+}
+
+#[test]
+fn neighbours_use_each_other_in_no_circle() {
+    assert_none(&House::read(source::root()).circles_of_neighbours(&room()));
+}
+
+fn assert_none(report: &Report) {
+    assert!(report.count == 0, "\n{}{} circles", report.text, report.count);
+}
+
+/// The room to report on; without one, all of them.
+fn room() -> String {
+    std::env::var("CAMPANILE_ROOM").unwrap_or_default()
+}
+
+#[test]
+fn every_path_leads_somewhere() {
+    let faults = House::read(source::root()).uses.faults;
+    assert!(faults.is_empty(), "the tests of floors and circles are blind here:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_room_is_on_a_floor() {
+    let rooms = FLOORS.iter().flat_map(|rooms| rooms.iter());
+    for room in rooms {
+        let path = source::root().join("src").join(room);
+        let there = path.is_dir() || path.with_extension("rs").is_file();
+        assert!(there, "`{room}` is in FLOORS in tests/support/tree/house.rs, and not in src");
+    }
+    let files = source::rust_files("src");
+    let files = files.iter().map(|file| file.to_string_lossy().replace('\\', "/"));
+    let front = |file: &str| {
+        let folder = file.strip_suffix("mod.rs");
+        folder.is_some_and(|folder| {
+            FLOORS.iter().flat_map(|rooms| rooms.iter()).any(|room| room.starts_with(folder))
+        })
+    };
+    let lost: Vec<_> = files
+        .filter(|file| file != "lib.rs" && !file.starts_with("bin/"))
+        .filter(|file| place(FLOORS, file).is_none() && !front(file))
+        .collect();
+    assert!(lost.is_empty(), "on no floor; add them to FLOORS in tests/support/tree/house.rs: {lost:?}");
+}
+
+#[test]
+fn the_house_is_seen_at_a_glance() {
+    let entries = fs::read_dir(source::root().join("src")).expect("the folder of the source");
+    let mut names: Vec<_> = entries.map(|entry| entry.expect("an entry of a folder").file_name()).collect();
+    names.sort();
+    assert!(
+        names.len() <= MAX_ENTRIES,
+        "src has {} entries; {MAX_ENTRIES} are the limit: {names:?}",
+        names.len()
+    );
+}
+
+/// A path from `crate`, `super` or `self` that is not in the program would be into the files of the library.
 #[test]
 fn the_program_uses_the_public_api_only() {
-    let files = source::rust_files("src/bin/campanile");
-    let own: BTreeSet<_> = files.iter().filter_map(|file| Place::of(file).path.into_iter().next()).collect();
-    let mut faults = Vec::new();
-    for file in &files {
-        let text = source::read(Path::new("src/bin/campanile").join(file));
-        for import in Place::of(file).imports(&text) {
-            if !own.contains(&import.name) {
-                faults.push(format!(
-                    "src/bin/campanile/{}:{}: `crate::{}` is no module of the program; use `campanile::`",
-                    file.display(),
-                    import.line,
-                    import.name
-                ));
-            }
-        }
-    }
-    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    let program = Crate::read(&source::root().join("src/bin/campanile"), "main.rs");
+    assert!(program.modules.len() > 1, "the program is read");
+    let faults = Uses::read(&program).faults;
+    assert!(faults.is_empty(), "use `campanile::`:\n{}", faults.join("\n"));
 }
 
 #[test]
@@ -113,149 +116,105 @@ fn no_file_is_in_two_places() {
     }
 }
 
-/// What the crate's root exports, by the module that it comes from.
-fn exports(root: &str) -> BTreeMap<String, String> {
-    let tokens: Vec<_> = source::tokens(root).into_iter().map(|(_, token)| token).collect();
-    let mut exports = BTreeMap::new();
-    for (at, _) in tokens.iter().enumerate().filter(|(_, token)| token.is_word("use")) {
-        if let [Token::Word(module), Token::Path, rest @ ..] = &tokens[at + 1..] {
-            for token in rest.iter().take_while(|token| **token != Token::Sign(';')) {
-                if let Token::Word(name) = token {
-                    exports.insert(name.clone(), module.clone());
-                }
-            }
-        }
+/// What each file of a small crate uses of the others.
+fn uses_in(files: &[(&str, &str)]) -> (BTreeMap<String, BTreeSet<String>>, Vec<String>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
     }
-    exports
-}
-
-/// Where in the tree of modules a file is.
-struct Place {
-    path: Vec<String>,
-}
-
-/// A name in the crate's root that a file refers to.
-struct Import {
-    line: usize,
-    name: String,
-}
-
-impl Place {
-    fn of(file: &Path) -> Self {
-        let mut path: Vec<_> =
-            file.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();
-        if path.last().is_some_and(|last| matches!(last.as_str(), "mod" | "lib" | "main")) {
-            path.pop();
-        }
-        Self { path }
+    let found = Uses::read(&Crate::read(folder.path(), "lib.rs"));
+    let mut uses = BTreeMap::<_, BTreeSet<_>>::new();
+    for (from, to) in found.of.into_keys() {
+        uses.entry(from).or_default().insert(to);
     }
-
-    /// All that it refers to by `crate::`, or by enough of `super::`.
-    fn imports(&self, text: &str) -> Vec<Import> {
-        let tokens = source::tokens(text);
-        let mut imports = Vec::new();
-        // The depth of braces at which each module in the file ends.
-        let (mut depth, mut modules) = (0_usize, Vec::new());
-        let mut at = 0;
-        while let Some((line, token)) = tokens.get(at) {
-            at += 1;
-            match token {
-                Token::Sign('{') => {
-                    depth += 1;
-                    if at >= 3 && tokens[at - 3].1.is_word("mod") {
-                        modules.push(depth);
-                    }
-                }
-                Token::Sign('}') => {
-                    if modules.last() == Some(&depth) {
-                        modules.pop();
-                    }
-                    depth = depth.saturating_sub(1);
-                }
-                // The paths in serde's attributes are strings.
-                Token::Text(path) => {
-                    if let Some(name) = path.strip_prefix("crate::") {
-                        let name = name.split("::").next().unwrap_or(name).to_owned();
-                        imports.push(Import { line: *line, name });
-                    }
-                }
-                Token::Word(word) if word == "crate" && is_path(&tokens, at) => {
-                    imports.extend(names(&tokens[at + 1..]));
-                    at += 1;
-                }
-                Token::Word(word) if word == "super" && is_path(&tokens, at) => {
-                    let mut up = 1;
-                    at += 1;
-                    while tokens.get(at).is_some_and(|(_, token)| token.is_word("super"))
-                        && is_path(&tokens, at + 1)
-                    {
-                        up += 1;
-                        at += 2;
-                    }
-                    if up >= self.path.len() + modules.len() {
-                        imports.extend(names(&tokens[at..]));
-                    }
-                }
-                _ => {}
-            }
-        }
-        imports
-    }
-}
-
-fn is_path(tokens: &[(usize, Token)], at: usize) -> bool {
-    tokens.get(at).is_some_and(|(_, token)| *token == Token::Path)
-}
-
-/// The first name of a path, or of each path in a group.
-fn names(tokens: &[(usize, Token)]) -> Vec<Import> {
-    let mut names = Vec::new();
-    let (mut depth, mut starts) = (0_usize, true);
-    for (line, token) in tokens {
-        match token {
-            Token::Sign('{') => depth += 1,
-            Token::Sign('}') => depth = depth.saturating_sub(1),
-            Token::Sign(',') if depth == 1 => starts = true,
-            Token::Word(name) if starts => {
-                names.push(Import { line: *line, name: name.clone() });
-                starts = false;
-            }
-            Token::Sign('*') if starts => {
-                names.push(Import { line: *line, name: "*".to_owned() });
-                starts = false;
-            }
-            _ => {}
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    names
+    (uses, found.faults)
 }
 
 #[test]
-fn imports_are_found_however_they_are_written() {
-    let found = |file: &str, text: &str| -> Vec<String> {
-        Place::of(Path::new(file)).imports(text).into_iter().map(|import| import.name).collect()
+fn uses_are_found_however_they_are_written() {
+    const LIB: &str = "#[macro_use] mod base; mod a; mod b; mod user;";
+    let of_user = |text: &str| {
+        let (mut uses, faults) = uses_in(&[
+            ("lib.rs", LIB),
+            ("base.rs", "#[macro_use] mod macros;"),
+            ("base/macros.rs", "macro_rules! made { ($name:ident) => { pub(crate) struct $name; }; }"),
+            (
+                "a/mod.rs",
+                "mod deep; pub(crate) use deep::{Deep, deep as renamed}; pub(crate) mod all { pub(crate) use super::deep::*; } pub(crate) struct Own;",
+            ),
+            ("a/deep.rs", "pub(crate) struct Deep; pub(crate) fn deep() {} pub(crate) enum Kind { One }"),
+            ("b.rs", "made!(Made); pub(crate) fn f() {} pub(crate) fn serialize() {}"),
+            ("user.rs", text),
+        ]);
+        assert!(faults.is_empty(), "{text}: {faults:?}");
+        uses.remove("user.rs").unwrap_or_default().into_iter().collect::<Vec<_>>()
     };
-    assert_eq!(found("breaker/handle.rs", "use crate::retry::{Retry, timing::Timing};"), ["retry"]);
+    for (text, wanted) in [
+        ("use crate::a::Deep;", &["a/deep.rs"][..]),
+        ("use crate::{a::{self, Own}, b};", &["a/mod.rs"]),
+        ("use super::b; fn g() { b::f() }", &["b.rs"]),
+        ("use super::a as other; fn g() { other::renamed() }", &["a/deep.rs"]),
+        ("fn g() -> crate::a::Own { super::b::f(); todo!() }", &["a/mod.rs", "b.rs"]),
+        ("use crate::b::Made;", &["b.rs"]),
+        ("made!(Mine);", &["base/macros.rs"]),
+        ("use super::a::all::*; fn g(_: Deep) {}", &["a/deep.rs"]),
+        ("use super::a::all::Kind::*;", &["a/deep.rs"]),
+        ("fn g() { println!(\"{}\", crate::b::f()) }", &["b.rs"]),
+        ("use super::a::Deep; fn g(x: X) { matches!(x.b, super::b::Made) }", &["a/deep.rs", "b.rs"]),
+        ("struct S { #[serde(with = \"crate::b\")] x: u8 }", &["b.rs"]),
+        ("mod inner { use super::super::b::f; }", &["b.rs"]),
+        ("fn g() { use super::b::f as h; h() }", &["b.rs"]),
+        ("// crate::b::f\n/// [`crate::b::f`]\nfn g() { let _ = \"crate::b::f\"; }", &[]),
+        ("#[cfg(test)] use crate::b::f; #[cfg(all(test, unix))] mod tests { use crate::b::f; }", &[]),
+        ("#[cfg(not(test))] use crate::b::f;", &["b.rs"]),
+        ("use std::fmt; use serde::b; fn g<T: fmt::Debug>() { T::f(); std::mem::take(x) }", &[]),
+    ] {
+        assert_eq!(of_user(text), wanted, "{text}");
+    }
+    let (_, faults) =
+        uses_in(&[("lib.rs", "mod a;"), ("a.rs", "\nuse super::nothing::here; fn f() { crate::a::g() }")]);
     assert_eq!(
-        found("breaker/handle.rs", "use crate::{\n retry::{a, b},\n timing, Backoff};"),
-        ["retry", "timing", "Backoff"]
+        faults,
+        ["src/a.rs:2: `crate::a::g` leads nowhere", "src/a.rs:2: `super::nothing` leads nowhere"]
     );
-    assert_eq!(found("breaker/handle.rs", "use super::super::retry; use super::state;"), ["retry"]);
-    assert_eq!(
-        found("breaker/mod.rs", "use super::{retry, clock}; mod a { use super::b; }"),
-        ["retry", "clock"]
-    );
-    assert_eq!(found("window.rs", "mod tests { use super::*; } use super::clock;"), ["clock"]);
-    assert_eq!(found("window.rs", "#[serde(with = \"crate::duration::opt\")] x: u8"), ["duration"]);
-    assert_eq!(
-        found(
-            "window.rs",
-            "// crate::retry\n/// [`crate::retry`]\nlet c = '\"'; let d = '\\''; crate::timing::f()"
-        ),
-        ["timing"]
-    );
-    assert_eq!(found("window.rs", "r#\"crate \" crate::a\"#; b\"\\\"crate::b\"; x::<'a>(crate::c)"), ["c"]);
+}
+
+#[test]
+fn a_room_is_the_longest_entry_that_fits() {
+    const SOME: Floors<'static> = &[&["base", "layers/replay"], &["layers"]];
+    for (file, wanted) in [
+        ("base/clock.rs", Some((0, "base"))),
+        ("base.rs", Some((0, "base"))),
+        ("layers/replay/mod.rs", Some((0, "layers/replay"))),
+        ("layers/retry/mod.rs", Some((1, "layers"))),
+        ("layers/mod.rs", Some((1, "layers"))),
+        ("basement.rs", None),
+    ] {
+        assert_eq!(place(SOME, file), wanted, "{file}");
+    }
+}
+
+#[test]
+fn circles_are_found_among_files_and_among_neighbours() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("lib.rs", "mod a; mod b; mod c;"),
+        ("a/mod.rs", "mod x; pub(crate) mod y; pub(crate) struct Own;"),
+        ("a/x.rs", "use crate::b::B; use super::Own;"),
+        ("a/y.rs", "pub(crate) struct Y;"),
+        ("b.rs", "pub(crate) struct B(crate::a::y::Y);"),
+        ("c.rs", "pub(crate) struct C(crate::b::B);"),
+    ] {
+        let path = folder.path().join("src").join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+    }
+    let house = House::read(folder.path());
+    assert_eq!(house.circles_of_files("").count, 0);
+    let found = house.circles_of_neighbours("");
+    let wanted = "A circle of 2 neighbours in src/: a, b\n    src/a/x.rs:1 → src/b.rs (crate::b::B)\n    src/b.rs:1 → src/a/y.rs (crate::a::y::Y)\n";
+    assert_eq!((found.count, &*found.text), (1, wanted));
+    assert_eq!(house.circles_of_neighbours("c").count, 0);
 }

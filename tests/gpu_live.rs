@@ -78,12 +78,13 @@ fn p41_a_real_gpu_is_what_nvidia_smi_says() {
         Load(shell.spawn().expect("the command that makes load"))
     });
     // Keeps the driver open, as in a service.
-    let mut settings = SamplerSettings::every(Duration::from_secs(1));
+    let mut settings = SamplerSettings::default();
+    settings.every = Duration::from_secs(1);
     let mut gpu = GpuSettings::default();
     (gpu.slow_every, gpu.processes) = (Duration::from_secs(1), true);
     settings.gpu = Some(gpu);
     settings.system = None;
-    let _sampler = Sampler::start(settings).unwrap();
+    let _sampler = Sampler::from_settings(&settings).unwrap();
     let telemetry = campanile::Telemetry::builder("live").prometheus().build().unwrap();
     let there = (0..600).any(|_| {
         std::thread::park_timeout(Duration::from_millis(100));

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use campanile::breaker::{BreakerSettings, KeyedSettings};
-use campanile::dead_letter::{AutoRedrive, DeadLetterSettings, Redrive, SpillSettings};
+use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings};
 use campanile::health::{
     GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PoolCheckSettings,
     PredictSettings, SqliteCheckSettings, TcpCheckSettings,
@@ -35,7 +35,6 @@ const BYTES: &str = "104, 117, 110, 116, 101, 114, 50";
 
 /// Places that are shown, since what belongs there is none: names, paths of files, patterns and texts to look for.
 const SHOWN: &[&str] = &[
-    "AutoRedrive/filter/component",
     "DeadLetterSettings/component",
     "DeadLetterSettings/correlation_headers",
     "DeadLetterSettings/redact",
@@ -129,7 +128,7 @@ fn the_debug_of_settings_shows_no_secret() {
         )* };
     }
     default_of!(
-        AutoRedrive BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
+        BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
         HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
         PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
         SqliteCheckSettings SystemSettings TcpCheckSettings
@@ -182,8 +181,8 @@ fn builders_checks_and_errors_show_no_secret() {
     silent(&GrpcCheck::builder(url).build().map_err(|error| error.to_string()));
     silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n"));
     silent(&TcpCheck::builder("host:1").send("AUTH hunter2\r\n").build());
-    silent(&RedisCheck::new("redis://user:hunter2@host/").map_err(|error| error.to_string()));
-    silent(&RedisCheck::new("no://user:hunter2@host/").map_err(|error| error.to_string()));
+    silent(&RedisCheck::builder("redis://user:hunter2@host/").build().map_err(|error| error.to_string()));
+    silent(&RedisCheck::builder("no://user:hunter2@host/").build().map_err(|error| error.to_string()));
     silent(&RedisStore::builder("redis://user:hunter2@host/"));
     silent(&Action::command(["tool", "--password=hunter2"]).env("TOKEN", "hunter2"));
     let mut settings = OtlpSettings::default();

@@ -143,7 +143,7 @@ async fn a_tonic_client_goes_through_the_whole_stack_to_a_tonic_server_behind_a_
     let snapshot = breaker.snapshot();
     assert_eq!((snapshot.calls, snapshot.failures), (3, 2), "two attempts failed, the third went well");
     assert_eq!(server_breaker.snapshot().failures, 2);
-    assert_eq!(timing.snapshot().failed(), 2);
+    assert_eq!(timing.snapshot().failed, 2);
 
     // The caller's own fault is no failure of the service: not retried, not parked.
     let status = client.check(check("unknown")).await.unwrap_err();

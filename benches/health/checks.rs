@@ -28,8 +28,8 @@ pub(crate) fn run(long: bool) -> Result<(), BoxError> {
     let used = runtime.block_on(async {
         let health = Health::standalone();
         for number in 0..SERVICES {
-            let check = HttpCheck::new(format!("http://{address}/{number}"))?;
-            // Longer than the bench takes, so that no scheduled check runs.
+            let check = HttpCheck::builder(format!("http://{address}/{number}")).build()?;
+            // Longer than the bench takes: no run but those that are asked for.
             health.check(format!("service-{number}"), Every::seconds(86_400), check)?;
         }
         // The first checks open the connections.

@@ -16,25 +16,20 @@ mod predict;
 #[allow(dead_code, unreachable_pub)]
 mod outlook;
 
-/// The unit of scores.
-mod score {
-    pub(super) const WHOLE: u32 = 1_024;
-
-    pub(super) fn score(points: u32) -> f64 {
-        f64::from(points) / f64::from(WHOLE)
-    }
-}
+#[path = "../../src/health/points.rs"]
+#[allow(dead_code, unused_imports)]
+mod points;
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use self::outlook::VitalSign;
-use self::predict::{Measure, PredictSettings, Watch};
+use self::predict::{Measure, PredictSettings, Predictor};
 use crate::figures::{counted, each, median, row};
 
 /// Random vital signs, one set every ten seconds.
 struct Signs {
-    watch: Watch,
+    predictor: Predictor,
     settings: PredictSettings,
     at: Duration,
     state: u64,
@@ -47,7 +42,8 @@ const SIGNS: f64 = 4.0;
 impl Signs {
     fn new(grown: f64) -> Self {
         let settings = PredictSettings::default();
-        let mut looks = Self { watch: Watch::default(), settings, at: Duration::ZERO, state: 1, grown };
+        let mut looks =
+            Self { predictor: Predictor::default(), settings, at: Duration::ZERO, state: 1, grown };
         // Three weeks, after which the season is learned.
         (0..3 * 7 * 24 * 360).for_each(|_| looks.look());
         looks
@@ -67,7 +63,7 @@ impl Signs {
             sign(VitalSign::Letters, self.grown * seconds as f64, 1e9, 1.0),
         ];
         let hour = u8::try_from(seconds / 3_600 % 168).unwrap_or_default();
-        self.watch.update(self.at, hour, black_box(&measures), &self.settings);
+        self.predictor.update(self.at, hour, black_box(&measures), &self.settings);
     }
 }
 
@@ -79,7 +75,7 @@ pub(crate) fn run(long: bool) {
     row("update with a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
     row("allocations for 40,000 updates", &allocations.to_string(), "0");
     let outlook = |looks: &Signs| {
-        median(rounds, || each(runs / 10, || drop(black_box(looks.watch.outlook(&looks.settings)))))
+        median(rounds, || each(runs / 10, || drop(black_box(looks.predictor.outlook(&looks.settings)))))
     };
     row("outlook of four vital signs", &format!("{:.0} ns", outlook(&quiet)), "");
     row("outlook if one of them grows", &format!("{:.0} ns", outlook(&Signs::new(0.01))), "");

@@ -26,7 +26,8 @@ macro_rules! cloned {
     };
 }
 
-/// Writes an enum whose variants have a word each: `as_str` gives it. `ALL` holds the variants in their order.
+/// Writes an enum whose variants have a word each: `as_str` returns it, and `Display` writes it. `ALL` holds the variants
+/// in their order. `as_str, without Display` leaves `Display` to the type, for an error that says more than its word.
 macro_rules! words {
     (
         $(#[$attribute:meta])*
@@ -34,7 +35,7 @@ macro_rules! words {
             $($(#[$of_variant:meta])* $variant:ident = $word:literal,)+
         }
         $(#[$of_word:meta])*
-        $word_visible:vis as_str;
+        $word_visible:vis as_str, without Display;
     ) => {
         $(#[$attribute])*
         $visible enum $name {
@@ -58,6 +59,29 @@ macro_rules! words {
         }
         $(#[$of_word:meta])*
         $word_visible:vis as_str;
+    ) => {
+        words! {
+            $(#[$attribute])*
+            $visible enum $name {
+                $($(#[$of_variant])* $variant = $word,)+
+            }
+            $(#[$of_word])*
+            $word_visible as_str, without Display;
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+    (
+        $(#[$attribute:meta])*
+        $visible:vis enum $name:ident {
+            $($(#[$of_variant:meta])* $variant:ident = $word:literal,)+
+        }
+        $(#[$of_word:meta])*
+        $word_visible:vis as_str $(, $without:ident $display:ident)?;
         $(#[$of_all:meta])*
         $all_visible:vis ALL;
     ) => {
@@ -67,7 +91,7 @@ macro_rules! words {
                 $($(#[$of_variant])* $variant = $word,)+
             }
             $(#[$of_word])*
-            $word_visible as_str;
+            $word_visible as_str $(, $without $display)?;
         }
 
         impl $name {

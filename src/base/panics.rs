@@ -24,7 +24,7 @@ impl Panic {
     }
 
     /// What it said, if that is a text.
-    pub(crate) fn said(&self) -> Option<&str> {
+    pub(crate) fn message(&self) -> Option<&str> {
         let payload = self.0.as_deref()?;
         let text = payload.downcast_ref::<&'static str>().copied();
         text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
@@ -54,7 +54,7 @@ impl Drop for Panic {
 
 impl fmt::Debug for Panic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Panic").field(&self.said()).finish()
+        f.debug_tuple("Panic").field(&self.message()).finish()
     }
 }
 
@@ -100,13 +100,13 @@ mod tests {
     #[test]
     fn a_panic_that_panics_when_it_is_dropped_ends_where_it_is_caught() {
         drop(catch(|| panic_any(Bomb)));
-        assert!(catch(|| panic_any(Bomb)).is_err_and(|panic| panic.said().is_none()));
+        assert!(catch(|| panic_any(Bomb)).is_err_and(|panic| panic.message().is_none()));
         assert_eq!(catch(|| panic!("on {}", "purpose")).map_err(|panic| format!("{panic:?}")), {
             Err::<(), _>("Panic(Some(\"on purpose\"))".to_owned())
         });
         let again = catch(|| catch(|| panic!("on purpose")).map_err(Panic::resume));
         assert_eq!(
-            again.err().and_then(|panic| panic.said().map(str::to_owned)).as_deref(),
+            again.err().and_then(|panic| panic.message().map(str::to_owned)).as_deref(),
             Some("on purpose")
         );
     }
@@ -117,7 +117,7 @@ mod tests {
             let _inner = catch(|| panic_any(Bomb));
             panic!("the outer one");
         });
-        assert_eq!(outer.map_err(|panic| panic.said() == Some("the outer one")), Err::<(), _>(true));
+        assert_eq!(outer.map_err(|panic| panic.message() == Some("the outer one")), Err::<(), _>(true));
     }
 
     #[tokio::test]

@@ -1,26 +1,24 @@
-//! Letters by what caused them, and how often it happened.
+//! Letters grouped by their cause, and how often each cause occurred.
 
 use std::time::{Duration, SystemTime};
 
-use super::DeadLetterQueue;
-use super::asking::Operation;
 use super::letter::Letter;
-use crate::base::outcome::FailureKind;
+use super::queue::DeadLetterQueue;
 use crate::store::{Fingerprint, Frequency, Group, LetterFilter, StoreError};
 
-/// The letters of one cause.
+/// The letters with one cause.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LetterGroup {
-    /// What they have in common.
+    /// The fingerprint of their cause.
     pub fingerprint: Fingerprint,
-    /// How many wait.
+    /// How many letters wait.
     pub letters: u64,
-    /// When the first of them failed first, those that are gone by now included, since the group last was empty.
+    /// The earliest first failure. Letters that were removed since the group was last empty count too.
     pub first_seen: SystemTime,
-    /// When the last of them failed last, likewise.
+    /// The latest last failure. Letters that were removed since the group was last empty count too.
     pub last_seen: SystemTime,
-    /// The newest of them.
+    /// The newest letter. The messages of the others differ in ids, numbers, names, addresses, times and lists.
     pub example: Letter,
 }
 
@@ -29,38 +27,14 @@ impl LetterGroup {
         let Group { fingerprint, letters, first_seen, last_seen, example } = group;
         Self { fingerprint, letters, first_seen, last_seen, example: Letter::from_entry(example) }
     }
-
-    /// The component that failed.
-    #[must_use]
-    pub fn component(&self) -> &str {
-        &self.example.component
-    }
-
-    /// How it failed.
-    #[must_use]
-    pub fn kind(&self) -> FailureKind {
-        self.example.kind
-    }
-
-    /// The type of the error, or the HTTP status.
-    #[must_use]
-    pub fn error_type(&self) -> &str {
-        &self.example.error_type
-    }
-
-    /// What the error of the example said; those of the others differ in ids, numbers, names, addresses, times and lists.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.example.message
-    }
 }
 
 impl DeadLetterQueue {
-    /// The letters that `filter` lets through by what caused them, the largest group first; its limit is the most
-    /// groups.
+    /// Groups the letters that match `filter` by their cause, largest group first. The limit of the filter is the largest
+    /// number of groups.
     ///
-    /// Those that need a person: `LetterFilter::all().set_aside(true)`. [`Letter::unsendable`] of the example says why, where it
-    /// is not for failing too often.
+    /// `LetterFilter::all().set_aside(true)` selects the letters that need a person. If they cannot be sent,
+    /// [`Letter::unsendable`] of the example says why; otherwise they failed too often.
     ///
     /// # Errors
     /// When the store fails.
@@ -81,23 +55,22 @@ impl DeadLetterQueue {
     /// }
     /// let groups = queue.groups(LetterFilter::all().limit(10)).await?;
     /// assert_eq!((groups.len(), groups[0].letters), (1, 3));
-    /// assert_eq!(groups[0].message(), "order 9: no connection");
-    /// // Only those, to look at, to send again or to purge.
+    /// assert_eq!(groups[0].example.message, "order 9: no connection");
+    /// // Selects only this group: to list, to send again or to purge.
     /// let same = LetterFilter::all().fingerprint(groups[0].fingerprint);
     /// assert_eq!(queue.count(same).await?, 3);
     /// # Ok(())
     /// # }
     /// ```
     pub async fn groups(&self, filter: LetterFilter) -> Result<Vec<LetterGroup>, StoreError> {
-        let core = self.core();
-        let groups = core.ask(Operation::Groups, |store| store.groups(&core.name, &filter)).await?;
+        let groups = self.core().store.groups(&filter).await?;
         Ok(groups.into_iter().map(LetterGroup::new).collect())
     }
 
-    /// How often requests failed for good within `last`, by cause, the most frequent first: those that were parked,
-    /// and letters that failed again, whether or not they still wait.
+    /// Returns how often requests failed for good within `last`, by cause, most frequent first. It counts requests that
+    /// were parked and letters that failed again, whether or not they still wait.
     ///
-    /// It counts by the minute and looks back a day at most.
+    /// It counts whole minutes, and looks back a day at most.
     ///
     /// # Errors
     /// When the store fails.
@@ -117,7 +90,6 @@ impl DeadLetterQueue {
     /// # }
     /// ```
     pub async fn frequencies(&self, last: Duration) -> Result<Vec<Frequency>, StoreError> {
-        let core = self.core();
-        core.ask(Operation::Frequencies, |store| store.frequencies(&core.name, last)).await
+        self.core().store.frequencies(last).await
     }
 }

@@ -1,11 +1,23 @@
-//! Who parks, where no telemetry knows: by the variables that the specification of OpenTelemetry has for it.
+//! The service, version and instance that letters name.
+//!
+//! They come from the settings, then from the environment variables of the OpenTelemetry specification.
 
 use percent_encoding::percent_decode_str;
 
+use super::settings::DeadLetterSettings;
 use crate::signal::Identity;
 
-/// What `variable` tells of this process.
-pub(super) fn identity(variable: &dyn Fn(&str) -> Option<String>) -> Identity {
+/// The identity by the settings and the environment of the process.
+pub(super) fn identity(settings: &DeadLetterSettings) -> Identity {
+    let found = from_environment(&|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    Identity {
+        service: settings.service.clone().or(found.service),
+        version: settings.service_version.clone().or(found.version),
+        instance: found.instance,
+    }
+}
+
+fn from_environment(variable: &dyn Fn(&str) -> Option<String>) -> Identity {
     let attributes = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
     let attribute = |wanted: &str| {
         attributes
@@ -20,7 +32,7 @@ pub(super) fn identity(variable: &dyn Fn(&str) -> Option<String>) -> Identity {
         version: attribute("service.version"),
         instance: attribute("service.instance.id")
             .or_else(|| attribute("host.name"))
-            // The shell's, and in a container the name of the pod.
+            // Set by shells; in a container it is the name of the pod.
             .or_else(|| variable("HOSTNAME")),
     }
 }
@@ -30,10 +42,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_tell_who_parks() {
+    fn environment_variables_name_the_service() {
         let text = |value: &str| Some(value.to_owned());
         let of = |name: Option<&str>, attributes: &str| {
-            identity(&|asked| match asked {
+            from_environment(&|variable| match variable {
                 "OTEL_SERVICE_NAME" => name.map(str::to_owned),
                 "OTEL_RESOURCE_ATTRIBUTES" => text(attributes),
                 "HOSTNAME" => text("pod-7"),

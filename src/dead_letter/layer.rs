@@ -1,30 +1,51 @@
-//! The layer for any service.
+//! The layer for any service, and the service that it makes.
+//!
+//! A request goes from here to `park/`: see its `mod.rs` for the way.
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use tower::Layer;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tower::{BoxError, Layer, Service};
 
 use super::core::Core;
-use super::service::DeadLetter;
-use crate::base::outcome::ByResult;
+use super::failure::{FailedCall, Failure, classified};
+use super::park::{DeadLetterFuture, Draft, Job, Parking, park_value};
+use super::queue::DeadLetterQueue;
+use super::sending;
+use crate::base::clock::Tick;
+use crate::base::outcome::{ByResult, Classify};
 
-/// Parks the requests that a service fails: see [`DeadLetterQueue::layer`](crate::DeadLetterQueue::layer).
+impl DeadLetterQueue {
+    /// Returns a layer for any service. Requests must be `Clone + Serialize + DeserializeOwned`, and errors become
+    /// [`BoxError`](tower::BoxError). [`ByResult`](crate::outcome::ByResult) decides what failed.
+    ///
+    /// Put it outside of retry, so that it sees only final failures.
+    ///
+    /// A request is stored as JSON. When it is parked, it is read back as in a redrive, and must serialize to the same
+    /// value again. If it does not, its letter is [`Unsendable::EvidenceOnly`](super::Unsendable): it shows what happened
+    /// and is not sent. This concerns infinite numbers and NaN, `Some(None)` and `Some(())`, numbers beyond 64 bits, map
+    /// keys that are not text, numbers, `bool` or unit variants, flattened maps with numeric keys, more than 120 levels of
+    /// nested arrays and objects, and types that read another form than they write. The order of elements in a sequence
+    /// or map may differ, as in a `HashSet`.
+    #[must_use]
+    pub fn layer(&self) -> DeadLetterLayer {
+        DeadLetterLayer { core: Arc::clone(self.core()), classifier: ByResult }
+    }
+}
+
+/// Parks the requests that fail in a service: see [`DeadLetterQueue::layer`].
 #[derive(Clone)]
 pub struct DeadLetterLayer<C = ByResult> {
     core: Arc<Core>,
     classifier: C,
 }
 
-impl DeadLetterLayer {
-    pub(super) fn new(core: Arc<Core>) -> Self {
-        Self { core, classifier: ByResult }
-    }
-}
-
 impl<C> DeadLetterLayer<C> {
-    /// Lets `classifier` decide what failed, in place of [`ByResult`]: a
-    /// [`Classify`](crate::Classify)`<Response, BoxError>`, which a closure is too.
+    /// Sets what decides whether a call failed, instead of [`ByResult`]: a
+    /// [`Classify`](crate::Classify)`<Response, BoxError>`, such as a closure.
     pub fn classify<D>(self, classifier: D) -> DeadLetterLayer<D> {
         DeadLetterLayer { core: self.core, classifier }
     }
@@ -34,12 +55,100 @@ impl<S, C: Clone> Layer<S> for DeadLetterLayer<C> {
     type Service = DeadLetter<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadLetter::new(inner, Arc::clone(&self.core), self.classifier.clone())
+        DeadLetter { inner, core: Arc::clone(&self.core), classifier: self.classifier.clone() }
     }
 }
 
 impl<C> fmt::Debug for DeadLetterLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DeadLetterLayer").field("queue", &self.core.name).finish_non_exhaustive()
+    }
+}
+
+/// A service whose failed requests are parked: see [`DeadLetterQueue::layer`].
+#[derive(Clone)]
+pub struct DeadLetter<S, C = ByResult> {
+    inner: S,
+    core: Arc<Core>,
+    classifier: C,
+}
+
+impl<S, C, Req> Service<Req> for DeadLetter<S, C>
+where
+    S: Service<Req>,
+    S::Error: Into<BoxError>,
+    C: Classify<S::Response, BoxError> + Clone,
+    Req: Clone + Serialize + DeserializeOwned,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = DeadLetterFuture<S::Future, PlainJob<Req, C>, Result<S::Response, BoxError>>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    #[inline]
+    fn call(&mut self, request: Req) -> Self::Future {
+        let job = (!sending::is_letter_of(&self.core)).then(|| PlainJob {
+            core: Arc::clone(&self.core),
+            request: request.clone(),
+            classifier: self.classifier.clone(),
+        });
+        let inner = &mut self.inner;
+        DeadLetterFuture::begin(job, Tick::default(), || inner.call(request))
+    }
+}
+
+impl<S: fmt::Debug, C> fmt::Debug for DeadLetter<S, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeadLetter")
+            .field("queue", &self.core.name)
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A copy of a plain request, for its letter.
+#[doc(hidden)]
+pub struct PlainJob<Req, C> {
+    core: Arc<Core>,
+    request: Req,
+    classifier: C,
+}
+
+impl<Req, C, Res, E> Job<Result<Res, E>, Result<Res, BoxError>> for PlainJob<Req, C>
+where
+    Req: Serialize + DeserializeOwned,
+    E: Into<BoxError>,
+    C: Classify<Res, BoxError>,
+{
+    #[inline]
+    fn convert(result: Result<Res, E>) -> Result<Res, BoxError> {
+        result.map_err(Into::into)
+    }
+
+    #[inline]
+    fn judge(&self, output: Result<Res, BoxError>) -> (Result<Res, BoxError>, Option<Box<Failure>>) {
+        let failure = match &output {
+            Ok(_) => {
+                let outcome = self.classifier.classify(output.as_ref());
+                outcome.failure().map(|kind| Box::new(Failure::of_response(kind)))
+            }
+            Err(error) => classified(&self.classifier, error)
+                .map(|kind| Box::new(Failure::of_error(kind, error.as_ref()))),
+        };
+        (output, failure)
+    }
+
+    fn park(self, call: FailedCall) -> Option<Parking> {
+        Some(park_value(&self.core, &self.request, Draft::new(call)))
+    }
+}
+
+impl<Req, C> fmt::Debug for PlainJob<Req, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PlainJob").field("queue", &self.core.name).finish_non_exhaustive()
     }
 }

@@ -1,12 +1,15 @@
-//! Dead letters: a request that failed for good is kept, and sent again when it is safe.
+//! Dead letters: a request that failed for good is stored, and can be sent again.
+//!
+//! To read the code, start at `layer.rs` and follow a failed request through `park/` to the store. `queue.rs` is the handle,
+//! and `redrive/` sends letters again.
 //!
 //! # Why
-//! When every retry has failed, the caller gets an error and the request is gone, along with the order, mail or
-//! payment it carried. A [`DeadLetterQueue`] parks it first: the whole request, how it failed and when, with
-//! secrets removed. Later you list what is there, send it again or throw it away.
+//! When every retry has failed, the caller gets an error and the request is lost, with the order, mail or payment in it. A
+//! [`DeadLetterQueue`] parks it first: the whole request without its secrets, how it failed and when. Later you list the
+//! letters, send them again or purge them.
 //!
 //! # One handle, many layers
-//! The layer goes outside of retry, so that it sees only final failures.
+//! Put the layer outside of retry, so that it sees only final failures.
 //!
 //! ```
 //! use campanile::DeadLetterQueue;
@@ -33,67 +36,63 @@
 //! ```
 //!
 //! # What it promises
-//! - **A final failure is parked at most once, before its caller sees it.** It is counted as parked or as
-//!   dropped, with the reason; see [`QueueSnapshot`].
-//! - **The store cannot hurt the caller.** Whatever the store does, the caller gets the result of its own call,
-//!   no later than the park timeout. A letter whose caller has left is still parked, for up to 30 seconds.
-//! - **A letter tells it all**: every attempt with its outcome and how long it took, those of a retry inside of the
-//!   layer too (see [`Attempt`]); why it failed; where it comes from; when, and how often it was sent again.
-//! - **A panic counts as a failure**: it is parked, then it goes on its way. **A cancelled call does not**: its
-//!   caller has seen no error and may still hold the request; for servers see [`DeadLetterQueueBuilder::park_cancelled`]. Nor does an
-//!   error of `poll_ready`: no request was handed over.
-//! - **Redrive delivers at least once.** A letter is removed after the service has said that it succeeded. Any number of
-//!   redrives may run at once, in any number of processes: no letter is sent by two of them.
-//! - **A letter goes out as it came, or not at all.** Where JSON does not hold a request, its letter is evidence only: see
+//! - **A final failure is parked at most once, before its caller sees it.** It is counted as parked or as dropped, with the
+//!   reason: see [`QueueSnapshot`].
+//! - **A store that fails does not affect the caller.** The caller gets the result of its own call, no later than the park
+//!   timeout. If the caller leaves, its letter is still parked, within 30 seconds.
+//! - **A letter is complete**: every attempt with its outcome and its duration, including those of a retry inside of the
+//!   layer (see [`Attempt`]); why the request failed; its origin; its times; and how often it was sent again.
+//! - **A panic is a failure**: the request is parked, and then the panic continues. **A cancelled call is not a failure**: its
+//!   caller has seen no error and may still have the request; for servers see
+//!   [`DeadLetterQueueBuilder::park_cancelled`]. An error of `poll_ready` is not a failure either, because there is no
+//!   request.
+//! - **A redrive delivers at least once.** It removes a letter after the service has answered with success. Any number of
+//!   redrives may run at once, in any number of processes. No letter is sent by two of them.
+//! - **A letter is sent as it was, or not at all.** If JSON does not hold a request, its letter is evidence only: see
 //!   [`DeadLetterQueue::layer`].
-//! - **A bad letter hides no other.** One that cannot be read is shown as [`Payload::Unreadable`], and purged like all
-//!   others.
-//! - **What cannot be sent waits for a person**: [`AutoRedrive`] sets it aside; see [`Unsendable`].
-//! - **Secrets are removed before anything is stored**: see [`DeadLetterQueueBuilder::redact`]. A body that cannot be searched for
-//!   them is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
+//! - **A damaged letter does not hide others.** It is shown as [`Payload::Unreadable`], and can be purged.
+//! - **A letter that cannot be sent waits for a person**: a redrive in the background sets it aside; see [`Unsendable`].
+//! - **Secrets are removed before anything is stored**: see [`DeadLetterQueueBuilder::redact`]. A body that cannot be searched
+//!   for secrets is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
 //!
-//! # When the store is away or full
-//! [`DeadLetterQueueBuilder::when_full`] says what a full queue does. With [`DeadLetterQueueBuilder::spill`], letters that the store does not take,
-//! because it fails, does not answer in time or, under [`WhenFull::Spill`], is full, go to a SQLite file of their own and
-//! from there to the store as soon as it takes them. They count as parked. Lists and counts are about the store; what
-//! is in the spill shows in [`QueueSnapshot::spilled`].
+//! # When the store is unreachable or full
+//! [`DeadLetterQueueBuilder::when_full`] decides what a full queue does. With [`DeadLetterQueueBuilder::spill`], letters that
+//! the store does not take go to a SQLite file: because the store fails, does not answer in time or, under
+//! [`WhenFull::Spill`], is full. They move to the store as soon as it takes them, and they count as parked. Lists and
+//! counts are about the store; [`QueueSnapshot::spilled`] shows what is in the spill.
 //!
-//! A store that cannot be opened is an error at the start, spill or not: a wrong path should not be found out later.
-//! A Redis that is away at the start is none, if there is a spill.
+//! A store that cannot be opened is an error at the start, also with a spill, so that a wrong path is found early. A Redis
+//! that cannot be reached at the start is not an error if there is a spill.
 //!
-//! Letters go when they expire ([`DeadLetterQueueBuilder::expire_after`]), within a minute of their time while a queue is in use. All
-//! that a queue gives up is counted by reason: dropped, evicted, expired, purged.
+//! Letters that expire ([`DeadLetterQueueBuilder::expire_after`]) are removed within a minute while a queue is in use. Every
+//! letter that a queue loses or removes is counted by reason: dropped, evicted, expired, purged.
 //!
 //! # What it needs
-//! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests are `Clone` (the copy is
-//! kept until the call has ended) and go through serde; HTTP requests keep their body in a
-//! `ReplayBody`.
+//! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests must be `Clone` (the copy is
+//! kept until the call has ended) and implement serde's traits. HTTP requests keep their body in a `ReplayBody`.
 
-mod asking;
+mod builder;
 mod core;
-mod draft;
+mod expiry;
 mod failure;
-mod faithful;
-mod future;
+mod fingerprint;
 mod groups;
-mod housekeeping;
 #[cfg(feature = "http")]
 mod http;
 mod identity;
+mod json;
 mod layer;
 mod letter;
-mod lineage;
-mod observe;
+mod metrics;
 mod park;
 mod queue;
+mod queue_store;
 mod redact;
 mod redrive;
-mod service;
+mod running;
+mod sending;
 mod settings;
-mod shape;
-mod signed;
 mod snapshot;
-mod unsendable;
 
 pub use crate::store::{
     Fingerprint, Frequency, LetterFilter, LetterId, PurgeRecord, SpillReason, SpillSettings, StoreError,
@@ -103,27 +102,23 @@ pub use crate::store::{
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use crate::layers::replay::ReplayBody;
-pub use future::DeadLetterFuture;
+pub use builder::DeadLetterQueueBuilder;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-pub use http::{GrpcDeadLetter, GrpcDeadLetterBody, GrpcDeadLetterLayer};
+pub use http::{GrpcDeadLetter, GrpcDeadLetterLayer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
-pub use layer::DeadLetterLayer;
-pub use letter::{Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, Redaction};
-pub use queue::{DeadLetterQueue, PurgeReport};
-#[cfg(feature = "http")]
-#[doc(hidden)]
-pub use redrive::HttpRedrive;
-pub use redrive::{
-    AutoRedrive, AutoRedriveHandle, Redrivable, Redrive, RedriveProgress, RedriveReport, RedriveState,
-    Redriven, StopReason,
+pub use layer::{DeadLetter, DeadLetterLayer};
+pub use letter::{
+    Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, RawLetter, Redaction, Unsendable,
 };
-#[doc(hidden)]
-pub use redrive::{Judge, PlainRequest, Verdict};
-pub use service::DeadLetter;
-pub use settings::{DeadLetterQueueBuilder, DeadLetterSettings};
+pub use queue::DeadLetterQueue;
+#[cfg(feature = "heal")]
+pub(crate) use redrive::Redrivable;
+pub use redrive::{Redrive, RedriveHandle};
+pub use running::{RedriveProgress, RedriveReport, RedriveState, StopReason};
+pub use sending::Redriven;
+pub use settings::{DeadLetterSettings, StoreSettings};
 pub use snapshot::{DropReason, QueueSnapshot};
-pub use unsendable::{RawLetter, Unsendable};

@@ -1,17 +1,16 @@
-//! What a queue has counted.
+//! The counters of a queue.
 
-use std::fmt;
 use std::time::SystemTime;
 
-use super::unsendable::Unsendable;
+use super::letter::Unsendable;
 use crate::store::SpillReason;
 
 words! {
-    /// Why a request that failed for good was not parked.
+    /// Why the letter of a request that failed for good was dropped instead of parked.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum DropReason {
-        /// The queue is full and refuses new letters.
+        /// The queue is full, and [`WhenFull::RefuseNew`](super::WhenFull::RefuseNew) is set.
         Full = "full",
         /// The store did not answer within 30 seconds.
         Timeout = "timeout",
@@ -19,27 +18,21 @@ words! {
         Store = "store",
         /// The store panicked.
         Panic = "panic",
-        /// Too many letters were on their way to the store already: 10,000, or
+        /// Too many letters were on their way to the store: 10,000, or
         /// [`max_parking_bytes`](super::DeadLetterSettings::max_parking_bytes) of them.
         Busy = "busy",
-        /// The request could not be written by serde.
+        /// Serde could not serialize the request.
         Unserializable = "unserializable",
-        /// The runtime ended, or there was none.
+        /// The Tokio runtime was shut down, or there was none.
         Runtime = "runtime",
     }
     /// The reason as a metric attribute: one word in snake case.
-    pub as_str;
+    pub(crate) as_str;
     /// Every reason.
-    pub ALL;
+    pub(crate) ALL;
 }
 
-impl fmt::Display for DropReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What a queue has counted since it was made, at one moment.
+/// The counters of a queue since it was built, at one moment.
 ///
 /// `failures` is always `parked` + [`QueueSnapshot::dropped_total`] + `parking`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,53 +40,52 @@ impl fmt::Display for DropReason {
 pub struct QueueSnapshot {
     /// Requests that failed for good.
     pub failures: u64,
-    /// Those that were parked.
+    /// Failed requests that were parked.
     pub parked: u64,
-    /// Those on their way to the store.
+    /// Letters on their way to the store.
     pub parking: u64,
-    /// The bytes of those, as far as their size is known.
+    /// The bytes of the letters on their way to the store, as far as their size is known.
     pub parking_bytes: u64,
-    /// Callers that got their result before their letter was safe, because the park timeout was over.
+    /// Callers that got their result before the store had acknowledged the letter, because the park timeout was over.
     pub late: u64,
-    /// Those that were lost, by the reason's place in [`DropReason::ALL`].
+    /// Dropped letters, indexed as [`DropReason::ALL`].
     pub(super) dropped: [u64; DropReason::ALL.len()],
-    /// Parked letters that went to the spill, by the reason's place in [`SpillReason::ALL`].
+    /// Parked letters that went to the spill, indexed as [`SpillReason::ALL`].
     pub(super) spilled_for: [u64; SpillReason::ALL.len()],
-    /// Parked letters that cannot be sent as they were, by the reason's place in [`Unsendable::ALL`].
+    /// Parked letters that cannot be sent as they were, indexed as [`Unsendable::ALL`].
     pub(super) unsendable: [u64; Unsendable::ALL.len()],
-    /// Parked letters that a full queue gave up for newer ones.
+    /// Parked letters that a full queue removed to make room for newer ones.
     pub evicted: u64,
-    /// Parked letters whose time was over.
+    /// Parked letters that expired.
     pub expired: u64,
-    /// Letters that were sent again and got through.
+    /// Letters that were sent again and succeeded.
     pub redriven: u64,
-    /// Times that a letter was sent again and failed.
+    /// How often a letter was sent again and failed.
     pub redrive_failures: u64,
-    /// Letters that were set aside, because redrives failed them too often or cannot send them.
+    /// Letters that were set aside, because they failed in too many redrives or cannot be sent.
     pub set_aside: u64,
-    /// Those that redrives cannot send.
+    /// Letters that were set aside because they cannot be sent.
     pub set_aside_unsendable: u64,
     /// Letters that a purge removed.
     pub purged: u64,
-    /// Parked letters that the store lost, in whole or in part, as this process found out.
+    /// Parked letters that the store lost, in whole or in part, as far as this process found out.
     pub lost: u64,
-    /// How often this process found that the store had lost a part of the queue, and put what is left in order.
+    /// How often this process found that the store had lost a part of the queue, and repaired the rest.
     pub store_repairs: u64,
-    /// Letters that wait, as far as this process knows.
+    /// Letters that wait in the store, as far as this process knows.
     pub waiting: u64,
-    /// When the oldest of them was parked.
+    /// When the oldest waiting letter was parked.
     pub oldest: Option<SystemTime>,
-    /// The bytes of those letters.
+    /// The bytes of all waiting letters.
     pub bytes: u64,
-    /// Letters that wait in the spill until the store can take them. They are not among those that wait, and no list
-    /// shows them.
+    /// Letters that wait in the spill until the store takes them. `waiting` and lists do not include them.
     pub spilled: u64,
-    /// The bytes that the files of the queue take of the disk, if it has any.
+    /// The bytes of the queue's files on disk, if it has any.
     pub file_size: Option<u64>,
 }
 
 impl QueueSnapshot {
-    /// Requests lost for `reason`.
+    /// Letters that were dropped for `reason`.
     #[must_use]
     pub fn dropped(&self, reason: DropReason) -> u64 {
         self.dropped.get(reason as usize).copied().unwrap_or(0)
@@ -105,7 +97,7 @@ impl QueueSnapshot {
         self.spilled_for.get(reason as usize).copied().unwrap_or(0)
     }
 
-    /// Parked letters of which it was known then that they cannot be sent, for `reason`.
+    /// Parked letters that cannot be sent for `reason`, as far as that was known when they were parked.
     #[must_use]
     pub fn unsendable(&self, reason: Unsendable) -> u64 {
         self.unsendable.get(reason as usize).copied().unwrap_or(0)
@@ -117,7 +109,7 @@ impl QueueSnapshot {
         }
     }
 
-    /// Requests lost for whatever reason.
+    /// Letters that were dropped, for all reasons together.
     #[must_use]
     pub fn dropped_total(&self) -> u64 {
         self.dropped.iter().sum()

@@ -1,8 +1,8 @@
-//! Time limits that count only the time in which we ran.
+//! Time limits that count only the time in which this process ran.
 //!
-//! A process that was stopped or suspended, or whose runtime was kept busy by other code, wakes with every timer due at
-//! once: what it waited for had no chance to come. So a limit is waited for in short steps, and of a step that ends late
-//! only its length counts.
+//! After a process was stopped or suspended, or its runtime was blocked by other code, every timer is due at once, although
+//! the awaited work had no chance to complete. So a limit is divided into short steps, and a step that ends late counts
+//! only with its length.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,18 +15,18 @@ use crate::base::clock;
 /// The length of a step.
 const STEP: Duration = Duration::from_millis(200);
 
-/// The timers of a busy machine are late by less.
+/// Timers of a busy machine are late by less than this.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
-/// What came of waiting.
+/// The result of waiting.
 pub(super) struct Waited<T> {
-    /// What was waited for; `None` when it did not come within the limit.
+    /// The output of the work; `None` if it did not end within the limit.
     pub(super) ended: Option<T>,
-    /// The time meanwhile in which we did not run.
+    /// The time in which this process did not run meanwhile.
     pub(super) stood: Duration,
 }
 
-/// Waits for `work` for no longer than `limit`, not counting the time in which we did not run.
+/// Waits for `work` for at most `limit`, without the time in which this process did not run.
 pub(super) async fn within<F: Future>(limit: Duration, work: F) -> Waited<F::Output> {
     let mut work = pin!(work);
     let (mut left, mut stood) = (limit, Duration::ZERO);
@@ -43,9 +43,10 @@ pub(super) async fn within<F: Future>(limit: Duration, work: F) -> Waited<F::Out
     }
 }
 
-/// What a wall clock that went `on` says of `ran` by the monotonic one, which stands still while Linux is suspended.
+/// How long the machine was suspended, if the wall clock advanced by `on` and the monotonic clock by `ran`: on Linux the
+/// monotonic clock stops during a suspend.
 pub(super) fn suspended(on: Duration, ran: Duration) -> Duration {
-    /// It is set by less, as a rule.
+    /// Adjustments of the wall clock are usually smaller.
     const AHEAD: Duration = Duration::from_secs(1);
 
     Some(on.saturating_sub(ran)).filter(|ahead| *ahead > AHEAD).unwrap_or_default()
@@ -57,7 +58,7 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     #[tokio::test(start_paused = true)]
-    async fn only_the_time_in_which_we_ran_counts() {
+    async fn only_the_time_in_which_this_process_ran_counts() {
         let seconds = Duration::from_secs;
         let begin = |work: u64| tokio::spawn(within(seconds(5), sleep(seconds(work))));
         let (hangs, ends) = (begin(3_600), begin(20));
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_that_is_set_a_little_or_back_tells_of_nothing() {
+    fn a_wall_clock_that_is_adjusted_a_little_or_set_back_is_no_suspend() {
         let millis = Duration::from_millis;
         for (on, ran, expected) in
             [(5_000, 5_000, 0), (5_900, 5_000, 0), (0, 5_000, 0), (65_000, 5_000, 60_000)]

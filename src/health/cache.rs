@@ -1,7 +1,7 @@
-//! The last snapshot, for those who ask often.
+//! The last snapshot, for probes.
 //!
-//! Probes come in floods. Whether the process is ready fits into one word with the moment until which that counts,
-//! so that the answer to most of them is one load.
+//! Probes come in floods. The readiness fits into one word with the time until which it is valid: most probes cost one
+//! load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,36 +14,36 @@ use crate::base::sync::atomic::{AtomicU64, Ordering};
 /// The last snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    /// Whether it is ready in the lowest bit, and above that until when this counts; 0 when nothing does.
+    /// The lowest bit says whether the process is ready, the bits above until when that is valid. 0: unknown.
     word: AtomicU64,
     slot: Mutex<Slot>,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Moves when something has changed: what was begun before does not count any more.
+    /// Grows with each change: a snapshot that was begun before a change is not kept.
     generation: u64,
     until: Tick,
     snapshot: Option<Arc<HealthSnapshot>>,
 }
 
-/// Leave to put a snapshot into the cache.
+/// The right to put a snapshot into the cache.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct Ticket {
     generation: u64,
 }
 
 impl Cache {
-    /// Whether it is ready, if that is known at `now`. Costs neither lock nor allocation.
+    /// The readiness, if it is known at `now`. Costs neither a lock nor an allocation.
     pub(super) fn ready(&self, now: Tick) -> Option<bool> {
         let word = self.word.load(Ordering::Acquire);
         (now.0 < word >> 1).then_some(word & 1 == 1)
     }
 
-    /// The last snapshot, or the turn to make the next one.
+    /// The last snapshot, or the ticket to take the next one.
     ///
-    /// One caller makes the next; those that come meanwhile take the old one.
-    pub(super) fn get(&self, now: Tick, keep_for: Duration) -> Result<Arc<HealthSnapshot>, Turn> {
+    /// One caller gets the ticket. Until its snapshot is there, other callers get the old one.
+    pub(super) fn get(&self, now: Tick, keep_for: Duration) -> Result<Arc<HealthSnapshot>, Ticket> {
         let mut slot = self.slot.lock();
         match &slot.snapshot {
             Some(snapshot) if now < slot.until => Ok(Arc::clone(snapshot)),
@@ -51,38 +51,38 @@ impl Cache {
                 let ready = old.as_ref().map(|old| old.is_ready());
                 slot.until = now + keep_for;
                 if let Some(ready) = ready {
-                    self.say(slot.until, ready);
+                    self.publish(slot.until, ready);
                 }
-                Err(Turn { generation: slot.generation })
+                Err(Ticket { generation: slot.generation })
             }
         }
     }
 
-    /// Leave to put a snapshot there that was not asked for.
-    pub(super) fn turn(&self) -> Turn {
-        Turn { generation: self.slot.lock().generation }
+    /// A ticket for a snapshot that no probe asked for.
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket { generation: self.slot.lock().generation }
     }
 
-    /// Keeps `snapshot`, unless something has changed since its `turn` began.
-    pub(super) fn put(&self, turn: Turn, now: Tick, keep_for: Duration, snapshot: &Arc<HealthSnapshot>) {
+    /// Keeps `snapshot`, unless something has changed since `ticket` was given.
+    pub(super) fn put(&self, ticket: Ticket, now: Tick, keep_for: Duration, snapshot: &Arc<HealthSnapshot>) {
         let mut slot = self.slot.lock();
-        if slot.generation == turn.generation {
+        if slot.generation == ticket.generation {
             slot.until = now + keep_for;
             slot.snapshot = Some(Arc::clone(snapshot));
-            self.say(slot.until, snapshot.is_ready());
+            self.publish(slot.until, snapshot.is_ready());
         }
     }
 
-    /// The next one who asks makes a new one.
-    pub(super) fn forget(&self) {
+    /// Discards the snapshot.
+    pub(super) fn invalidate(&self) {
         let mut slot = self.slot.lock();
         slot.generation += 1;
         slot.snapshot = None;
         self.word.store(0, Ordering::Release);
     }
 
-    /// Under the lock of the slot, so that the word never says more than that.
-    fn say(&self, until: Tick, ready: bool) {
+    /// Called with the slot locked, so that the word always agrees with it.
+    fn publish(&self, until: Tick, ready: bool) {
         self.word.store(until.0 << 1 | u64::from(ready), Ordering::Release);
     }
 }

@@ -1,69 +1,66 @@
-//! What is known of a check.
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::health::numbers::seconds;
+use super::numbers::seconds;
 
-/// What is known of one check.
+/// The last result of one check, and its counts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CheckReport {
-    /// The component that it is about.
+    /// The component that it checks.
     pub component: Arc<str>,
-    /// Its name; that of the component when it has none of its own.
+    /// Its name: that of the component, unless it was added with a name of its own.
     pub check: Arc<str>,
-    /// What counts, by `Every::failures` and `Every::successes` of the check.
+    /// The outcome that counts: it changes after as many runs in a row as `Every::failures` and `Every::successes` say.
     pub outcome: CheckOutcome,
-    /// What the last run found, which may not count yet.
+    /// The outcome of the last run, which may not count yet.
     pub last: CheckOutcome,
-    /// What was amiss at the last run.
+    /// The error or warning of the last run.
     pub message: Option<Arc<str>>,
     /// How long the last run took.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
     /// When the last run ended.
     pub at: Option<SystemTime>,
-    /// Runs so far that ended.
+    /// The number of completed runs.
     pub runs: u64,
-    /// Of these, how many failed.
+    /// How many of them failed.
     pub failures: u64,
-    /// Failures since the last pass.
+    /// The number of failures since the last pass.
     pub failures_in_a_row: u64,
     /// Whether it ever passed.
     pub passed_once: bool,
-    /// The most that a run may take.
+    /// The time limit of a run.
     #[serde(serialize_with = "seconds")]
     pub timeout: Duration,
 }
 
 words! {
-    /// How a check went.
+    /// The outcome of a check. `Display` writes it in lower case.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
     pub enum CheckOutcome {
         /// It has not run yet.
         Pending = "pending",
-        /// All is well.
+        /// It passed.
         Pass = "pass",
-        /// It works, and something is amiss.
+        /// It passed with a warning.
         Warn = "warn",
-        /// It does not work.
+        /// It failed.
         Fail = "fail",
-        /// It did not end in time.
+        /// It took longer than its time limit.
         TimedOut = "timed_out",
         /// It panicked.
         Panicked = "panicked",
     }
-    /// The outcome in one word, in lower case.
-    pub as_str;
+    pub(crate) as_str;
 }
 
 impl CheckOutcome {
-    /// Whether what was asked does not work, or did not say so in time.
+    /// Whether the check failed, timed out or panicked.
     #[must_use]
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Fail | Self::TimedOut | Self::Panicked)

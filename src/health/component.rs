@@ -1,13 +1,13 @@
-//! What people say about their components, and who depends on whom.
+//! Components, and which depends on which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::base::error::ConfigError;
 
-/// A part of the service, or something it needs.
+/// A part of the service, or something that it depends on.
 ///
-/// Spans, breakers and queues of that name speak for it.
+/// Spans, breakers and queues of the same name are its evidence.
 ///
 /// # Example
 /// ```
@@ -23,7 +23,7 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Component {
     pub(super) name: Arc<str>,
-    /// In the order of their names; shared with every snapshot.
+    /// Sorted by name; shared with every snapshot.
     pub(super) depends_on: Arc<[Arc<str>]>,
     pub(super) critical: bool,
     pub(super) optional: bool,
@@ -31,13 +31,13 @@ pub struct Component {
 }
 
 impl Component {
-    /// A component: neither critical nor optional, of weight 1, that depends on nothing.
+    /// A component that is neither critical nor optional, has weight 1 and depends on nothing.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), depends_on: Arc::default(), critical: false, optional: false, weight: 1.0 }
     }
 
-    /// It does not work without that one. May be said several times.
+    /// Adds a component that this one does not work without.
     #[must_use]
     pub fn depends_on(mut self, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
@@ -50,19 +50,19 @@ impl Component {
     }
 
     setters! {
-        /// Nothing works without it: when it fails, the service is not ready.
+        /// Whether the process is not ready while this component fails. Default: no.
         #[must_use]
         pub fn critical(critical: bool) { critical = critical; }
-        /// The service does not need it: it changes neither the overall status nor the overall score.
+        /// Whether the overall status and score leave this component out. Default: no.
         #[must_use]
         pub fn optional(optional: bool) { optional = optional; }
-        /// How much it counts in the overall score, next to the others: more than 0.
+        /// Its weight in the overall score: more than 0. Default 1.
         #[must_use]
         pub fn weight(weight: f64) { weight = weight; }
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        ConfigError::check(!self.name.is_empty(), "component.name", &self.name, "any text but an empty one")?;
+        ConfigError::check(!self.name.is_empty(), "component.name", &self.name, "a text that is not empty")?;
         let check = || {
             let weight = self.weight;
             let usable = weight.is_finite() && weight > 0.0;
@@ -73,13 +73,13 @@ impl Component {
         check().map_err(|error| error.within(&self.path()))
     }
 
-    /// How errors name it.
+    /// Its path in errors.
     fn path(&self) -> String {
         format!("component.{}", self.name)
     }
 }
 
-/// The components that were registered, by name.
+/// The registered components, by name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Components(BTreeMap<Arc<str>, Component>);
 
@@ -90,7 +90,7 @@ impl Components {
             return Err(ConfigError::new(
                 format!("{}.depends_on", component.path()),
                 format!("`{}`", path.join(" -> ")),
-                "a component cannot depend on itself, not even through others",
+                "a component must not depend on itself, directly or through others",
             ));
         }
         self.0.insert(Arc::clone(&component.name), component);
@@ -101,7 +101,7 @@ impl Components {
         self.0.get(name)
     }
 
-    /// All of them, in the order of their names.
+    /// All components, sorted by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Component> {
         self.0.values()
     }
@@ -110,10 +110,10 @@ impl Components {
         self.0.keys()
     }
 
-    /// The way from `component` back to itself that it would open.
+    /// The path from `component` back to itself, if it would close a cycle.
     fn cycle(&self, component: &Component) -> Option<Vec<Arc<str>>> {
         let mut seen = BTreeSet::new();
-        // Depth first without recursion: a chain may be as long as there are components.
+        // Depth first without recursion: a chain can be as long as there are components.
         let mut open: Vec<Vec<Arc<str>>> = component
             .depends_on
             .iter()

@@ -1,47 +1,48 @@
-//! What calls, circuits and letters cost.
+//! What calls, circuits and dead letters cost.
 
 use std::time::Duration;
 
+use super::evidence::Evidence;
 use super::ledger::Ledger;
 use super::numbers::count;
 use super::outlook::{Outlook, VitalSign};
 use super::reason::ReasonKind;
-use super::score::Evidence;
 use super::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, VitalReading};
 
-/// Standard errors below what was found: with few calls chance alone gets there once in a hundred times.
-const SURE: f64 = 2.326;
+/// Standard errors between a figure and its lower bound: chance alone exceeds the bound once in a hundred times.
+const STANDARD_ERRORS: f64 = 2.326;
 
-/// Rows of failures of which chance brings fewer than this in a minute are no chance: one in a week.
-const SELDOM: f64 = 1e-4;
+/// Chance may explain a row of failures if it brings more than this many such rows a minute: one a week.
+const ROWS_BY_CHANCE: f64 = 1e-4;
 
-/// The least share of failures that `failures` of `calls` calls speak for: the lower end of Wilson's interval
-/// (Wilson, 1927). One of ten calls speaks for 1.3 %, a hundred of a thousand for 8 %.
-fn least_share(failures: u64, calls: u64) -> f64 {
-    let (n, square) = (count(calls), SURE * SURE);
+/// The lower bound of the share of failures when `failures` of `calls` calls failed: the lower end of Wilson's interval
+/// (Wilson, 1927). The bound is 1.4 % for one of ten calls, 8 % for a hundred of a thousand.
+fn lower_bound(failures: u64, calls: u64) -> f64 {
+    let (n, square) = (count(calls), STANDARD_ERRORS * STANDARD_ERRORS);
     if failures == 0 || calls == 0 {
         return 0.0;
     }
     let share = count(failures) / n;
     let middle = share + square / (2.0 * n);
-    let apart = SURE * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+    let apart = STANDARD_ERRORS * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
     ((middle - apart) / (1.0 + square / n)).max(0.0)
 }
 
-/// Whether chance alone brings as long a row of failures among as many calls, of which the others fail as they do.
-fn is_chance(vital: &VitalReading) -> bool {
+/// Whether chance explains the current row of failures: how often would one as long come about among as many calls,
+/// if each failed as often as the calls outside the row did?
+fn row_is_chance(vital: &VitalReading) -> bool {
     let (recent, row) = (&vital.recent, vital.consecutive_failures);
     let (others, failed) = (recent.calls.saturating_sub(row), recent.failures.saturating_sub(row));
     if others == 0 {
         return false;
     }
     let rows = count(recent.calls) * (count(failed) / count(others)).powf(count(row));
-    rows > SELDOM
+    rows > ROWS_BY_CHANCE
 }
 
 impl Ledger {
-    pub(super) fn calls(
+    pub(super) fn enter_calls(
         &mut self,
         vital: &VitalReading,
         outlook: Option<&Outlook>,
@@ -51,10 +52,10 @@ impl Ledger {
         let recent = &vital.recent;
         let minute = LOOK_BACK.as_secs();
         if recent.calls >= settings.minimum_calls {
-            let (share, limit) = (least_share(recent.failures, recent.calls), settings.error_share);
-            self.figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
+            let (share, limit) = (lower_bound(recent.failures, recent.calls), settings.error_share);
+            self.enter_figure(ReasonKind::ErrorShare, share, limit, weights.error_share, || {
                 format!(
-                    "{:.1} % of the calls of the last {minute} s failed ({} of {}), {:.1} % at least but for chance; \
+                    "{:.1} % of the calls of the last {minute} s failed ({} of {}, at least {:.1} % with 99 % confidence); \
                      the limit is {:.1} %",
                     recent.failure_rate() * 100.0,
                     recent.failures,
@@ -64,31 +65,35 @@ impl Ledger {
                 )
             });
             let (mean, limit) = (vital.recent_mean, settings.mean_duration);
-            let least = (mean.as_secs_f64() - SURE * vital.recent_mean_error).max(0.0);
-            self.figure(ReasonKind::MeanDuration, least, limit.as_secs_f64(), weights.mean_duration, || {
+            let least = (mean.as_secs_f64() - STANDARD_ERRORS * vital.recent_mean_error).max(0.0);
+            self.enter_figure(ReasonKind::MeanDuration, least, limit.as_secs_f64(), weights.mean_duration, || {
                 let least = Duration::try_from_secs_f64(least).unwrap_or(mean);
                 format!(
-                    "calls of the last {minute} s took {mean:.1?} on average, {least:.1?} at least but for chance; \
+                    "the calls of the last {minute} s took {mean:.1?} on average (at least {least:.1?} with 99 % confidence); \
                      the limit is {limit:?}"
                 )
             });
             if let Some(outlook) = outlook {
-                self.slower(outlook, settings);
+                self.enter_slower_than_usual(outlook, settings);
             }
         }
-        // A component that nobody calls any more is not held to its last failures: as long as they kept a
-        // service from being ready, no call would come to clear them.
-        if recent.calls > 0 && !is_chance(vital) {
+        // A row of failures counts only while calls come. It can make the process not ready; then no call comes that could
+        // end the row.
+        if recent.calls > 0 && !row_is_chance(vital) {
             let (failures, limit) = (vital.consecutive_failures, settings.consecutive_failures);
             let (figure, most) = (count(failures), count(limit));
-            self.figure(ReasonKind::ConsecutiveFailures, figure, most, weights.consecutive_failures, || {
-                format!("the last {failures} calls failed; the limit is {limit}")
-            });
+            self.enter_figure(
+                ReasonKind::ConsecutiveFailures,
+                figure,
+                most,
+                weights.consecutive_failures,
+                || format!("the last {failures} calls failed; the limit is {limit}"),
+            );
         }
     }
 
-    /// What is slow is not always at a limit that somebody set: a component has its own usual.
-    fn slower(&mut self, outlook: &Outlook, settings: &HealthSettings) {
+    /// Enters a mean duration above what is usual for the component, which may be far below the limit in the settings.
+    fn enter_slower_than_usual(&mut self, outlook: &Outlook, settings: &HealthSettings) {
         if outlook.learning.is_some() {
             return;
         }
@@ -102,10 +107,10 @@ impl Ledger {
         let limit = anomaly.usual + most * (anomaly.value - anomaly.usual) / anomaly.z;
         let ratio = anomaly.z / most;
         let weight = settings.weights.slower_than_usual;
-        self.ratio(ReasonKind::SlowerThanUsual, anomaly.value, limit, ratio, weight, || {
+        self.enter_ratio(ReasonKind::SlowerThanUsual, anomaly.value, limit, ratio, weight, || {
             let seconds = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
             format!(
-                "calls take {:.1?} on average, and usually {:.1?}; the limit is {:.1?}",
+                "calls take {:.1?} on average, usually {:.1?}; the limit is {:.1?}",
                 seconds(anomaly.value),
                 seconds(anomaly.usual),
                 seconds(limit)
@@ -113,7 +118,7 @@ impl Ledger {
         });
     }
 
-    pub(super) fn circuits(&mut self, evidence: &Evidence, settings: &HealthSettings) {
+    pub(super) fn enter_circuits(&mut self, evidence: &Evidence, settings: &HealthSettings) {
         let weights = &settings.weights;
         let states = [
             (
@@ -132,33 +137,35 @@ impl Ledger {
                 ReasonKind::CircuitHalfOpen,
                 evidence.half_open,
                 weights.circuit_half_open,
-                "the circuit is half-open: a few calls try whether it may close",
+                "the circuit is half-open: a few calls are admitted as probes",
             ),
         ];
-        // Circuits that share a name speak for one component: the worst one counts.
+        // Circuits of the same name belong to one component: the worst one counts.
         if let Some((kind, number, weight, text)) = states.into_iter().find(|(_, number, ..)| *number > 0) {
-            self.enter(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
+            self.enter_cost(kind, f64::from(number), 0.0, weight, weight, text.to_owned());
         }
         let (broken, all) = (evidence.broken, evidence.keyed);
         if broken > 0 {
-            // One key among many is not the whole.
+            // One open circuit among many keys costs only its share.
             let weight = weights.circuit_open;
             let cost = weight * count(broken) / count(all.max(broken));
-            let text = format!("{broken} of {all} circuits are open, or would be if they were alone");
-            self.enter(ReasonKind::CircuitsOpen, count(broken), 0.0, weight, cost, text);
+            let text = format!(
+                "{broken} of {all} circuits are open, or would be without the limit on open circuits"
+            );
+            self.enter_cost(ReasonKind::CircuitsOpen, count(broken), 0.0, weight, cost, text);
         }
     }
 
-    pub(super) fn letters(&mut self, waiting: u64, oldest: Duration, settings: &HealthSettings) {
+    pub(super) fn enter_letters(&mut self, waiting: u64, oldest: Duration, settings: &HealthSettings) {
         let weights = &settings.weights;
         let limit = settings.letters;
-        self.figure(ReasonKind::Letters, count(waiting), count(limit), weights.letters, || {
-            format!("{waiting} dead letters wait; the limit is {limit}")
+        self.enter_figure(ReasonKind::Letters, count(waiting), count(limit), weights.letters, || {
+            format!("{waiting} dead letters are waiting; the limit is {limit}")
         });
         if waiting > 0 {
             let limit = settings.oldest_letter;
             let (figure, most) = (oldest.as_secs_f64(), limit.as_secs_f64());
-            self.figure(ReasonKind::OldestLetter, figure, most, weights.oldest_letter, || {
+            self.enter_figure(ReasonKind::OldestLetter, figure, most, weights.oldest_letter, || {
                 let oldest = Duration::from_secs(oldest.as_secs());
                 format!(
                     "the oldest dead letter has waited for {}; the limit is {}",
@@ -174,7 +181,8 @@ impl Ledger {
 pub(super) mod tests {
     use super::*;
     use crate::health::outlook::Anomaly;
-    use crate::health::score::{score, tests::calls};
+    use crate::health::points::score;
+    use crate::health::score::tests::calls;
     use crate::health::{Reason, Status};
     use proptest::prelude::*;
     use std::sync::Arc;
@@ -202,14 +210,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn p50_slower_than_usual_costs_at_its_limit_and_not_below_what_is_slow_at_all() {
+    fn p50_slower_than_usual_costs_at_its_limit_and_never_up_to_slow_from() {
         let judged = |outlook: Arc<Outlook>, number| {
             let mut evidence = calls(0, number, Duration::from_millis(200));
             evidence.outlook = Some(outlook);
             let verdict = evidence.judge(&HealthSettings::default());
             (verdict.status, score(verdict.points), verdict.reasons)
         };
-        // Usually 100 ms, give or take 10 ms.
+        // The usual mean is 100 ms with a deviation of 10 ms.
         let at = |z: f64| judged(slow(None, 0.1 + z * 0.01, 0.1, z), 10);
         assert_eq!(at(3.0), (Status::Healthy, 1.0, vec![]), "half the limit is free");
         let (status, _, reasons) = at(5.9);
@@ -221,15 +229,15 @@ pub(super) mod tests {
         };
         assert_eq!((status, left, *figure), (Status::Degraded, 0.75, 0.2));
         assert!((limit - 0.16).abs() < 1e-9, "{limit}");
-        assert_eq!(text, "calls take 200.0ms on average, and usually 100.0ms; the limit is 160.0ms");
+        assert_eq!(text, "calls take 200.0ms on average, usually 100.0ms; the limit is 160.0ms");
 
         for (nothing, why) in [
             (judged(slow(Some(0.9), 0.2, 0.1, 10.0), 10), "still learning"),
-            (judged(slow(None, 0.01, 0.001, 50.0), 10), "10 ms are never slow"),
-            (judged(slow(None, 0.05, 0.1, -10.0), 10), "faster is no trouble"),
+            (judged(slow(None, 0.01, 0.001, 50.0), 10), "10 ms is never slow"),
+            (judged(slow(None, 0.05, 0.1, -10.0), 10), "faster than usual costs nothing"),
         ] {
             assert_eq!(nothing, (Status::Healthy, 1.0, vec![]), "{why}");
         }
-        assert_eq!(judged(slow(None, 0.2, 0.1, 10.0), 4).0, Status::Unknown, "four calls say little");
+        assert_eq!(judged(slow(None, 0.2, 0.1, 10.0), 4).0, Status::Unknown, "four calls are too few");
     }
 }

@@ -1,10 +1,9 @@
-//! A failing verdict that its calls leave behind.
+//! Holds a failing verdict for a while after the failed calls are older than a minute.
 //!
-//! The calls of the last minute are soon gone. Where calls come seldom, each that fails would make a component fail for
-//! a minute, and the emptiness after it would make it well. So a component that failed because of its calls, and came
-//! back to that within ten minutes, stays failing for a while after they have left the minute: a minute for each time
-//! that it came back, five at most. It stays no longer than that without new calls, since a process that is not ready
-//! gets none: nothing else could end it. Calls that say otherwise end it at once.
+//! Only the calls of the last minute are judged. A component that is called seldom would fail for a minute with each
+//! failed call, and recover as soon as that call is too old. So a component that relapses, that is, fails because of its
+//! calls again within ten minutes, keeps its verdict for one minute per relapse, five at most. New calls that refute the
+//! verdict end it at once. Without new calls it must end by itself: a process that is not ready gets none.
 
 use std::time::Duration;
 
@@ -14,28 +13,27 @@ use super::settings::HealthSettings;
 use crate::base::clock::Tick;
 use crate::signal::VitalReading;
 
-/// How much longer it stays with each time that it came back.
-const STEP: Duration = Duration::from_secs(60);
+/// How long a verdict is held for each relapse.
+const PER_RELAPSE: Duration = Duration::from_secs(60);
 
-/// It stays no longer than this many steps.
-const MOST: u32 = 5;
+/// The number of relapses that count.
+const MAX_RELAPSES: u32 = 5;
 
-/// A component that has not failed for so long has not come back to that.
-const WELL: Duration = Duration::from_secs(600);
+/// A failure later than this after the last one is no relapse.
+const RELAPSE_WITHIN: Duration = Duration::from_secs(600);
 
-/// What is kept of one component.
+/// The held verdict of one component.
 #[derive(Debug, Default)]
 pub(super) struct Hold {
-    /// The last verdict of failing that calls brought, and when they still did.
+    /// The last failing verdict that calls caused, and when they last did.
     last: Option<(Tick, Verdict)>,
-    /// Whether the component has failed since then.
-    stands: bool,
-    /// How often it came back.
+    /// Whether the verdict is still held.
+    active: bool,
     relapses: u32,
 }
 
 impl Hold {
-    /// The verdict that counts when `fresh` was found.
+    /// Returns the verdict that counts: `fresh` or the held one.
     pub(super) fn apply(
         &mut self,
         now: Tick,
@@ -43,41 +41,41 @@ impl Hold {
         vital: Option<&VitalReading>,
         settings: &HealthSettings,
     ) -> Verdict {
-        if fresh.status.is_failing() && fresh.reasons.iter().any(|reason| is_of_calls(reason.kind)) {
+        if fresh.status.is_failing() && fresh.reasons.iter().any(|reason| is_about_calls(reason.kind)) {
             self.relapses = match &self.last {
-                Some((at, _)) if now.since(*at) >= WELL => 0,
-                Some(_) if !self.stands => (self.relapses + 1).min(MOST),
+                Some((at, _)) if now.since(*at) >= RELAPSE_WITHIN => 0,
+                Some(_) if !self.active => (self.relapses + 1).min(MAX_RELAPSES),
                 _ => self.relapses,
             };
-            self.stands = true;
+            self.active = true;
             self.last = Some((now, fresh.clone()));
             return fresh;
         }
         let Some((at, held)) = &self.last else { return fresh };
         let since = now.since(*at);
-        self.stands &= since < STEP * self.relapses && is_unrefuted(held, vital, settings);
-        if self.stands && held.status > fresh.status {
-            return outlived(held);
+        self.active &= since < PER_RELAPSE * self.relapses && !is_refuted(held, vital, settings);
+        if self.active && held.status > fresh.status {
+            return with_note(held);
         }
-        if since >= WELL {
+        if since >= RELAPSE_WITHIN {
             *self = Self::default();
         }
         fresh
     }
 }
 
-/// Whether there are too few calls to say anything else.
-fn is_unrefuted(held: &Verdict, vital: Option<&VitalReading>, settings: &HealthSettings) -> bool {
+/// Whether newer calls refute the verdict.
+fn is_refuted(held: &Verdict, vital: Option<&VitalReading>, settings: &HealthSettings) -> bool {
     let (calls, row) = vital.map_or((0, 0), |vital| (vital.recent.calls, vital.consecutive_failures));
-    // A success ends a row of failures. A share is not refuted by fewer calls than it is judged by.
-    let by_share = held
+    // A success refutes a row of failures. A share or a mean needs as many calls as it is judged by.
+    let needs_calls = held
         .reasons
         .iter()
-        .any(|reason| is_of_calls(reason.kind) && reason.kind != ReasonKind::ConsecutiveFailures);
-    calls < settings.minimum_calls && (by_share || row > 0)
+        .any(|reason| is_about_calls(reason.kind) && reason.kind != ReasonKind::ConsecutiveFailures);
+    calls >= settings.minimum_calls || (!needs_calls && row == 0)
 }
 
-fn is_of_calls(kind: ReasonKind) -> bool {
+fn is_about_calls(kind: ReasonKind) -> bool {
     matches!(
         kind,
         ReasonKind::ErrorShare
@@ -87,10 +85,10 @@ fn is_of_calls(kind: ReasonKind) -> bool {
     )
 }
 
-fn outlived(held: &Verdict) -> Verdict {
+fn with_note(held: &Verdict) -> Verdict {
     let mut verdict = held.clone();
-    for reason in verdict.reasons.iter_mut().filter(|reason| is_of_calls(reason.kind)) {
-        reason.text.push_str(" (too few calls since to say otherwise)");
+    for reason in verdict.reasons.iter_mut().filter(|reason| is_about_calls(reason.kind)) {
+        reason.text.push_str(" (held: too few calls since then)");
     }
     verdict
 }

@@ -1,25 +1,28 @@
-//! Reasons, what each costs, and what is left in the end.
+//! The reasons for which a component loses points, and what each costs.
 
+use super::points::{WHOLE, score, shares};
 use super::reason::{Reason, ReasonKind};
-use super::score::{WHOLE, score};
-use super::snapshot::shares;
 
 /// At this multiple of its limit, a figure costs its whole weight.
 const FULL_AT: f64 = 5.0;
 
-/// Reasons with what each would cost alone.
+/// Reasons, with the points that each would cost alone.
 pub(super) struct Ledger {
-    /// What a figure at its limit costs: just enough to be healthy no more.
-    pub(super) at_limit: f64,
-    pub(super) entries: Vec<(u32, Reason)>,
+    /// The cost of a figure at its limit: just enough to end `Healthy`.
+    at_limit: f64,
+    entries: Vec<(u32, Reason)>,
 }
 
 impl Ledger {
+    pub(super) fn new(at_limit: f64) -> Self {
+        Self { at_limit, entries: Vec::new() }
+    }
+
     /// Enters a figure that has a limit.
     ///
-    /// Up to half the limit it costs nothing, from there to the limit ever more, at the limit what ends
-    /// `Healthy`, and at five times the limit its whole weight.
-    pub(super) fn figure(
+    /// Up to half the limit the figure costs nothing. From there the cost grows: at the limit it just ends `Healthy`, at
+    /// five times the limit it is the whole weight.
+    pub(super) fn enter_figure(
         &mut self,
         kind: ReasonKind,
         figure: f64,
@@ -27,11 +30,11 @@ impl Ledger {
         weight: f64,
         text: impl FnOnce() -> String,
     ) {
-        self.ratio(kind, figure, limit, figure / limit, weight, text);
+        self.enter_ratio(kind, figure, limit, figure / limit, weight, text);
     }
 
-    /// The same for a figure whose limit is reached at a `ratio` of 1, and half of it at one of 0.5.
-    pub(super) fn ratio(
+    /// Enters a figure whose cost follows from `ratio`, which is 1 at the limit.
+    pub(super) fn enter_ratio(
         &mut self,
         kind: ReasonKind,
         figure: f64,
@@ -46,12 +49,13 @@ impl Ledger {
         } else {
             at_limit + (weight - at_limit) * ((ratio - 1.0) / (FULL_AT - 1.0)).min(1.0)
         };
-        // Rounded towards healthy below the limit, away from it above.
+        // Rounded down below the limit and up above it, so that rounding never moves a figure across the limit.
         let cost = if ratio < 1.0 { floor(cost) } else { ceil(cost) };
         self.enter_points(kind, figure, limit, weight, cost, text);
     }
 
-    pub(super) fn enter(
+    /// Enters a reason of a known cost.
+    pub(super) fn enter_cost(
         &mut self,
         kind: ReasonKind,
         figure: f64,
@@ -63,8 +67,8 @@ impl Ledger {
         self.enter_points(kind, figure, limit, weight, ceil(cost), || text);
     }
 
-    /// Enters reasons that tend to have one cause: together they cost what the weightiest of them would alone.
-    pub(super) fn together(&mut self, reasons: Vec<Reason>) {
+    /// Enters reasons that are likely to have one cause: together they cost as much as the one of the largest weight.
+    pub(super) fn enter_group(&mut self, reasons: Vec<Reason>) {
         let weights: Vec<f64> = reasons.iter().map(|reason| reason.weight).collect();
         let whole = ceil(weights.iter().copied().fold(0.0, f64::max));
         let points = shares(&weights, &vec![whole; weights.len()]);
@@ -85,7 +89,7 @@ impl Ledger {
         }
     }
 
-    /// The points left, and the reasons, the dearest first.
+    /// Returns the points left, and the reasons, the most expensive first.
     pub(super) fn close(mut self) -> (u32, Vec<Reason>) {
         self.entries.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
         let mut left = WHOLE;

@@ -1,13 +1,13 @@
-//! What is measured of a component in a round.
+//! The vital signs of a component, from its evidence.
 
+use super::evidence::Evidence;
 use super::numbers::count;
 use super::outlook::VitalSign;
 use super::predict::Measure;
-use super::score::Evidence;
 use super::settings::HealthSettings;
 use crate::signal::{LOOK_BACK, Watched};
 
-/// What `evidence` says in figures that can be followed over time.
+/// The figures of `evidence` that are followed over time.
 pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings) -> Vec<Measure> {
     let mut found = Vec::with_capacity(8);
     let mut measure = |sign, value, limit, weight, error| {
@@ -37,7 +37,7 @@ pub(super) fn measures(evidence: &Evidence, settings: &HealthSettings) -> Vec<Me
         (Watched::Disk, VitalSign::DiskUsage),
         (Watched::Temperature, VitalSign::Temperature),
     ] {
-        // Of several disks or sensors the one that is nearest to its limit.
+        // Of several disks or sensors, the one that is closest to its limit.
         let worst = evidence
             .machine
             .iter()

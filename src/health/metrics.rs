@@ -2,19 +2,22 @@
 
 use std::sync::{Arc, Weak};
 
-use super::handle::Inner;
+use super::inner::Inner;
 use super::status::Status;
 use crate::base::sync::Mutex;
-use crate::signal::{Emit, HEALTH_ANOMALY, HEALTH_READY, HEALTH_RISK, HEALTH_SCORE, HEALTH_STATUS, Source};
+use crate::signal::{
+    self, Emit, HEALTH_ANOMALY, HEALTH_READY, HEALTH_RISK, HEALTH_SCORE, HEALTH_STATUS, Source,
+};
 
-/// Who says whether this process is ready: a process has one answer to that, however many pipelines it has.
-static SPEAKER: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
+/// The health that exports whether this process is ready: one for each process, however many pipelines it has.
+static REPORTS_READINESS: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
 
-/// Makes `inner` say whether this process is ready, if nobody else does.
-pub(super) fn speak(inner: &Arc<Inner>) {
-    let mut speaker = SPEAKER.lock();
-    if speaker.strong_count() == 0 {
-        *speaker = Arc::downgrade(inner);
+/// Exports `inner` as metrics, with the readiness of this process unless another health exports that.
+pub(super) fn export(inner: &Arc<Inner>) {
+    signal::register(inner);
+    let mut reporter = REPORTS_READINESS.lock();
+    if reporter.strong_count() == 0 {
+        *reporter = Arc::downgrade(inner);
     }
 }
 
@@ -22,7 +25,7 @@ impl Source for Inner {
     fn observe(&self, emit: &mut Emit<'_>) {
         for component in &self.recent().components {
             let name = ("component", &*component.name);
-            // Full points for a component of which nothing is known would look like health.
+            // The score of an unknown component is 1, which would look healthy.
             if component.status != Status::Unknown {
                 emit(&HEALTH_SCORE, component.score, &[name]);
             }
@@ -39,8 +42,8 @@ impl Source for Inner {
                 }
             }
         }
-        let speaks = std::ptr::eq(SPEAKER.lock().as_ptr(), self);
-        if speaks {
+        let reports_readiness = std::ptr::eq(REPORTS_READINESS.lock().as_ptr(), self);
+        if reports_readiness {
             emit(&HEALTH_READY, f64::from(u8::from(self.is_ready())), &[]);
         }
         #[cfg(feature = "checks")]

@@ -1,15 +1,17 @@
-//! How each component is doing, and why.
+//! Health: a score and a status for each component, with reasons; probes; and behind features checks, prediction and
+//! healing. To read the code, start at `inner.rs`, which takes a snapshot: `evidence.rs` is what is known of a component,
+//! `score.rs` judges it, `summary.rs` sums up all components. `handle.rs` and the files beside it are the public methods.
 //!
 //! # Why
-//! A dashboard of figures leaves the judging to whoever is awake. Health judges: each component gets a score
-//! from what flows anyway (its spans, circuit breakers, dead letters and machine), and each point that it lost comes
-//! with the figure, the limit and a sentence. Nothing has to be set up to see it, and nothing is hidden in it.
+//! A dashboard of figures leaves the judgement to the person on call. Health judges: each component gets a score from
+//! what is measured anyway (its spans, circuit breakers, dead letters and machine), and each point that it lost has a
+//! reason with figure, limit and a sentence. Nothing needs to be configured.
 //!
 //! # Components
-//! A component is a name. Spans are counted under theirs, calls without a span by a [`Recorder`], and a breaker or a
-//! queue of the same name speaks for the same component. A sampler speaks for `host`, and for `gpu/0` and so on.
-//! [`Health::register`] adds what cannot be seen from there: which are [critical](Component::critical) or
-//! [optional](Component::optional), and who [depends on](Component::depends_on) whom.
+//! A component is a name. Spans are counted under the name of their component, calls without a span by a [`Recorder`].
+//! A breaker or a queue of the same name belongs to the same component. Samplers report `host`, `gpu/0` and so on.
+//! [`Health::register`] adds what cannot be measured: which components are [critical](Component::critical) or
+//! [optional](Component::optional), and which [depends on](Component::depends_on) which.
 //!
 //! ```
 //! use campanile::health::{Component, Health, Status};
@@ -32,128 +34,131 @@
 //! ```
 //!
 //! # How a score comes about
-//! A component starts with a score of 1. Each figure is compared with its limit: up to half of it, it costs
-//! nothing; from there it costs ever more; at the limit just enough to be healthy no more; at five times the
-//! limit its whole [weight](Weights). An open circuit costs its weight at once. The costs of the reasons add up
-//! to what the score lost, to the last bit.
+//! A component starts with a score of 1. Each figure is compared with its limit. Up to half the limit it costs nothing.
+//! From there the cost grows: at the limit it just ends `Healthy`, at five times the limit it is the whole
+//! [weight](Weights). An open circuit costs its weight at once. The costs of the reasons add up to exactly what the score
+//! lost.
 //!
 //! | reason | limit | weight |
 //! |---|---|---|
 //! | share of calls of the last minute that failed | 10 % | 1 |
-//! | failures in a row, if it was called in the last minute | 3 | 0.5 |
+//! | failures in a row, if the component was called in the last minute | 3 | 0.5 |
 //! | mean duration of the calls of the last minute | 5 s | 0.5 |
-//! | mean duration next to what is usual for the component | 6 deviations above, and 10 ms | 0.25 |
+//! | mean duration compared with what is usual for the component | 6 deviations above, and 10 ms | 0.25 |
 //! | a check failed | | 0.75 |
 //! | a check warns | | 0.25 |
 //! | circuit open, or forced open | | 0.75 |
 //! | circuit half-open | | 0.25 |
-//! | dead letters that wait | 100 | 0.5 |
-//! | age of the oldest letter | 1 h | 0.25 |
+//! | waiting dead letters | 100 | 0.5 |
+//! | age of the oldest dead letter | 1 h | 0.25 |
 //! | a figure of the machine at its warning threshold | | 0.25 |
 //! | a figure of the machine at its critical threshold | | 0.5 |
 //!
-//! Few calls say little. So the share of failures is the least that they speak for: the lower end of Wilson's interval
-//! of 99 %, which is 1.4 % for one failure of ten and 8 % for a hundred of a thousand. The mean duration is that of the
-//! minute less 2.3 standard errors, so that one call that hangs is no slow service. A row of failures counts when chance
-//! seldom brings one as long among as many calls that fail as often as the others did.
+//! With few calls, chance has a large part. So the share of failures is the lower bound at 99 % confidence (Wilson's
+//! interval): 1.4 % for one failure of ten calls, 8 % for a hundred of a thousand. The mean duration is that of the
+//! minute less 2.3 standard errors, so that one slow call does not make a slow service. A row of failures counts unless
+//! chance explains it: calls that often fail often fail in a row, too.
 //!
-//! The sampler's settings hold the thresholds of the machine. What is wrong with one machine tends to have one cause, so
-//! that the figures of one component cost no more together than the worst of them alone; its checks likewise. A host at
-//! its limits is degraded or unhealthy, and serves; it takes readiness away only when it is registered as critical.
+//! The thresholds of the machine are in the settings of the sampler. Several figures of one machine are likely to have
+//! one cause, so together they cost as much as the worst of them alone. The same holds for the checks of one component.
+//! A host at its limits becomes degraded or unhealthy; the process stays ready unless the host is registered as critical.
 //!
-//! A component that fails because of its calls, and came back to that within ten minutes, fails for a while after those
-//! calls have left the minute: a minute for each time that it came back, five at most, unless later calls say otherwise. So
-//! a component that is called seldom does not flap, and one that gets no calls since the process is not ready is tried
-//! again. A check of the component tells sooner, for it needs no calls.
+//! A component that fails because of its calls, and relapses within ten minutes, keeps failing for a while after those
+//! calls are older than a minute: one minute for each relapse, five at most, unless newer calls succeed. So a component
+//! that is called seldom does not flap, and one that gets no calls because the process is not ready is tried again. A
+//! check of the component reports earlier, because it needs no calls.
 //!
-//! Time in which this process did not run, since it was stopped, suspended, or kept from its runtime by other code, is held
-//! against no component: calls that were under way count for the totals alone, time limits of checks do not count it, and
-//! until a check has run again its last verdict stands. Where other code keeps the runtime of a check busy, those who ask
-//! from another thread are told so after a minute.
+//! Time in which this process did not run (stopped, suspended, or blocked by other code) counts against no component:
+//! calls of that time count in the totals only, time limits of checks do not include it, and the last outcome of a check
+//! holds until the check has run again. If other code blocks the runtime of a check for a minute, the check is reported
+//! as failed to callers on other threads.
 //!
-//! The score decides the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else
-//! `Critical`. A better status than the last one takes 0.05 more than that, a worse one is had at once: a score that
-//! moves about a threshold does not make the status do so. A component with fewer than five calls in the last minute, no
-//! queue, no check that has run, and nothing against it is `Unknown`. All of it can be [configured](Health::configure),
-//! at any time.
+//! The score determines the status: above 0.75 `Healthy`, above 0.5 `Degraded`, above 0.2 `Unhealthy`, else `Critical`.
+//! The status gets worse at once, but better only when the score is 0.05 above the threshold, so that it does not flap. A
+//! component with fewer than five calls in the last minute, no queue, no check that has run and no reason is `Unknown`.
+//! All of this can be [configured](Health::configure) at any time.
 //!
 //! # Root causes
-//! A component that is not healthy while one that it depends on is not either names that one in
-//! [`because_of`](ComponentHealth::because_of), and [`root_causes`](HealthSnapshot::root_causes) names those at the
-//! bottom, first of all. Components of which nothing is known are seen through.
+//! A component that is not healthy lists in [`because_of`](ComponentHealth::because_of) the root causes among its
+//! dependencies: those that are not healthy although all that they depend on are. The search passes through components
+//! that are `Unknown`. [`root_causes`](HealthSnapshot::root_causes) lists those of the whole process.
 //!
 //! # Probes
 //! Over HTTP (feature `http`), [`Health::http_service`] answers `/livez`, `/startupz`, `/readyz` and `/healthz`. Liveness
-//! depends on nothing: restarting a process does not mend what it calls. Readiness is withdrawn while the process
-//! starts, while a critical component fails, or was never called while one that it depends on fails, which it names, and for good when the process is on its way out. Over gRPC
-//! (feature `grpc`), `Health::grpc_service` says the same by `grpc.health.v1`, and tells those who watch.
+//! depends on nothing: a restart does not repair a dependency. The process is not ready while it starts or drains, while a
+//! critical component fails, or while a critical component without calls depends on one that fails. Over gRPC (feature
+//! `grpc`), `Health::grpc_service` answers the same through `grpc.health.v1`, and streams changes.
 //!
-//! - The start is over when every [gate](Health::starting) is done and every check of a critical component has passed
+//! - The start is complete when every [gate](Health::starting) is done and every check of a critical component has passed
 //!   once.
-//! - The way out is [`Health::drain_after`]: nobody shall send any more, then a grace period, then the server ends.
-//! - No probe makes a check run, or a snapshot more often than [`HealthSettings::cached_for`] says.
+//! - [`Health::drain_after`] drains: the process is not ready any more, and after a grace period the server ends.
+//! - No probe runs a check, or takes a snapshot more often than [`HealthSettings::cached_for`] allows.
 #![cfg_attr(feature = "checks", doc = include_str!("check/guide.md"))]
 #![cfg_attr(feature = "heal", doc = include_str!("heal/guide.md"))]
 #![cfg_attr(feature = "predict", doc = include_str!("predict/figures.md"))]
 
 #[cfg(feature = "checks")]
 mod awake;
-mod blame;
 mod cache;
 #[cfg(feature = "checks")]
 mod check;
+mod check_reasons;
 mod check_report;
-mod checked;
 mod component;
 mod costs;
+mod evidence;
 mod handle;
+#[cfg(feature = "checks")]
+mod handle_checks;
+#[cfg(feature = "heal")]
+mod handle_healing;
 #[cfg(feature = "heal")]
 mod heal;
 mod hold;
+mod inner;
 mod ledger;
-mod look;
-mod machine;
+mod lifecycle;
+mod machine_reasons;
 #[cfg(feature = "predict")]
 mod measures;
 mod metrics;
 mod numbers;
-mod of_telemetry;
 mod outlook;
+mod points;
 #[cfg(feature = "predict")]
 mod predict;
 mod probe;
 mod reason;
 mod recorder;
-mod round;
+mod root_causes;
+mod rounds;
 mod score;
 mod settings;
 mod snapshot;
+mod states;
 mod status;
+mod summary;
+mod telemetry;
 mod texts;
-#[cfg(feature = "predict")]
-mod watched;
 
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
 pub use check::{
-    BlockingCheck, Check, CheckExt, CheckHandle, Every, Finding, FirstOf, IntoFinding, Limited, Pool,
-    PoolCheck, PoolCheckBuilder, PoolCheckSettings, ServiceCheck,
+    BlockingCheck, Check, CheckHandle, Every, Finding, FirstOf, Pool, PoolCheck, PoolCheckBuilder,
+    PoolCheckSettings, PoolState, ServiceCheck,
 };
 #[cfg(all(feature = "checks", feature = "grpc"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "grpc"))))]
-pub use check::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
+pub use check::{GrpcCheck, GrpcCheckSettings};
 #[cfg(all(feature = "checks", feature = "http"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "http"))))]
-pub use check::{
-    HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses, TcpCheck, TcpCheckBuilder,
-    TcpCheckSettings,
-};
+pub use check::{HttpCheck, HttpCheckSettings, TcpCheck, TcpCheckSettings};
 #[cfg(all(feature = "checks", feature = "redis"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "redis"))))]
-pub use check::{RedisCheck, RedisConnectionCheck};
+pub use check::{RedisCheck, RedisCheckBuilder};
 #[cfg(all(feature = "checks", feature = "sqlite"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "sqlite"))))]
-pub use check::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
+pub use check::{SqliteCheck, SqliteCheckSettings};
 pub use check_report::{CheckOutcome, CheckReport};
 pub use component::Component;
 pub use handle::Health;
@@ -170,10 +175,7 @@ pub use predict::PredictSettings;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use probe::HealthService;
-#[cfg(feature = "grpc")]
-#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
-pub use probe::{GrpcHealth, Watching};
-pub use probe::{Missing, Readiness, Startup, StartupGate};
+pub use probe::{Readiness, StartupGate};
 pub use reason::{Reason, ReasonKind};
 pub use recorder::Recorder;
 pub use settings::{HealthSettings, Thresholds, Weights};

@@ -1,71 +1,69 @@
-//! What is to be expected of a component.
-
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// What is to be expected of a component.
+/// The prediction for one component: the risk that it fails, and why.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Outlook {
-    /// `None` as soon as enough is known; until then the part of the warm-up that is done, in 0..1.
+    /// The part of the warm-up that is done, in 0..1; `None` once the warm-up is over.
     pub learning: Option<f64>,
-    /// From 0, nothing points to trouble, to 1.
+    /// The risk, from 0 to 1.
     pub risk: f64,
-    /// Why, the weightiest first.
+    /// What the risk is made of, the largest part first.
     pub reasons: Vec<RiskReason>,
-    /// The vital signs that are not as usual.
+    /// The vital signs that are unusual.
     pub anomalies: Vec<Anomaly>,
-    /// The vital signs that are on their way to their limit.
+    /// The vital signs that approach their limit.
     pub forecasts: Vec<Forecast>,
 }
 
-/// Something that a risk is made of. The costs add up to the risk.
+/// One part of a risk. The parts add up to the risk.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RiskReason {
     /// The vital sign.
     pub sign: VitalSign,
-    /// How much of the risk it is.
+    /// This part of the risk.
     pub risk: f64,
-    /// The same for people.
+    /// The reason in words.
     pub text: String,
 }
 
-/// A vital sign that is not as usual.
+/// A vital sign that is unusual.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Anomaly {
-    /// Which.
+    /// The vital sign.
     pub sign: VitalSign,
-    /// What was found last.
+    /// Its last value.
     pub value: f64,
-    /// What is usual.
+    /// Its usual value.
     pub usual: f64,
-    /// How far that is, in robust standard deviations.
+    /// The distance from the usual value, in robust standard deviations.
     pub z: f64,
-    /// Whether the level has shifted for good, as far as one can tell.
+    /// Whether the level has shifted, rather than a single value.
     pub shifted: bool,
 }
 
-/// A vital sign that is on its way to its limit.
+/// A vital sign that approaches its limit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Forecast {
-    /// Which.
+    /// The vital sign.
     pub sign: VitalSign,
     /// Its change in one minute.
     pub per_minute: f64,
     /// Its limit.
     pub limit: f64,
-    /// When it gets there, if it goes on like that.
+    /// When it reaches the limit if the trend continues.
     pub reaches_limit_in: Duration,
-    /// How sure that is, in 0..=1.
+    /// How certain the forecast is, in 0..=1.
     pub confidence: f64,
 }
 
 words! {
-    /// What is watched over time.
+    /// A figure that prediction follows. `Display` writes it in snake case.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
@@ -74,9 +72,9 @@ words! {
         ErrorShare = "error_share",
         /// The mean duration of the calls of the last minute, in seconds.
         MeanDuration = "mean_duration",
-        /// Calls in a second.
+        /// Calls per second.
         Rate = "rate",
-        /// Dead letters that wait.
+        /// Waiting dead letters.
         Letters = "letters",
         /// The share of the processors in use.
         CpuUsage = "cpu_usage",
@@ -87,6 +85,5 @@ words! {
         /// The temperature of a device, in degrees Celsius.
         Temperature = "temperature",
     }
-    /// The sign in one word, in lower case.
-    pub as_str;
+    pub(crate) as_str;
 }

@@ -2,54 +2,54 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Something that a score lost points for.
+/// A reason why a score lost points. `Display` writes its text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Reason {
-    /// What it is about.
+    /// The kind of the reason.
     pub kind: ReasonKind,
-    /// What was found: a share, a count, seconds, degrees, or the number of circuits. A share of failures or a mean
-    /// duration is the least that the calls of the last minute speak for.
+    /// The figure that was found: a share, a count, seconds, degrees, or the number of circuits. For a share of errors or a
+    /// mean duration it is the lower bound at 99 % confidence.
     pub figure: f64,
-    /// What is allowed, in the unit of the figure.
+    /// The limit, in the unit of the figure; 0 if the reason has none.
     pub limit: f64,
-    /// The most that this kind can cost.
+    /// The maximum cost of this kind.
     pub weight: f64,
-    /// The points it cost. The costs of all reasons add up to `1 - score`, exactly: both are multiples of 1/1024.
-    /// Zero when the reasons before it had used up all there was to lose.
+    /// The points that it cost. The costs of all reasons add up to exactly `1 - score`; all are multiples of 1/1024. 0 if
+    /// the reasons before it cost all points.
     pub cost: f64,
-    /// The same for people.
+    /// The reason in words, with figure and limit.
     pub text: String,
 }
 
-/// What a reason is about.
+/// The kind of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ReasonKind {
     /// The share of calls of the last minute that failed.
     ErrorShare,
-    /// Failures in a row.
+    /// The number of failures in a row.
     ConsecutiveFailures,
     /// The mean duration of the calls of the last minute, in seconds.
     MeanDuration,
-    /// The mean duration next to what is usual for the component, in seconds.
+    /// A mean duration far above what is usual for the component, in seconds.
     SlowerThanUsual,
     /// The circuit is open: calls are refused.
     CircuitOpen,
     /// An operator forced the circuit open.
     CircuitForcedOpen,
-    /// The circuit is trying whether it may close.
+    /// The circuit is half-open.
     CircuitHalfOpen,
-    /// Circuits of a keyed breaker are open: it costs as much of its weight as their share of all.
+    /// Circuits of a keyed breaker are open. It costs the share of open circuits of its weight.
     CircuitsOpen,
-    /// Dead letters that wait.
+    /// The number of waiting dead letters.
     Letters,
-    /// The age of the oldest waiting letter, in seconds.
+    /// The age of the oldest waiting dead letter, in seconds.
     OldestLetter,
-    /// A check failed; its failures in a row.
+    /// A check failed. The figure is its failures in a row.
     CheckFailed,
-    /// A check found something amiss.
+    /// A check warns.
     CheckWarning,
     /// The share of the processors in use, of the machine or of its container's limit.
     CpuUsage,
@@ -57,11 +57,11 @@ pub enum ReasonKind {
     MemoryUsage,
     /// The share of a file system in use.
     DiskUsage,
-    /// The load average of five minutes for each processor.
+    /// The five-minute load average per processor.
     Load,
     /// The temperature of a device, in degrees Celsius.
     Temperature,
-    /// A device says that it is degraded, 1, or that it failed, 2.
+    /// A device reports that it is degraded or failed.
     DeviceState,
 }
 

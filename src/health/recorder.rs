@@ -1,19 +1,17 @@
-//! Calls that have no span.
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Health;
+use super::handle::Health;
 use crate::base::clock;
 use crate::signal::{VitalOf, Vitals};
 
-/// Tells health of the calls of one component, where no span does; made by [`Health::recorder`].
+/// Counts calls of one component that have no span; made by [`Health::recorder`].
 ///
-/// It is cheap to clone, and to use: no allocation, and no lock that another component or, as a rule, another thread
-/// would wait for.
+/// Cheap to clone and to use: it does not allocate, and other components, and usually other threads, never wait for its
+/// lock.
 ///
 /// # Example
 /// ```
@@ -24,7 +22,7 @@ use crate::signal::{VitalOf, Vitals};
 /// let payments = health.recorder("payments");
 ///
 /// let started = Instant::now();
-/// let outcome: Result<(), &str> = Ok(()); // whatever the call gives
+/// let outcome: Result<(), &str> = Ok(()); // the result of the call
 /// payments.record_since(started, outcome.is_err());
 ///
 /// let calls = health.snapshot().component("payments").and_then(|payments| payments.calls.clone());
@@ -32,39 +30,41 @@ use crate::signal::{VitalOf, Vitals};
 /// ```
 #[derive(Clone)]
 pub struct Recorder {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
+struct Shared {
     vitals: Arc<Vitals>,
     component: Arc<str>,
     vital: VitalOf,
 }
 
 impl Health {
-    /// Counts calls for `component` that have no span: those with one are counted already.
+    /// A recorder of calls of `component` that have no span. Calls with a span are counted without it.
     ///
-    /// A component that nobody calls for an hour is forgotten, and known again with its next call.
+    /// The counts of a component without a call for an hour are dropped. The next call starts them anew.
     #[must_use]
     pub fn recorder(&self, component: impl Into<Arc<str>>) -> Recorder {
-        let vitals = Arc::clone(self.vitals());
-        Recorder { inner: Arc::new(Inner { vitals, component: component.into(), vital: VitalOf::default() }) }
+        let vitals = Arc::clone(&self.inner.vitals);
+        Recorder {
+            shared: Arc::new(Shared { vitals, component: component.into(), vital: VitalOf::default() }),
+        }
     }
 }
 
 impl Recorder {
-    /// Counts a call that ended just now and took so long.
+    /// Counts a call that ended now and took `duration`.
     #[inline]
     pub fn record(&self, duration: Duration, failed: bool) {
-        let Inner { vitals, component, vital } = &*self.inner;
+        let Shared { vitals, component, vital } = &*self.shared;
         vital.record(vitals, component, clock::now(), duration, failed);
     }
 
-    /// Counts a call that began at `started` and ended just now: with one reading of the clock, where measuring first
-    /// and then calling [`record`](Self::record) takes two.
+    /// Counts a call that began at `started` and ended now. Reads the clock once; [`record`](Self::record) needs a second
+    /// reading.
     #[inline]
     pub fn record_since(&self, started: Instant, failed: bool) {
-        let Inner { vitals, component, vital } = &*self.inner;
+        let Shared { vitals, component, vital } = &*self.shared;
         let now = clock::now();
         vital.record(vitals, component, now, now.since(clock::at(started)), failed);
     }
@@ -72,6 +72,6 @@ impl Recorder {
 
 impl fmt::Debug for Recorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recorder").field("component", &self.inner.component).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("component", &self.shared.component).finish_non_exhaustive()
     }
 }

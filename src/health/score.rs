@@ -1,95 +1,38 @@
-//! From what is known about one component to its score.
-//!
-//! Costs are counted in whole 1/1024ths, which a float holds exactly: what the reasons say adds up to what the
-//! score lost, to the last bit.
+//! The score and status of one component, with the reasons.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::check_report::CheckReport;
-use super::checked;
+use super::check_reasons;
+use super::evidence::Evidence;
 use super::ledger::Ledger;
-use super::machine;
-use super::outlook::Outlook;
+use super::machine_reasons;
+use super::points::score;
 use super::reason::Reason;
 use super::settings::HealthSettings;
 use super::status::Status;
-use crate::signal::{BreakerSign, MachineSign, Sign, VitalReading};
 
-/// All the points there are.
-pub(super) const WHOLE: u32 = 1_024;
-
-/// What is known about one component.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Evidence {
-    pub(super) vital: Option<VitalReading>,
-    /// Circuits of that name by state.
-    pub(super) open: u32,
-    pub(super) forced_open: u32,
-    pub(super) half_open: u32,
-    /// Circuits of keyed breakers of that name: those that are broken, and all.
-    pub(super) broken: u64,
-    pub(super) keyed: u64,
-    /// How many letters wait, and the age of the oldest.
-    pub(super) letters: Option<(u64, Duration)>,
-    /// Figures of the machine or the device of that name.
-    pub(super) machine: Vec<MachineSign>,
-    /// What its checks found last.
-    pub(super) checks: Vec<Arc<CheckReport>>,
-    /// What is to be expected of it.
-    pub(super) outlook: Option<Arc<Outlook>>,
-    /// What it was last.
-    pub(super) before: Option<Status>,
-}
-
-/// What follows from it.
+/// What follows from the evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdict {
     pub(super) status: Status,
-    /// Points left, of [`WHOLE`].
+    /// Points left, of [`WHOLE`](super::points::WHOLE).
     pub(super) points: u32,
     pub(super) reasons: Vec<Reason>,
 }
 
-/// Points as a score or a cost.
-pub(super) fn score(points: u32) -> f64 {
-    f64::from(points) / f64::from(WHOLE)
-}
-
 impl Evidence {
-    pub(super) fn add(&mut self, sign: Sign) {
-        match sign {
-            Sign::Breaker(BreakerSign::Closed) => {}
-            Sign::Breaker(BreakerSign::HalfOpen) => self.half_open += 1,
-            Sign::Breaker(BreakerSign::Open) => self.open += 1,
-            Sign::Breaker(BreakerSign::ForcedOpen) => self.forced_open += 1,
-            Sign::Circuits { broken, all } => {
-                self.broken += broken;
-                self.keyed += all;
-            }
-            Sign::Letters { waiting, oldest } => {
-                let (sum, age) = self.letters.get_or_insert_default();
-                *sum += waiting;
-                *age = (*age).max(oldest);
-            }
-            Sign::Machine(sign) => self.machine.push(sign),
-        }
-    }
-
     pub(super) fn judge(&self, settings: &HealthSettings) -> Verdict {
-        let mut ledger = Ledger { at_limit: 1.0 - settings.thresholds.healthy, entries: Vec::new() };
+        let mut ledger = Ledger::new(1.0 - settings.thresholds.healthy);
         let mut known = self.letters.is_some() || !self.machine.is_empty();
         if let Some(vital) = &self.vital {
             known |= vital.recent.calls >= settings.minimum_calls;
-            ledger.calls(vital, self.outlook.as_deref(), settings);
+            ledger.enter_calls(vital, self.outlook.as_deref(), settings);
         }
-        ledger.circuits(self, settings);
+        ledger.enter_circuits(self, settings);
         if let Some((waiting, oldest)) = self.letters {
-            ledger.letters(waiting, oldest, settings);
+            ledger.enter_letters(waiting, oldest, settings);
         }
-        ledger.together(machine::reasons(&self.machine, &settings.weights));
-        known |= checked::is_known(&self.checks);
-        ledger.together(checked::reasons(&self.checks, &settings.weights));
+        ledger.enter_group(machine_reasons::reasons(&self.machine, &settings.weights));
+        known |= check_reasons::has_result(&self.checks);
+        ledger.enter_group(check_reasons::reasons(&self.checks, &settings.weights));
         let (points, reasons) = ledger.close();
         known |= !reasons.is_empty();
         let thresholds = &settings.thresholds;
@@ -103,11 +46,13 @@ impl Evidence {
 pub(super) mod tests {
     use super::*;
     use crate::base::clock;
+    use crate::health::points::WHOLE;
     use crate::health::{ReasonKind, costs};
-    use crate::signal::Vital;
+    use crate::signal::{BreakerSign, Sign, Vital};
     use proptest::prelude::*;
+    use std::time::Duration;
 
-    /// Calls that ended just now: so many that failed, then so many that did not, each as long.
+    /// Calls that ended now: `failed` failures, then `succeeded` successes, each of duration `each`.
     pub(in crate::health) fn calls(failed: u64, succeeded: u64, each: Duration) -> Evidence {
         let vital = Vital::default();
         let now = clock::now();
@@ -129,13 +74,13 @@ pub(super) mod tests {
     const MILLIS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn too_little_is_not_healthy() {
+    fn too_few_calls_are_unknown() {
         assert_eq!(judged(&Evidence::default()), (Status::Unknown, 1.0, vec![]));
         assert_eq!(judged(&calls(0, 4, MILLIS)), (Status::Unknown, 1.0, vec![]));
         assert_eq!(judged(&calls(0, 5, MILLIS)), (Status::Healthy, 1.0, vec![]));
-        // An empty queue is known to be empty.
+        // A queue is known even when it is empty.
         assert_eq!(judged(&letters(0, Duration::ZERO)), (Status::Healthy, 1.0, vec![]));
-        // Few calls that failed one after the other say enough.
+        // A row of failures counts even with too few calls.
         let (status, _, reasons) = judged(&calls(0, 0, MILLIS));
         assert_eq!((status, reasons), (Status::Unknown, vec![]));
         let few = calls(3, 0, MILLIS);
@@ -143,8 +88,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_error_share_decides_at_its_limit() {
-        // Failures first, so that none are in a row at the end.
+    fn the_error_share_ends_healthy_at_its_limit() {
+        // Failures come first, so that none are in a row at the end.
         for (failed, succeeded, status) in [
             (0, 100, Status::Healthy),
             (122, 878, Status::Healthy),
@@ -157,12 +102,12 @@ pub(super) mod tests {
         ] {
             assert_eq!(judged(&calls(failed, succeeded, MILLIS)).0, status, "{failed} of 1000");
         }
-        assert_eq!(judged(&calls(66, 934, MILLIS)).1, 1.0, "half the limit is free");
-        assert_eq!(judged(&calls(537, 463, MILLIS)).1, 0.0, "five times the limit is all");
+        assert_eq!(judged(&calls(66, 934, MILLIS)).1, 1.0, "half the limit costs nothing");
+        assert_eq!(judged(&calls(537, 463, MILLIS)).1, 0.0, "five times the limit costs all");
     }
 
     #[test]
-    fn few_calls_speak_for_little() {
+    fn few_calls_are_judged_by_the_lower_bound() {
         for (failed, all, status) in [
             (1, 10, Status::Healthy),
             (2, 5, Status::Healthy),
@@ -178,7 +123,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(judged(&calls(failed, all - failed, MILLIS)).0, status, "{failed} of {all}");
         }
-        // One of ten took a minute: that is six seconds on average, and one call.
+        // Each slow call takes a minute: one of ten makes a mean of six seconds, but is only one call.
         let mean = |slow: u64, all: u64| {
             let vital = Vital::default();
             let now = clock::now();
@@ -197,7 +142,7 @@ pub(super) mod tests {
         );
     }
 
-    /// The same share of failures at any number of calls: how often it makes a component not healthy.
+    /// A share of failures below the limit must not make a component unhealthy, however many calls there are.
     #[test]
     fn errors_below_the_limit_leave_a_component_healthy_at_any_number_of_calls() {
         let mut random = fastrand::Rng::with_seed(5);
@@ -221,7 +166,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_row_of_failures_counts_beyond_what_chance_brings() {
+    fn a_row_of_failures_counts_unless_chance_explains_it() {
         let row = |others: u64, failed: u64, row: u64| {
             let vital = Vital::default();
             let now = clock::now();
@@ -232,14 +177,14 @@ pub(super) mod tests {
                 .iter()
                 .any(|(kind, _)| *kind == ReasonKind::ConsecutiveFailures)
         };
-        // Of 600 calls of which one in a hundred fails, three in a row come every day.
+        // With 600 calls a minute of which 1 % fail, a row of three comes about every day.
         assert!(!row(600, 6, 3) && row(600, 6, 4));
         assert!(row(600, 0, 3) && row(0, 0, 3) && row(10, 0, 3));
         assert!(!row(60, 6, 5) && row(60, 6, 6));
     }
 
     #[test]
-    fn durations_letters_and_their_age_decide_at_their_limits() {
+    fn durations_letters_and_their_age_end_healthy_at_their_limits() {
         let hour = Duration::from_secs(3_600);
         for (evidence, status, kind) in [
             (calls(0, 10, Duration::from_millis(4_999)), Status::Healthy, ReasonKind::MeanDuration),
@@ -291,7 +236,7 @@ pub(super) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn last_failures_are_forgiven_when_nobody_calls_any_more() {
+    async fn a_row_of_failures_does_not_count_without_recent_calls() {
         let vital = Vital::default();
         (0..4).for_each(|_| _ = vital.record(clock::now(), MILLIS, true));
         let evidence = || Evidence { vital: Some(vital.reading()), ..Evidence::default() };
@@ -308,8 +253,8 @@ pub(super) mod tests {
             circuits in prop::array::uniform3(0_u32..3),
             (broken, well) in (0_u64..3, 0_u64..3),
             letters in prop::option::of((0_u64..1_000, 0_u64..100_000)),
-            machine in prop::collection::vec(machine::tests::sign(), 0..12),
-            checks in prop::collection::vec(checked::tests::some_report(), 0..12),
+            machine in prop::collection::vec(machine_reasons::tests::sign(), 0..12),
+            checks in prop::collection::vec(check_reasons::tests::some_report(), 0..12),
             outlook in prop::option::of(costs::tests::outlook()),
             before in prop::option::of(prop::sample::select(&Status::ALL[..])),
         ) -> Evidence {
@@ -381,7 +326,7 @@ pub(super) mod tests {
             for reason in &verdict.reasons {
                 prop_assert!(reason.cost <= reason.weight + 1.0 / f64::from(WHOLE), "{:?}", reason);
                 prop_assert!(reason.figure.is_finite() && !reason.text.is_empty());
-                // What is at its limit or above is not healthy, if its weight allows that.
+                // A figure at its limit ends `Healthy`, if its weight is large enough.
                 let limited = reason.limit > 0.0 && reason.figure >= reason.limit;
                 if limited && reason.weight >= 1.0 - settings.thresholds.healthy {
                     prop_assert!(verdict.status > Status::Healthy, "{:?}", verdict);

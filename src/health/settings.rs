@@ -1,5 +1,3 @@
-//! Limits, weights and where one status ends and the next begins.
-
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,46 +22,47 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HealthSettings {
-    /// A component with fewer calls in the last minute, and with nothing against it, is `Unknown`; its share of
-    /// errors and its mean duration are not judged. At least 1. Default 5.
+    /// Minimum number of calls in the last minute for which the share of errors and the mean duration are judged. A
+    /// component with fewer calls and no other evidence is `Unknown`. At least 1. Default 5.
     pub minimum_calls: u64,
-    /// Limit of the share of failures that the calls of the last minute speak for at least: more than 0, at most 1.
-    /// Default 0.1, which 4 failures of 10 reach, 12 of 60 and 78 of 600.
+    /// Limit of the share of calls of the last minute that failed, compared with the lower bound of the share at 99 %
+    /// confidence: more than 0, at most 1. Default 0.1, which 4 failures of 10, 12 of 60 and 78 of 600 reach.
     pub error_share: f64,
     /// Limit of failures in a row: at least 1. Default 3.
     pub consecutive_failures: u64,
-    /// Limit of the mean duration that the calls of the last minute speak for at least: more than zero. Default 5 s.
+    /// Limit of the mean duration of the calls of the last minute, compared with its lower bound at 99 % confidence: more
+    /// than zero. Default 5 s.
     #[serde(with = "crate::base::duration")]
     pub mean_duration: Duration,
-    /// Limit of the mean duration next to what is usual for the component, in robust standard deviations above that:
-    /// more than 0. It counts as soon as enough is known of the component. Default 6.
+    /// Limit of the mean duration in robust standard deviations above what is usual for the component: more than 0. It
+    /// applies once the warm-up of prediction is over. Default 6.
     pub slower_than_usual: f64,
-    /// A mean duration up to this is never slower than usual. Default 10 ms.
+    /// A mean duration up to this never counts as slower than usual. Default 10 ms.
     #[serde(with = "crate::base::duration")]
     pub slow_from: Duration,
-    /// Limit of dead letters that wait: at least 1. Default 100.
+    /// Limit of waiting dead letters: at least 1. Default 100.
     pub letters: u64,
-    /// Limit of the age of the oldest waiting letter: more than zero. Default 1 h.
+    /// Limit of the age of the oldest waiting dead letter: more than zero. Default 1 h.
     #[serde(with = "crate::base::duration")]
     pub oldest_letter: Duration,
-    /// The most that each of these can cost.
+    /// The maximum cost of each reason.
     pub weights: Weights,
-    /// Where one status ends.
+    /// The scores at which one status ends and the next begins.
     pub thresholds: Thresholds,
-    /// Probes and metrics use a snapshot for so long before they make a new one; at most one minute. Default 1 s.
+    /// How long probes and metrics use a snapshot before they take a new one: at most one minute. Default 1 s.
     #[serde(with = "crate::base::duration")]
     pub cached_for: Duration,
-    /// Every so often somebody looks though nobody asks, so that trends are seen and healing begins: from one second
-    /// to one minute. Default 10 s.
+    /// How often a snapshot is taken without a caller, so that trends are measured and healings start: from one second to
+    /// one minute. Default 10 s.
     #[serde(with = "crate::base::duration")]
     pub round: Duration,
-    /// What is unusual, and how far ahead is looked.
+    /// When a vital sign is unusual, and how far ahead forecasts look.
     #[cfg(feature = "predict")]
     #[cfg_attr(docsrs, doc(cfg(feature = "predict")))]
     pub predict: PredictSettings,
 }
 
-/// The most that a reason can cost: from 0, which turns it off, to 1.
+/// The maximum cost of each reason: from 0, which turns the reason off, to 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Weights {
@@ -79,32 +78,32 @@ pub struct Weights {
     pub circuit_open: f64,
     /// For a half-open circuit. Default 0.25.
     pub circuit_half_open: f64,
-    /// For letters that wait. Default 0.5.
+    /// For waiting dead letters. Default 0.5.
     pub letters: f64,
-    /// For the age of the oldest letter. Default 0.25.
+    /// For the age of the oldest dead letter. Default 0.25.
     pub oldest_letter: f64,
-    /// For figures of a machine or a device at their warning threshold, all of one component together. Default 0.25.
+    /// For figures of a machine or device at their warning threshold, all figures of one component together. Default 0.25.
     pub machine_warning: f64,
-    /// The same with one at its critical threshold. Default 0.5.
+    /// The same, if one of the figures is at its critical threshold. Default 0.5.
     pub machine_critical: f64,
-    /// For a check that fails, all of one component together. Default 0.75.
+    /// For failing checks, all checks of one component together. Default 0.75.
     pub check_failed: f64,
-    /// For a check that warns, all of one component together. Default 0.25.
+    /// For checks that warn, all checks of one component together. Default 0.25.
     pub check_warning: f64,
 }
 
-/// The scores that a component must be above for a status. Each is less than the one before it.
+/// The score that each status needs. Each threshold is less than the one before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Thresholds {
-    /// Above: `Healthy`. Less than 1. Default 0.75.
+    /// A score above this is `Healthy`. Less than 1. Default 0.75.
     pub healthy: f64,
-    /// Above: `Degraded`. Default 0.5.
+    /// A score above this is `Degraded`. Default 0.5.
     pub degraded: f64,
-    /// Above: `Unhealthy`; at or below it is `Critical`. At least 0. Default 0.2.
+    /// A score above this is `Unhealthy`, any other is `Critical`. At least 0. Default 0.2.
     pub unhealthy: f64,
-    /// A better status than the last one is had only by a score that is above its threshold by more than this; a worse
-    /// one at once. From 0, and small enough to leave room above the threshold of `Healthy`. Default 0.05.
+    /// A status gets better only when the score is above the threshold by more than this. It gets worse at once. At least 0,
+    /// and `healthy` plus this must be less than 1. Default 0.05.
     pub margin: f64,
 }
 
@@ -155,11 +154,7 @@ impl Default for Thresholds {
 }
 
 impl HealthSettings {
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    /// When one is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
         const ONE: &str = "at least 1";
         const SOME: &str = "more than zero";
         ConfigError::check(self.minimum_calls >= 1, "health.minimum_calls", self.minimum_calls, ONE)?;
@@ -222,13 +217,13 @@ impl Thresholds {
             self.healthy > self.degraded && self.healthy < 1.0,
             "health.thresholds.healthy",
             self.healthy,
-            "less than 1 and more than the threshold of degraded",
+            "less than 1 and more than `degraded`",
         )?;
         ConfigError::check(
             self.degraded > self.unhealthy,
             "health.thresholds.degraded",
             self.degraded,
-            "more than the threshold of unhealthy",
+            "more than `unhealthy`",
         )?;
         let unhealthy = self.unhealthy;
         ConfigError::check(unhealthy >= 0.0, "health.thresholds.unhealthy", unhealthy, "at least 0")?;
@@ -236,15 +231,15 @@ impl Thresholds {
             self.margin >= 0.0 && self.healthy + self.margin < 1.0,
             "health.thresholds.margin",
             self.margin,
-            "at least 0, and less than what the threshold of healthy leaves up to 1",
+            "at least 0 and less than 1 minus `healthy`",
         )
     }
 
-    /// The status of a score, for a component that had the status `before`.
+    /// The status for a score, after the status `before`.
     pub(super) fn status_after(&self, before: Option<Status>, score: f64) -> Status {
         let status = self.status(score);
         match before {
-            // A score that moves about a threshold must not make the status do so.
+            // The status must not flap with a score that moves around a threshold.
             Some(before) if before > status => self.status(score - self.margin).min(before),
             _ => status,
         }
@@ -273,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_score_that_moves_about_a_threshold_changes_the_status_once(
+        fn a_score_that_moves_around_a_threshold_changes_the_status_once(
             threshold in 0_usize..3,
             moves in prop::collection::vec(-0.05_f64..=0.05, 1..100),
             first in prop::option::of(prop::sample::select(&BETTER_TO_WORSE[..])),
@@ -286,19 +281,19 @@ mod tests {
                 changes += u32::from(status.is_some_and(|status| status != next));
                 status = Some(next);
             }
-            // From wherever it was, and once downwards.
+            // One change from the first status, and one for the worse.
             prop_assert!(changes <= 2, "{changes}");
         }
 
         #[test]
-        fn worse_is_had_at_once_and_better_beyond_the_margin(
+        fn a_status_gets_worse_at_once_and_better_only_beyond_the_margin(
             before in prop::sample::select(&Status::ALL[..]),
             score in 0.0_f64..=1.0,
         ) {
             let thresholds = Thresholds::default();
             let (fresh, status) = (thresholds.status(score), thresholds.status_after(Some(before), score));
             prop_assert!(status >= fresh);
-            prop_assert!(status == fresh || status <= before, "it does not get worse by getting better");
+            prop_assert!(status == fresh || status <= before, "a better score must not make the status worse");
             if fresh >= before || thresholds.status(score - thresholds.margin) == fresh {
                 prop_assert_eq!(status, fresh);
             }

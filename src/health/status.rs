@@ -1,41 +1,32 @@
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 words! {
-    /// How a component, or the whole, is doing.
+    /// The status of a component, or of the whole process. `Display` writes it in lower case.
     ///
-    /// The order is that of badness: `Unknown < Healthy < Degraded < Unhealthy < Critical`.
+    /// A worse status is greater: `Unknown < Healthy < Degraded < Unhealthy < Critical`.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
     pub enum Status {
-        /// Too little is known to say anything.
+        /// Too little is known.
         Unknown = "unknown",
         /// Every figure is within its limit.
         Healthy = "healthy",
-        /// It works, and something is at its limit.
+        /// It works, but a figure is at its limit.
         Degraded = "degraded",
-        /// It works badly, or not for everybody.
+        /// Many of its calls fail, or its circuit is open.
         Unhealthy = "unhealthy",
-        /// As good as not working.
+        /// It does not work.
         Critical = "critical",
     }
     /// The status in one word, in lower case.
-    pub as_str;
+    pub(crate) as_str;
     pub(super) ALL;
 }
 
 impl Status {
-    /// Whether it does not do its work: unhealthy or critical.
-    #[must_use]
-    pub fn is_failing(self) -> bool {
+    /// Whether it is unhealthy or critical.
+    pub(crate) fn is_failing(self) -> bool {
         self >= Self::Unhealthy
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }

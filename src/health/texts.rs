@@ -1,11 +1,11 @@
-//! Texts of others that health keeps and tells: without the secrets in them.
+//! Redaction of the texts that checks and healings return.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use crate::base::redact::{MARKER, RedactionSettings, Redactor};
 
-/// What takes secrets out of the texts of checks and healings: the redactor of the pipeline, or without a pipeline the
+/// Removes secrets from the texts of checks and healings, with the redactor of the pipeline, or without a pipeline with the
 /// default one.
 #[derive(Clone, Debug)]
 pub(super) struct Texts(Option<Redactor>);
@@ -16,7 +16,7 @@ impl Texts {
     }
 
     pub(super) fn clean<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        // What cannot be searched is not kept.
+        // A text that cannot be searched is not kept.
         self.0.as_ref().map_or(Cow::Borrowed(MARKER), |redactor| redactor.text(text))
     }
 }
@@ -24,7 +24,7 @@ impl Texts {
 impl Default for Texts {
     fn default() -> Self {
         static DEFAULT: LazyLock<Option<Redactor>> =
-            LazyLock::new(|| RedactionSettings::default().build_with(|_| None).ok());
+            LazyLock::new(|| Redactor::with_variables(&RedactionSettings::default(), |_| None).ok());
         Self(DEFAULT.clone())
     }
 }

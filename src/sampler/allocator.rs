@@ -1,64 +1,64 @@
-//! What the allocator of this process holds.
+//! The memory that the allocator of this process holds.
 //!
-//! The operating system sees the pages that an allocator keeps, not what the program has in them: resident memory that
-//! grows while `allocated` does not is fragmentation, and no leak.
+//! The operating system counts the pages of an allocator, not what the program uses of them. If resident memory grows and
+//! `allocated` does not, the cause is fragmentation and not a leak.
 //!
-//! A program has one jemalloc at most, and calls into mimalloc are unsafe: so this crate links neither, and the program
-//! that has one says how it is asked. See [`SamplerBuilder::allocator`](super::SamplerBuilder::allocator).
+//! This crate links neither jemalloc, which a program can have only once, nor mimalloc, whose calls are unsafe. The
+//! program passes a function that reads its allocator: see
+//! [`SamplerBuilder::allocator`](super::SamplerBuilder::allocator).
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::count;
-use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names};
+use super::probe::{DEADLINE, Labels, Plan, Probe, ProbeError, Sample, check_names, count};
 use crate::base::error::ConfigError;
 use crate::signal::ALLOCATOR_MEMORY;
 
-/// Memory of an allocator at one moment, in bytes; `None` is what it does not tell.
+/// The memory of an allocator at one moment, in bytes. A field is `None` if the allocator does not report it.
 ///
-/// One may be part of another: what is allocated lies in active pages, which are mapped.
+/// The fields overlap: allocated memory is in active pages, and active pages are mapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AllocatorStats {
-    /// What the program has asked for and not given back.
+    /// Memory that the program allocated and did not free.
     pub allocated: Option<u64>,
-    /// The pages that hold it.
+    /// The pages that hold the allocated memory.
     pub active: Option<u64>,
-    /// What is in physical memory, the allocator's own bookkeeping included.
+    /// Physical memory, including the allocator's own bookkeeping.
     pub resident: Option<u64>,
-    /// Address space that can be used as it is.
+    /// Mapped address space.
     pub mapped: Option<u64>,
-    /// Address space that is kept for later without memory behind it.
+    /// Address space that is reserved for later and not backed by memory.
     pub retained: Option<u64>,
 }
 
-type Ask = Arc<dyn Fn() -> Option<AllocatorStats> + Send + Sync>;
+type ReadStats = Arc<dyn Fn() -> Option<AllocatorStats> + Send + Sync>;
 
-/// The allocators to ask, by name.
+/// The allocators to read, by name.
 #[derive(Clone, Default)]
-pub(super) struct Allocators(Vec<(Box<str>, Ask)>);
+pub(super) struct Allocators(Vec<(Box<str>, ReadStats)>);
 
 impl Allocators {
     pub(super) fn add(
         &mut self,
         name: &str,
-        ask: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
+        read: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
     ) {
-        self.0.push((name.into(), Arc::new(ask)));
+        self.0.push((name.into(), Arc::new(read)));
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         check_names("sampler.allocator", &self.0, "a name that no other allocator has")
     }
 
-    /// A source for each: one that hangs is nothing to the others.
+    /// One source for each allocator, so that one that hangs does not stop the others.
     pub(super) fn plans(&self, every: Duration) -> impl Iterator<Item = Plan> {
-        self.0.iter().map(move |(name, ask)| {
-            let (name, ask) = (name.clone(), Arc::clone(ask));
+        self.0.iter().map(move |(name, read)| {
+            let (name, read) = (name.clone(), Arc::clone(read));
             Plan {
                 name: format!("allocator.{name}").into(),
-                make: Arc::new(move || Box::new(Allocator::new(&name, Arc::clone(&ask)))),
+                make: Arc::new(move || Box::new(Allocator::new(&name, Arc::clone(&read)))),
                 every,
                 deadline: DEADLINE,
             }
@@ -73,22 +73,22 @@ impl fmt::Debug for Allocators {
 }
 
 struct Allocator {
-    ask: Ask,
-    /// In the order of the fields.
+    read: ReadStats,
+    /// In the order of the fields of [`AllocatorStats`].
     labels: [Labels; 5],
 }
 
 impl Allocator {
-    fn new(name: &str, ask: Ask) -> Self {
+    fn new(name: &str, read: ReadStats) -> Self {
         let labels = ["allocated", "active", "resident", "mapped", "retained"]
             .map(|state| Labels::new([("allocator", name), ("state", state)]));
-        Self { ask, labels }
+        Self { read, labels }
     }
 }
 
 impl Probe for Allocator {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let Some(stats) = (self.ask)() else { return Ok(()) };
+        let Some(stats) = (self.read)() else { return Ok(()) };
         let AllocatorStats { allocated, active, resident, mapped, retained } = stats;
         for (bytes, labels) in [allocated, active, resident, mapped, retained].into_iter().zip(&self.labels) {
             sample.with(&ALLOCATOR_MEMORY, bytes.map(count), labels);

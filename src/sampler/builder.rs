@@ -1,3 +1,5 @@
+//! The sampler and its builder.
+
 use std::sync::Arc;
 
 #[cfg(feature = "system")]
@@ -7,13 +9,43 @@ use super::probe::Plan;
 #[cfg(feature = "system")]
 use super::runtime::Runtimes;
 use super::schedule::Running;
-use super::{SamplerGuard, SamplerSettings};
+use super::settings::SamplerSettings;
 use crate::base::error::ConfigError;
 use crate::signal;
 
-/// A sampler that is about to start; see [`Sampler::builder`](super::Sampler::builder).
+/// A running sampler: see the [module](super). Dropping it stops its threads and removes their values.
+///
+/// The drop waits for the threads, which end at once. A source that hangs keeps its thread until it answers: after
+/// 50 ms the drop no longer waits for it.
 #[derive(Debug)]
-#[must_use = "nothing is read before `start`"]
+#[must_use = "dropping the sampler stops it"]
+pub struct Sampler {
+    // Stops first: no thread writes to values that are gone.
+    _running: Running,
+    _latest: Arc<Latest>,
+}
+
+impl Sampler {
+    /// Starts to read every source that the settings name.
+    ///
+    /// The first values are there at once, shares of processor time half a second later. The Tokio runtime in which this
+    /// is called, if any, is one of the sources.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or if the operating system refuses a thread.
+    pub fn from_settings(settings: &SamplerSettings) -> Result<Self, ConfigError> {
+        Self::builder().settings(settings.clone()).build()
+    }
+
+    /// A builder, for what settings cannot hold: other Tokio runtimes, and an allocator.
+    pub fn builder() -> SamplerBuilder {
+        SamplerBuilder::default()
+    }
+}
+
+/// Builds a [`Sampler`].
+#[derive(Debug, Default)]
+#[must_use = "nothing is read before `build`"]
 pub struct SamplerBuilder {
     settings: SamplerSettings,
     #[cfg(feature = "system")]
@@ -23,31 +55,28 @@ pub struct SamplerBuilder {
 }
 
 impl SamplerBuilder {
-    pub(super) fn new(settings: SamplerSettings) -> Self {
-        Self {
-            settings,
-            #[cfg(feature = "system")]
-            allocators: Allocators::default(),
-            #[cfg(feature = "system")]
-            runtimes: Runtimes::default(),
-        }
+    /// Sets the settings. Default: [`SamplerSettings::default`].
+    pub fn settings(mut self, settings: SamplerSettings) -> Self {
+        self.settings = settings;
+        self
     }
 
-    /// Reads this Tokio runtime too, under this name, until it is shut down.
+    /// Reads another Tokio runtime under this name, until it is shut down.
     ///
-    /// The one that [`start`](Self::start) is called in needs no call; its name is `main`, unless it is given
-    /// another one here or another runtime is given that name. The handle keeps no runtime alive.
+    /// The runtime in which [`build`](Self::build) is called is read without this call, under the name `main`. Call this to
+    /// give it another name. It is not read if another runtime is given the name `main`. The handle does not keep the
+    /// runtime alive.
     ///
     /// # Example
     /// ```
-    /// use campanile::sampler::{Sampler, SamplerSettings};
+    /// use campanile::sampler::Sampler;
     ///
     /// # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let reports = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build()?;
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .runtime("reports", reports.handle().clone())
-    ///     .start()?;
-    /// # drop(sampling);
+    ///     .build()?;
+    /// # drop(sampler);
     /// # reports.shutdown_background();
     /// # Ok(()) }
     /// ```
@@ -58,24 +87,24 @@ impl SamplerBuilder {
         self
     }
 
-    /// Reads the allocator of this program too, at the interval of the sampler; the name is an attribute.
+    /// Reads the allocator of this program at the interval of the sampler. `name` is an attribute of the metrics.
     ///
-    /// `ask` is called on the sampler's threads. `None` says that there is nothing to tell now; when it panics or
-    /// hangs it is a source that fails, and no more. In a pipeline this goes into
+    /// `read` is called on the threads of the sampler. It returns `None` if there are no values now. If it panics or hangs,
+    /// this source fails and the others are read. With a pipeline, call this in
     /// [`sampler_with`](crate::telemetry::TelemetryBuilder::sampler_with).
     ///
     /// # Examples
     /// jemalloc, by `tikv-jemallocator` with its feature `stats` and `tikv-jemalloc-ctl`:
     /// ```ignore
-    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    /// use campanile::sampler::{AllocatorStats, Sampler};
     /// use tikv_jemalloc_ctl::{epoch, stats};
     ///
     /// #[global_allocator]
     /// static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
     ///
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .allocator("jemalloc", || {
-    ///         // Its figures are those of when this was called last.
+    ///         // Updates the statistics, which are cached.
     ///         epoch::advance().ok()?;
     ///         let mut read = AllocatorStats::default();
     ///         read.allocated = stats::allocated::read().ok().map(|bytes| bytes as u64);
@@ -85,13 +114,13 @@ impl SamplerBuilder {
     ///         read.retained = stats::retained::read().ok().map(|bytes| bytes as u64);
     ///         Some(read)
     ///     })
-    ///     .start()?;
+    ///     .build()?;
     /// ```
     /// mimalloc, by `libmimalloc-sys` with its feature `extended`:
     /// ```ignore
     /// .allocator("mimalloc", || {
     ///     let (none, mut committed) = (std::ptr::null_mut(), 0);
-    ///     // SAFETY: it writes one number, to a place that is there for as long as it runs.
+    ///     // SAFETY: it writes one number, to a variable that outlives the call.
     ///     unsafe {
     ///         libmimalloc_sys::mi_process_info(none, none, none, none, none, &mut committed, none, none);
     ///     }
@@ -100,21 +129,21 @@ impl SamplerBuilder {
     ///     Some(read)
     /// })
     /// ```
-    /// Or what counts itself:
+    /// An arena that counts its own memory:
     /// ```
     /// use std::sync::atomic::{AtomicU64, Ordering};
-    /// use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+    /// use campanile::sampler::{AllocatorStats, Sampler};
     ///
     /// static ALLOCATED: AtomicU64 = AtomicU64::new(0);
     ///
-    /// let sampling = Sampler::builder(SamplerSettings::default())
+    /// let sampler = Sampler::builder()
     ///     .allocator("arena", || {
     ///         let mut read = AllocatorStats::default();
     ///         read.allocated = Some(ALLOCATED.load(Ordering::Relaxed));
     ///         Some(read)
     ///     })
-    ///     .start()?;
-    /// # drop(sampling);
+    ///     .build()?;
+    /// # drop(sampler);
     /// # Ok::<(), campanile::ConfigError>(())
     /// ```
     #[cfg(feature = "system")]
@@ -122,17 +151,18 @@ impl SamplerBuilder {
     pub fn allocator(
         mut self,
         name: &str,
-        ask: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
+        read: impl Fn() -> Option<AllocatorStats> + Send + Sync + 'static,
     ) -> Self {
-        self.allocators.add(name, ask);
+        self.allocators.add(name, read);
         self
     }
 
-    /// Starts to read.
+    /// Starts the sampler.
     ///
     /// # Errors
-    /// When a setting is out of range, two runtimes or two allocators have one name, or the operating system refuses a thread.
-    pub fn start(self) -> Result<SamplerGuard, ConfigError> {
+    /// If a setting is out of range, if two runtimes or two allocators have the same name, or if the operating system
+    /// refuses a thread.
+    pub fn build(self) -> Result<Sampler, ConfigError> {
         self.settings.validate()?;
         #[cfg(feature = "system")]
         self.allocators.validate()?;
@@ -145,19 +175,23 @@ impl SamplerBuilder {
         ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
-            ConfigError::new("sampler", "started", format!("the operating system refused a thread: {error}"))
+            ConfigError::new(
+                "sampler",
+                "started",
+                format!("the operating system did not start the thread `campanile-sampler`: {error}"),
+            )
         })?;
-        Ok(SamplerGuard { _running: running, _latest: latest })
+        Ok(Sampler { _running: running, _latest: latest })
     }
 
-    /// Every source and when it is read.
-    pub(super) fn plans(&self) -> Vec<Plan> {
+    /// Every source and its interval.
+    fn plans(&self) -> Vec<Plan> {
         let mut plans = Vec::new();
         #[cfg(feature = "system")]
         if let Some(system) = &self.settings.system {
             let every = system.every.unwrap_or(self.settings.every);
             let limits = super::limits::Limits::default();
-            // First, so that the machine's figures are watched from the start only where no limit is in force.
+            // First, so that it knows the limits of the container before the machine is read.
             #[cfg(target_os = "linux")]
             plans.push(super::container::plan(every, &limits));
             plans.extend(super::host::plans(system, every, &limits));
@@ -178,24 +212,49 @@ impl SamplerBuilder {
 #[cfg(all(test, feature = "system"))]
 mod tests {
     use super::*;
-    use crate::sampler::{NameFilter, Sampler, SystemSettings};
+    use crate::sampler::SystemSettings;
 
     #[test]
-    fn only_the_sources_that_are_wanted_are_read() {
+    fn only_the_sources_in_the_settings_are_read() {
         let read = |patterns: &[&str]| {
-            let sources = NameFilter::new(patterns.iter().copied());
+            let sources = patterns.iter().map(|&pattern| pattern.to_owned()).collect();
             let settings = SamplerSettings {
                 system: Some(SystemSettings { sources, ..SystemSettings::default() }),
                 #[cfg(feature = "gpu")]
                 gpu: None,
                 ..SamplerSettings::default()
             };
-            let plans = Sampler::builder(settings).plans();
+            let plans = Sampler::builder().settings(settings).plans();
             plans.into_iter().map(|plan| plan.name.into_owned()).collect::<Vec<_>>()
         };
         assert_eq!(read(&["!*", "process"]), ["process"]);
         let (all, some) = (read(&[]), read(&["!system"]));
         assert_eq!(some, all.iter().filter(|name| *name != "system").cloned().collect::<Vec<_>>());
         assert_eq!(some.len() + 1, all.len());
+    }
+}
+
+#[cfg(test)]
+mod attributes {
+    use super::*;
+    use crate::sampler::probe::Sample;
+    use crate::signal::Kind;
+
+    #[test]
+    fn p42_every_source_uses_the_attributes_in_the_table_of_metrics() {
+        for plan in Sampler::builder().plans() {
+            let mut sample = Sample::default();
+            // Not every machine has every source.
+            let _ = (plan.make)().sample(&mut sample);
+            for reading in sample.readings {
+                assert_ne!(reading.metric.kind, Kind::Histogram, "{}", reading.metric.name);
+                assert!(reading.value.is_finite() && reading.value >= 0.0, "{reading:?}");
+                reading.labels.with(|labels| {
+                    for (key, _) in labels {
+                        assert!(reading.metric.attributes.contains(key), "{reading:?}");
+                    }
+                });
+            }
+        }
     }
 }

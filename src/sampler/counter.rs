@@ -1,19 +1,19 @@
-//! Counters of kernels and drivers, shown as what only rises.
+//! Monotonic values of the counters of kernels and drivers.
 //!
-//! The counters that the samplers read fall, jump and begin anew: `iowait` by design, milliseconds of a disk at 2³²,
-//! those of an interface when another one takes its name, those of a driver when it is loaded again. All kinds of
-//! sources show them through this one guard. What is shown never falls, and grows by no more than can have happened.
+//! The counters that the sampler reads fall, jump and restart: `iowait` by design, the milliseconds of a disk at 2³²,
+//! those of an interface when another interface takes its name, those of a driver when it is loaded again. All sources
+//! report their counters through this module. A reported value never falls, and never grows faster than is possible.
 //!
 //! A reading that does not follow from the last one is held back, and the next reading decides:
 //!
-//! | the reading | what is shown |
+//! | the reading | the reported value |
 //! |---|---|
-//! | rose by what is possible | as much more |
-//! | fell by less than half | the same until it has risen again |
-//! | fell by more, or jumped, and the next one is back | the same, as if it had not been |
-//! | fell near 2³² by as much as a wrap makes, and the next one follows it | what the wrap makes |
-//! | fell by more, or jumped, and the next one follows it | on from where it was: the counter began anew, or is another |
-//! | is zero | the same: zero decides nothing |
+//! | rose by a possible amount | rises by the same amount |
+//! | fell by less than half | stays until the counter has risen again |
+//! | fell by more, or jumped, and the next reading follows the old value | stays; the odd reading is ignored |
+//! | fell near 2³² by as much as a wrap, and the next reading follows it | rises by what passed the wrap |
+//! | fell by more, or jumped, and the next reading follows it | continues from the old value: the counter restarted, or is another one |
+//! | is zero | stays: zero decides nothing |
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -22,39 +22,39 @@ use super::probe::Labels;
 use crate::base::clock::Tick;
 use crate::signal::Metric;
 
-/// Two readings are not taken at the very moments that they are said to be of.
+/// The tolerance for the time at which a reading was taken.
 const SLACK: Duration = Duration::from_secs(1);
-/// No counter is larger: what would be is an underflow.
+/// The limit of a counter. A larger reading is an underflow.
 const LARGEST: f64 = 9_223_372_036_854_775_808.0;
-/// Of any unit: a terabyte, or as many packets.
+/// The most by which a counter of any unit grows in a second: a terabyte, or as many packets.
 const MOST_PER_SECOND: f64 = 1e12;
-/// Of 32 bits.
+/// The value at which a counter of 32 bits starts again at zero.
 const WRAP: f64 = 4_294_967_296.0;
 
-/// What is known of a counter.
+/// The properties of a counter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// It cannot grow by more in a second.
+    /// The most by which it can grow in a second.
     most_per_second: f64,
-    /// Whether it may go on at zero after 2³².
+    /// Whether it may start again at zero after 2³².
     wraps: bool,
-    /// Whether one that began anew began at zero, so that all of it came since.
+    /// Whether it restarts at zero, so that its whole value has passed since the restart.
     from_zero: bool,
 }
 
 /// A counter.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counter {
-    /// The last reading that was believed, and when it was made.
+    /// The last accepted reading, and its time.
     last: Option<(f64, Tick)>,
-    /// A reading that did not follow from it, if the last one did not.
+    /// The last reading, if it did not follow from the accepted one.
     doubt: Option<f64>,
-    /// What is shown above what is read.
+    /// The difference between the reported value and the reading.
     shift: f64,
     /// Whether the next reading is of another counter.
-    elsewhere: bool,
-    /// Whether the last reading showed that it began anew.
-    pub(super) began_anew: bool,
+    replaced: bool,
+    /// Whether the last reading showed that the counter restarted.
+    pub(super) restarted: bool,
 }
 
 /// Counters by metric and attributes.
@@ -66,12 +66,12 @@ pub(super) struct Counters(HashMap<Labels, Vec<(&'static Metric, Counter)>>);
 impl Rules {
     /// A counter of 64 bits.
     pub(super) const WIDE: Self = Self { most_per_second: MOST_PER_SECOND, wraps: false, from_zero: false };
-    /// One that may have 32 bits only.
+    /// A counter that may have 32 bits only.
     pub(super) const NARROW: Self = Self { wraps: true, ..Self::WIDE };
-    /// One of a driver that is at zero when it is loaded.
+    /// A counter of a driver, which restarts at zero when the driver is loaded.
     pub(super) const OF_DRIVER: Self = Self { from_zero: true, ..Self::WIDE };
 
-    /// The same for one that cannot grow by more than that in a second.
+    /// Sets the most by which it can grow in a second.
     pub(super) const fn at_most(self, most_per_second: f64) -> Self {
         Self { most_per_second, ..self }
     }
@@ -80,29 +80,29 @@ impl Rules {
 // ===== impl Counter =====
 
 impl Counter {
-    /// The next reading is of another counter.
-    pub(super) fn elsewhere(&mut self) {
-        self.elsewhere = true;
+    /// Marks that the next reading is of another counter.
+    pub(super) fn replace(&mut self) {
+        self.replaced = true;
     }
 
-    /// What to show now that the counter reads so; `None` before the first reading that can be believed.
+    /// Takes a reading and returns the value to report; `None` before the first plausible reading.
     pub(super) fn take(&mut self, read: f64, now: Tick, rules: &Rules) -> Option<f64> {
-        self.began_anew = false;
+        self.restarted = false;
         if (0.0..LARGEST).contains(&read) {
-            self.believe(read, now, rules);
+            self.accept(read, now, rules);
         }
         self.last.map(|(last, _)| last + self.shift)
     }
 
-    fn believe(&mut self, read: f64, now: Tick, rules: &Rules) {
+    fn accept(&mut self, read: f64, now: Tick, rules: &Rules) {
         let Some((last, at)) = self.last else {
-            (self.last, self.elsewhere) = (Some((read, now)), false);
+            (self.last, self.replaced) = (Some((read, now)), false);
             return;
         };
         let possible = rules.most_per_second * (now.since(at) + SLACK).as_secs_f64();
         let follows = |from: f64| (0.0..=possible).contains(&(read - from));
         let shown = last + self.shift;
-        if std::mem::take(&mut self.elsewhere) {
+        if std::mem::take(&mut self.replaced) {
             self.shift = shown - read;
         } else if !follows(last) {
             if read < last && read > last / 2.0 {
@@ -116,8 +116,8 @@ impl Counter {
             if rules.wraps && last < WRAP && read < last && over < WRAP / 4.0 {
                 self.shift += WRAP;
             } else {
-                self.began_anew = read < last;
-                let since = if rules.from_zero && self.began_anew { 0.0 } else { doubt };
+                self.restarted = read < last;
+                let since = if rules.from_zero && self.restarted { 0.0 } else { doubt };
                 self.shift = shown - since;
             }
         }
@@ -128,12 +128,12 @@ impl Counter {
 // ===== impl Counters =====
 
 impl Counters {
-    /// More counters than that are kept only while they are read.
+    /// Above this number of counters, those that are no longer read are removed.
     const MOST: usize = 8_192;
-    /// How long one is kept beyond that number.
+    /// How long a counter that is no longer read is kept above that number.
     const KEPT: Duration = Duration::from_secs(600);
 
-    /// What to show of a counter that now reads so.
+    /// Takes a reading of a counter and returns the value to report.
     pub(super) fn take(
         &mut self,
         metric: &'static Metric,
@@ -175,7 +175,7 @@ mod tests {
         START + Duration::from_secs(second as u64)
     }
 
-    /// What is shown of these readings, a second apart.
+    /// The reported values of these readings, which are a second apart.
     fn shown(rules: &Rules, readings: &[f64]) -> Vec<f64> {
         let mut counter = Counter::default();
         let take = |(second, read): (usize, &f64)| counter.take(*read, at(second), rules).unwrap();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_a_small_fall_is_held_and_no_new_beginning() {
+    fn p41_a_small_fall_is_held_back_and_is_no_restart() {
         assert_eq!(
             shown(&Rules::WIDE, &[500.0, 490.0, 495.0, 499.0, 510.0]),
             [500.0, 500.0, 500.0, 500.0, 510.0]
@@ -191,12 +191,12 @@ mod tests {
         let mut energy = Counter::default();
         for (second, read) in [5_000.0, 4_999.999, 5_001.0].into_iter().enumerate() {
             energy.take(read, at(second), &Rules::OF_DRIVER);
-            assert!(!energy.began_anew);
+            assert!(!energy.restarted);
         }
     }
 
     #[test]
-    fn p41_zero_for_a_while_and_one_odd_reading_change_nothing() {
+    fn p41_readings_of_zero_and_one_odd_reading_change_nothing() {
         for rules in [Rules::WIDE, Rules::NARROW, Rules::OF_DRIVER] {
             assert_eq!(shown(&rules, &[5_000.0, 0.0, 5_001.0]), [5_000.0, 5_000.0, 5_001.0]);
             assert_eq!(shown(&rules, &[5_000.0, 0.0, 0.0, 0.0, 5_001.0])[4], 5_001.0);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_what_began_anew_goes_on_where_it_was() {
+    fn p41_a_counter_that_restarted_continues_from_its_old_value() {
         let readings = [1_000.0, 10.0, 15.0, 25.0];
         assert_eq!(shown(&Rules::WIDE, &readings), [1_000.0, 1_000.0, 1_005.0, 1_015.0]);
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_015.0, 1_025.0]);
@@ -226,13 +226,13 @@ mod tests {
         let mut counter = Counter::default();
         let began = [100.0, 3.0, 4.0, 5.0].map(|read| {
             counter.take(read, at(0), &Rules::OF_DRIVER);
-            counter.began_anew
+            counter.restarted
         });
         assert_eq!(began, [false, false, true, false]);
     }
 
     #[test]
-    fn p41_a_wrap_at_32_bits_is_what_passed_and_one_of_64_is_none() {
+    fn p41_a_counter_of_32_bits_wraps_and_one_of_64_does_not() {
         let readings = [WRAP - 100.0, 50.0, 80.0];
         assert_eq!(shown(&Rules::NARROW, &readings), [WRAP - 100.0, WRAP - 100.0, WRAP + 80.0]);
         assert_eq!(shown(&Rules::WIDE, &readings)[2], WRAP - 70.0);
@@ -243,21 +243,21 @@ mod tests {
     }
 
     #[test]
-    fn p41_another_counter_is_no_growth() {
+    fn p41_another_counter_adds_nothing() {
         let mut counter = Counter::default();
         let take = |counter: &mut Counter, read| counter.take(read, at(0), &Rules::WIDE).unwrap();
         assert_eq!([5.0, 5.0, 7.0].map(|read| take(&mut counter, read)), [5.0, 5.0, 7.0]);
-        counter.elsewhere();
+        counter.replace();
         assert_eq!([1_000.0, 1_001.0].map(|read| take(&mut counter, read)), [7.0, 8.0]);
-        counter.elsewhere();
+        counter.replace();
         assert_eq!([1.0, 2.0].map(|read| take(&mut counter, read)), [8.0, 9.0]);
         let mut first = Counter::default();
-        first.elsewhere();
+        first.replace();
         assert_eq!([3.0, 4.0].map(|read| take(&mut first, read)), [3.0, 4.0]);
     }
 
     #[test]
-    fn counters_are_told_apart_and_forgotten_only_when_they_are_many() {
+    fn counters_are_removed_only_when_there_are_many() {
         let mut counters = Counters::default();
         let labels = |number: usize| Labels::new([("system.device", &*number.to_string())]);
         let take = |counters: &mut Counters, number, read, second| {
@@ -273,9 +273,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is read, what is shown never falls and never grows by more than is possible.
+        /// For any readings, the reported value never falls and never grows faster than is possible.
         #[test]
-        fn p41_what_is_shown_never_falls_nor_jumps(
+        fn p41_a_reported_value_never_falls_nor_jumps(
             readings in prop::collection::vec(prop_oneof![
                 Just(0.0), 0.0..1e3_f64, 0.0..1e13_f64, (WRAP - 1e6)..WRAP, Just(f64::NAN), Just(1.8e19), Just(-3.0),
             ], 1..40),

@@ -3,10 +3,10 @@
 use super::files::Files;
 use crate::signal::capacity::PROCESSORS;
 
-/// A processor beyond this number is none.
+/// Numbers of processors are below this.
 pub(super) const MOST_CORES: u64 = PROCESSORS as u64;
 
-/// The processors that are online: from `/sys`, and where that is not mounted, those that `/proc/stat` has lines of.
+/// The processors that are online, from `/sys`. If it is not mounted, the processors in `/proc/stat`.
 pub(super) fn online(files: &mut Files) -> Vec<u64> {
     let listed = files.read("sys/devices/system/cpu/online").map(|list| numbers(&list));
     let listed = listed.unwrap_or_default();
@@ -18,13 +18,13 @@ pub(super) fn online(files: &mut Files) -> Vec<u64> {
     stat.lines().filter_map(number).filter(|number| *number < MOST_CORES).collect()
 }
 
-/// How many are online; `None` where the machine does not tell.
+/// The number of processors that are online; `None` if it is not known.
 pub(super) fn count_online(files: &mut Files) -> Option<u64> {
     let online = online(files).len() as u64;
     (online > 0).then_some(online)
 }
 
-/// How many processors a list names; `None` for what is no list, and for an empty one.
+/// The number of processors in a list; `None` if it is empty or malformed.
 pub(super) fn listed(list: &str) -> Option<u64> {
     ranges(list).try_fold(0_u64, |sum, range| {
         let (first, last) = range?;
@@ -32,13 +32,13 @@ pub(super) fn listed(list: &str) -> Option<u64> {
     })
 }
 
-/// The processors that a list names; what is no part of a list is left out.
+/// The processors in a list. Malformed parts are left out.
 pub(super) fn numbers(list: &str) -> Vec<u64> {
     let known = ranges(list).flatten().filter(|(_, last)| *last < MOST_CORES);
     known.flat_map(|(first, last)| first..=last).collect()
 }
 
-/// The first and the last processor of each part; `None` for what is no such part.
+/// The first and the last processor of each part; `None` for a malformed part.
 fn ranges(list: &str) -> impl Iterator<Item = Option<(u64, u64)>> {
     list.trim_ascii().split(',').map(|part| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn without_sys_the_lines_of_stat_tell_which_are_online() {
+    fn without_sys_the_processors_in_proc_stat_are_online() {
         let root = tempfile::tempdir().unwrap();
         let mut files = Files::below(root.path());
         assert_eq!(count_online(&mut files), None);

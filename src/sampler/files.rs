@@ -1,11 +1,10 @@
-//! Small files of the kernel, read again and again.
+//! Small files of the kernel that are read at each interval.
 //!
-//! A file stays open between readings: a process that has no descriptor left can be read all the same, and that is when
-//! its figures are needed most. At each reading its path is looked at, so that a file that was replaced, by another
-//! mount or under its old name, is opened anew.
+//! A file stays open between readings, so that a process without free file descriptors can still be read; that is when
+//! its figures are needed most. Each reading checks the path, and opens the file again if it was replaced.
 //!
-//! Files of a key and a number in each line are read by [`value`], those of numbers in a row by [`numbers`]: what is
-//! malformed or missing in a file takes nothing else of it along.
+//! [`value`] reads files with a key and a number in each line, [`numbers`] those with numbers in a row. A malformed or
+//! missing value does not affect the others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,26 +13,26 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use super::probe::ProbeError;
+use super::probe::{Failures, Part, ProbeError};
 
-/// A file that is larger is not read: the list of 100,000 mounts is smaller.
+/// The size of the largest file that is read. A list of 100,000 mounts is smaller.
 const MOST: usize = 64 << 20;
-/// What is read at once.
+/// The first size of the buffer.
 const ROOM: usize = 16 << 10;
-/// Files that are kept open; more of them are opened for each reading.
+/// The number of files that are kept open. Others are opened at each reading.
 const MOST_KEPT: usize = 64;
 
-/// Reads files below a root, which is `/` but in tests.
+/// Reads files below a root folder. It is `/`, except in tests.
 #[derive(Debug)]
 pub(super) struct Files {
     root: PathBuf,
     buffer: Vec<u8>,
-    kept: Vec<Kept>,
+    open: Vec<OpenFile>,
 }
 
-/// A file that is open.
+/// A file that stays open.
 #[derive(Debug)]
-struct Kept {
+struct OpenFile {
     name: Box<str>,
     identity: (u64, u64),
     file: File,
@@ -48,36 +47,36 @@ pub(super) struct Unread {
 
 impl Files {
     pub(super) fn below(root: &Path) -> Self {
-        Self { root: root.to_owned(), buffer: Vec::new(), kept: Vec::new() }
+        Self { root: root.to_owned(), buffer: Vec::new(), open: Vec::new() }
     }
 
-    /// The text of `name`, which begins without a slash. Bytes that are not UTF-8 are replaced.
+    /// The text of `name`, a path without a leading slash. Bytes that are not UTF-8 are replaced.
     ///
     /// # Errors
-    /// When it cannot be opened or read.
+    /// If it cannot be opened or read.
     pub(super) fn read(&mut self, name: &str) -> Result<Cow<'_, str>, Unread> {
         let length = self.fill(name).map_err(|error| Unread { name: name.into(), error })?;
         Ok(String::from_utf8_lossy(&self.buffer[..length]))
     }
 
-    /// The first number in `name`, if it is there. The file does not stay open.
+    /// The first number in `name`, if the file exists. The file does not stay open.
     pub(super) fn number(&mut self, name: &str) -> Option<u64> {
         self.read_once(name)?.split_ascii_whitespace().next()?.parse().ok()
     }
 
-    /// The text of `name`, if it is there. The file does not stay open: for what there are many of.
+    /// The text of `name`, if the file exists. The file does not stay open, since there are many of its kind.
     pub(super) fn read_once(&mut self, name: &str) -> Option<Cow<'_, str>> {
         let file = File::open(self.path(name)).ok()?;
         let length = read_whole(&file, &mut self.buffer).ok()?;
         Some(String::from_utf8_lossy(&self.buffer[..length]))
     }
 
-    /// Closes what is open: those files are read no more.
+    /// Closes the open files, when other files are read from now on.
     pub(super) fn close(&mut self) {
-        self.kept.clear();
+        self.open.clear();
     }
 
-    /// Where `name` is.
+    /// The path of `name`.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -85,45 +84,45 @@ impl Files {
     /// Reads `name` into the buffer.
     fn fill(&mut self, name: &str) -> io::Result<usize> {
         let path = self.path(name);
-        let place = self.kept.iter().position(|kept| *kept.name == *name);
+        let place = self.open.iter().position(|open| *open.name == *name);
         let identity = match fs::metadata(&path) {
             Ok(metadata) => (metadata.dev(), metadata.ino()),
             Err(error) => {
-                place.map(|place| self.kept.swap_remove(place));
+                place.map(|place| self.open.swap_remove(place));
                 return Err(error);
             }
         };
-        if let Some(kept) = place.and_then(|place| self.kept.get(place))
-            && kept.identity == identity
-            && let Ok(length) = read_whole(&kept.file, &mut self.buffer)
+        if let Some(open) = place.and_then(|place| self.open.get(place))
+            && open.identity == identity
+            && let Ok(length) = read_whole(&open.file, &mut self.buffer)
         {
             return Ok(length);
         }
         let file = match File::open(&path) {
             Ok(file) => file,
-            // The number of an inode of `/proc` may change, and the file is the same.
+            // The inode number of a file in `/proc` may change while the file stays the same.
             Err(error) => {
-                let kept = place.and_then(|place| self.kept.get(place)).ok_or(error)?;
-                return read_whole(&kept.file, &mut self.buffer);
+                let open = place.and_then(|place| self.open.get(place)).ok_or(error)?;
+                return read_whole(&open.file, &mut self.buffer);
             }
         };
         let length = read_whole(&file, &mut self.buffer);
-        let kept = Kept { name: name.into(), identity, file };
-        place.map(|place| self.kept.swap_remove(place));
-        if self.kept.len() < MOST_KEPT {
-            self.kept.push(kept);
+        let open = OpenFile { name: name.into(), identity, file };
+        place.map(|place| self.open.swap_remove(place));
+        if self.open.len() < MOST_KEPT {
+            self.open.push(open);
         }
         length
     }
 }
 
-/// Reads a file from its start to its end; what is behind the length that is given back is of an earlier one.
+/// Reads a whole file and returns its length. The buffer behind that length holds parts of an earlier file.
 fn read_whole(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
     let mut length = 0;
     loop {
         if buffer.len() - length < ROOM / 4 {
             if length >= MOST {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 64 MiB"));
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file is larger than 64 MiB"));
             }
             buffer.resize((2 * buffer.len()).max(ROOM), 0);
         }
@@ -143,7 +142,7 @@ impl Default for Files {
 }
 
 impl Unread {
-    /// Whether this machine does not have it, or not for this process: then there is nothing to be told.
+    /// Whether this machine does not have the file, or this process may not read it. That is no failure.
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self.error.kind(),
@@ -167,23 +166,43 @@ impl From<Unread> for ProbeError {
     }
 }
 
-/// The number in the line that begins with `key`, which is written with what separates the two.
+impl Failures {
+    /// The content of a file that not every machine has; no failure where it is absent.
+    pub(super) fn optional<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
+        match read {
+            Ok(read) => Some(read),
+            Err(unread) => {
+                if !unread.is_absent() {
+                    self.add(part, unread);
+                }
+                None
+            }
+        }
+    }
+
+    /// The content of a file that every machine has.
+    pub(super) fn required<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
+        read.map_err(|unread| self.add(part, unread)).ok()
+    }
+}
+
+/// The number in the line that begins with `key`. `key` includes the separator.
 pub(super) fn value(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.split_ascii_whitespace().next()?.parse().ok())
 }
 
-/// The same in bytes, where the file has kB.
+/// As [`value`], in bytes, for a number in kB.
 pub(super) fn kib(text: &str, key: &str) -> Option<u64> {
     value(text, key)?.checked_mul(1_024)
 }
 
-/// The numbers of a line, those that are malformed or missing left out.
+/// The numbers of a line; `None` for those that are malformed or missing.
 pub(super) fn numbers<const N: usize>(line: &str) -> [Option<u64>; N] {
     let mut fields = line.split_ascii_whitespace();
     std::array::from_fn(|_| fields.next()?.parse().ok())
 }
 
-/// A number with decimals, as the kernel writes it. One that is larger than 2⁵³ is none.
+/// A decimal number, as the kernel writes it; `None` if it is larger than 2⁵³.
 pub(super) fn decimal(field: &str) -> Option<f64> {
     field.parse().ok().filter(|value: &f64| (0.0..=9_007_199_254_740_992.0).contains(value))
 }
@@ -193,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_a_number_is_none() {
+    fn malformed_numbers_are_none() {
         assert_eq!(value("a: 18446744073709551615 kB\n", "a:"), Some(u64::MAX));
         for bad in ["", "-1", "1.0", "18446744073709551616", "0x1", "٣"] {
             assert_eq!(value(&format!("a: {bad}"), "a:"), None, "{bad}");
@@ -205,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_any_size_is_read_whole_and_a_shorter_one_after_it() {
+    fn files_of_any_size_are_read_whole_and_shorter_ones_after_them() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = Files::below(folder.path());
         assert!(files.read("absent").unwrap_err().is_absent());
@@ -221,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_replaced_is_read_anew_and_one_that_is_gone_is_not_read() {
+    fn a_replaced_file_is_opened_again_and_a_removed_one_is_not_read() {
         let folder = tempfile::tempdir().unwrap();
         let (file, other) = (folder.path().join("file"), folder.path().join("other"));
         let mut files = Files::below(folder.path());
@@ -232,11 +251,11 @@ mod tests {
         assert_eq!(files.read("file").unwrap(), "new");
         fs::remove_file(&file).unwrap();
         assert!(files.read("file").is_err());
-        assert!(files.kept.is_empty(), "it is not kept open");
+        assert!(files.open.is_empty(), "it is not kept open");
     }
 
     #[test]
-    fn files_that_are_kept_open_are_bounded() {
+    fn the_number_of_open_files_is_bounded() {
         let folder = tempfile::tempdir().unwrap();
         let mut files = Files::below(folder.path());
         for number in 0..2 * MOST_KEPT {
@@ -245,6 +264,6 @@ mod tests {
             assert_eq!(files.read(&name).unwrap(), name);
             assert_eq!(files.read(&name).unwrap(), name);
         }
-        assert_eq!(files.kept.len(), MOST_KEPT);
+        assert_eq!(files.open.len(), MOST_KEPT);
     }
 }

@@ -1,4 +1,4 @@
-//! The values that were read last, and whether they are still good.
+//! The last values of each source, and how long they are reported.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{Emit, SAMPLER_AGE, SAMPLER_DURATION, SAMPLER_FAILURES, Sign, Source};
 
-/// A value of this many intervals ago is not reported any more.
+/// The number of intervals after which a value is no longer reported.
 const STALE_AFTER: u32 = 3;
 
 /// The last values of each source.
@@ -28,7 +28,7 @@ struct Slot {
     sampled: Mutex<Option<Arc<Sampled>>>,
     watch: Mutex<Watch>,
     failures: AtomicU64,
-    /// Of the parts that failed while the rest could be read.
+    /// The failures of parts of this source, while the rest of it could be read.
     parts: Mutex<Vec<(Part, u64)>>,
 }
 
@@ -40,7 +40,7 @@ struct Sampled {
 }
 
 impl Latest {
-    /// No values yet, of sources with these names and intervals.
+    /// Makes room for the values of sources with these names and intervals.
     pub(super) fn new(
         sources: impl Iterator<Item = (Cow<'static, str>, Duration)>,
         thresholds: Thresholds,
@@ -56,10 +56,10 @@ impl Latest {
         Self { slots: sources.map(slot).collect(), thresholds }
     }
 
-    /// Shows this sample from now on; gives back the room of the one before, unless a reader still holds it.
+    /// Replaces the sample of a source. Returns the previous one, emptied for reuse, unless a reader still holds it.
     pub(super) fn store(&self, source: usize, at: Tick, took: Duration, sample: Sample) -> Option<Sample> {
         let slot = self.slots.get(source)?;
-        slot.failed_in_part(&sample);
+        slot.count_failed_parts(&sample);
         slot.watch.lock().read(&sample.figures, at, &self.thresholds);
         let sampled = Arc::new(Sampled { at, took, sample });
         let before = slot.sampled.lock().replace(sampled);
@@ -85,7 +85,7 @@ impl Latest {
                 #[allow(clippy::cast_precision_loss)] // As above.
                 emit(&SAMPLER_FAILURES, *failures as f64, &[source[0], ("part", part)]);
             }
-            // Taken out of the lock: who collects may be slow.
+            // Cloned, so that the lock is not held while `emit` runs, which may be slow.
             let sampled = slot.sampled.lock().clone();
             let Some(sampled) = sampled else { continue };
             let age = now.since(sampled.at);
@@ -102,7 +102,7 @@ impl Latest {
 }
 
 impl Slot {
-    fn failed_in_part(&self, sample: &Sample) {
+    fn count_failed_parts(&self, sample: &Sample) {
         if sample.failures.0.is_empty() {
             return;
         }
@@ -152,11 +152,11 @@ mod tests {
             seen(at + every * 3),
             [failures, (SAMPLER_AGE.name, 30.0), (SAMPLER_DURATION.name, 0.002), (SYSTEM_UPTIME.name, 7.0)]
         );
-        assert_eq!(seen(at + every * 4), [failures, (SAMPLER_AGE.name, 40.0)], "its age is shown still");
+        assert_eq!(seen(at + every * 4), [failures, (SAMPLER_AGE.name, 40.0)], "its age is still reported");
     }
 
     #[test]
-    fn p40_what_failed_in_part_is_counted_by_its_name() {
+    fn p40_failures_of_parts_are_counted_by_part() {
         let every = Duration::from_secs(10);
         let latest = Latest::new([("machine".into(), every)].into_iter(), Thresholds::default());
         let at = Tick(1_000_000_000_000);

@@ -1,13 +1,13 @@
-//! Which limits of a container are in force.
+//! Which limits the container has.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the container, and not the machine, says how much processor time and memory there is to have.
+/// Whether the container limits processor time and memory below what the machine has.
 ///
-/// Both measure the same two figures, and one of them must be silent: the whole machine may be idle while this
-/// process waits for its quota. The container's probe writes this at each reading, that of the machine leaves out
-/// the figures that are watched there. All clones are one.
+/// The container and the machine measure the same two figures, and thresholds must watch only one of them: the machine
+/// may be idle while this process waits for its quota. The probe of the container writes these flags at each reading, and
+/// the probe of the machine does not watch a figure whose flag is set. All clones share the flags.
 #[derive(Clone, Debug, Default)]
 pub(in crate::sampler) struct Limits(Arc<Flags>);
 
@@ -18,7 +18,7 @@ struct Flags {
 }
 
 impl Limits {
-    /// What the container is held to at this reading.
+    /// Sets which limits the container has.
     #[cfg(target_os = "linux")]
     pub(in crate::sampler) fn set(&self, cpu: bool, memory: bool) {
         self.0.cpu.store(cpu, Ordering::Relaxed);

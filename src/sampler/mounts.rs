@@ -1,8 +1,8 @@
-//! What is mounted where, as `/proc/self/mountinfo` lists it.
+//! The mounts that `/proc/self/mountinfo` lists.
 
 use procfs::process::MountInfo;
 
-/// The mounts in the order of the list. A line that `procfs` cannot take apart is left out.
+/// The mounts in the order of the list. A line that `procfs` cannot parse is left out.
 pub(super) fn mounts(list: &str) -> impl Iterator<Item = MountInfo> {
     list.lines().filter_map(|line| {
         let mut mount = MountInfo::from_line(line).ok()?;
@@ -13,7 +13,7 @@ pub(super) fn mounts(list: &str) -> impl Iterator<Item = MountInfo> {
     })
 }
 
-/// The kernel writes what separates fields, and its own sign for that, as octal digits; `procfs` leaves them so.
+/// Replaces the octal codes with which the kernel escapes separators and backslashes; `procfs` leaves them in.
 fn unescaped(field: &str) -> String {
     [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\043", "#"), (r"\134", r"\")]
         .into_iter()

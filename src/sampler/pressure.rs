@@ -1,7 +1,7 @@
-//! How long tasks waited for processors, memory or disks: what the kernel calls pressure (PSI).
+//! The time that tasks waited for processors, memory or disks: pressure stall information (PSI) of the kernel.
 //!
-//! The machine and a control group tell it in files of one form. A kernel without it has no such files, or refuses to
-//! read them: then there are no such metrics.
+//! The files of the machine and of a control group have the same format. If the kernel has no such files, or refuses to
+//! read them, these metrics are not reported.
 
 use super::counter::{Counter, Rules};
 use super::files::decimal;
@@ -9,7 +9,7 @@ use super::probe::{Labels, Sample};
 use crate::base::clock::Tick;
 use crate::signal::{PRESSURE_RECENT, PRESSURE_TIME};
 
-/// What a pressure file says.
+/// The content of a pressure file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Pressure {
     /// At least one task waited.
@@ -18,16 +18,16 @@ pub(super) struct Pressure {
     pub(super) full: Waited,
 }
 
-/// One line of it.
+/// One line of a pressure file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Waited {
-    /// Share of the last ten seconds, in 0..=1.
+    /// The share of the last ten seconds, in 0..=1.
     pub(super) recent: Option<f64>,
-    /// All of it since the start, in microseconds.
+    /// The total time since the start, in microseconds.
     pub(super) total: Option<u64>,
 }
 
-/// One resource: the labels, made once, and the counters.
+/// The labels and counters of one resource.
 #[derive(Clone, Debug)]
 pub(super) struct Resource {
     some: (Labels, Counter),
@@ -35,8 +35,8 @@ pub(super) struct Resource {
 }
 
 impl Pressure {
-    /// Reads a pressure file; what does not look as it should is left out. Either line may be missing: `irq` has no
-    /// `some`, and `cpu` of old kernels no `full`.
+    /// Parses a pressure file. Malformed values are left out. Either line may be missing: `irq` has no `some`, and `cpu`
+    /// of old kernels has no `full`.
     pub(super) fn parse(text: &str) -> Self {
         let waited = |share: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(share)).unwrap_or_default();
@@ -57,10 +57,10 @@ impl Resource {
         Self { some: (labels("some"), Counter::default()), full: (labels("full"), Counter::default()) }
     }
 
-    /// What is told from now on is that of others.
-    pub(super) fn elsewhere(&mut self) {
-        self.some.1.elsewhere();
-        self.full.1.elsewhere();
+    /// Marks that the next reading is of another control group.
+    pub(super) fn replace(&mut self) {
+        self.some.1.replace();
+        self.full.1.replace();
     }
 
     #[allow(clippy::cast_precision_loss)] // Exact for 285 years.
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lines_are_read_and_what_is_malformed_is_left_out() {
+    fn both_lines_are_read_and_malformed_values_are_left_out() {
         let text = "some avg10=19.06 avg60=12.05 avg300=5.14 total=14032633030\n\
             full avg10=0.47 avg60=2.65 avg300=3.29 total=323368813\n";
         let pressure = Pressure::parse(text);
@@ -89,7 +89,7 @@ mod tests {
         {
             assert_eq!(Pressure::parse(bad), Pressure::default(), "{bad}");
         }
-        // Each figure stands alone.
+        // Each value is read on its own.
         let negative = Pressure::parse("some avg10=-1.00 avg60=0.00 avg300=0.00 total=1\n").some;
         assert_eq!(negative, Waited { recent: None, total: Some(1) });
         assert_eq!(Pressure::parse("some avg10=1.00").some, Waited { recent: Some(0.01), total: None });

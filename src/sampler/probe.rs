@@ -1,4 +1,4 @@
-//! What a source is to the thread that reads it.
+//! What a source is: a probe that is read at an interval, and the sample that it returns.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,21 +7,19 @@ use std::time::Duration;
 
 use crate::base::error::ConfigError;
 use crate::signal::Metric;
-pub(super) use crate::signal::Watched;
+use crate::signal::Watched;
 
-/// A source: something that can be read again and again.
-///
-/// It may take its time, fail, panic or hang.
+/// Reads one source. It may be slow, fail, panic or hang.
 pub(super) trait Probe: Send {
-    /// Reads it now. What it put into `sample` before an error does not count.
+    /// Reads the source now. If it returns an error, `sample` is ignored.
     ///
     /// # Errors
-    /// When it could not be read at all. What only this machine does not have is left out instead, and what failed while
-    /// the rest could be read is among the [`Failures`] of the sample.
+    /// If nothing of the source could be read. Values that this machine does not have are left out. If only a part could
+    /// not be read, that is in the [`Failures`] of the sample.
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError>;
 }
 
-/// What one reading of a source gives.
+/// The result of one reading of a source.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Sample {
     pub(super) readings: Vec<Reading>,
@@ -29,11 +27,11 @@ pub(super) struct Sample {
     pub(super) failures: Failures,
 }
 
-/// The parts of a source that could not be read, each with why.
+/// The parts of a source that could not be read, each with the reason.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Failures(pub(super) Vec<(Part, ProbeError)>);
 
-/// A part of a source: the file that it is read from, or what it is.
+/// A part of a source: the name of its file, or another name.
 pub(super) type Part = &'static str;
 
 /// One value of a metric.
@@ -44,9 +42,9 @@ pub(super) struct Reading {
     pub(super) labels: Labels,
 }
 
-/// The attributes of a series, at most [`Labels::MOST`] of them; cheap to clone.
+/// The attributes of a series, at most [`Labels::MOST`]. Cheap to clone.
 ///
-/// A probe makes those of a device once, and keeps them for as long as the device is there.
+/// A probe makes the labels of a device once and keeps them while the device exists.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Labels {
     None,
@@ -54,30 +52,30 @@ pub(super) enum Labels {
     Shared(Arc<[(&'static str, Box<str>)]>),
 }
 
-/// A figure that has limits: what it says about the health of a component is for the thresholds to tell.
+/// A figure that thresholds compare with limits.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Figure {
     /// `host`, or `gpu/0`.
     pub(super) component: Cow<'static, str>,
     pub(super) watched: Watched,
-    /// Which of several: a mount point. `None` where there is one only.
+    /// Which of several, such as a mount point. `None` if there is only one.
     pub(super) which: Option<Arc<str>>,
     pub(super) value: f64,
-    /// The limits that the device itself states, to be taken instead of those of the settings.
+    /// The limits that the device states, which replace those of the settings.
     pub(super) own: Option<(f64, f64)>,
 }
 
-/// Why a source could not be read.
+/// The reason why a source could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProbeError(pub(super) Cow<'static, str>);
 
-/// A source and when to read it.
+/// A source and its interval.
 pub(super) struct Plan {
     pub(super) name: Cow<'static, str>,
-    /// Makes the probe: on the reading thread, since that too may hang or panic, and anew after a panic.
+    /// Makes the probe, on the reading thread because that may hang or panic too. Called again after a panic.
     pub(super) make: Make,
     pub(super) every: Duration,
-    /// A reading that takes longer is given up.
+    /// The time after which a reading is given up.
     pub(super) deadline: Duration,
 }
 
@@ -87,7 +85,7 @@ pub(super) type Make = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 /// The deadline of sources that should answer within milliseconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Whether sources that the caller named have a name each, and no two of them the same.
+/// Checks that each of these sources has a name, and that no two have the same.
 #[cfg(feature = "system")]
 pub(super) fn check_names<T>(
     setting: &'static str,
@@ -95,22 +93,28 @@ pub(super) fn check_names<T>(
     unlike: &'static str,
 ) -> Result<(), ConfigError> {
     for (place, (name, _)) in sources.iter().enumerate() {
-        ConfigError::check(!name.is_empty(), setting, name, "a name")?;
+        ConfigError::check(!name.is_empty(), setting, name, "a name that is not empty")?;
         let twice = sources[..place].iter().any(|(other, _)| other == name);
         ConfigError::check(!twice, setting, name, unlike)?;
     }
     Ok(())
 }
 
+/// A count or a number of bytes as the value of a metric.
+#[allow(clippy::cast_precision_loss)] // Exact up to 8 PiB.
+pub(super) fn count(value: u64) -> f64 {
+    value as f64
+}
+
 // ===== impl Sample =====
 
 impl Sample {
-    /// A value of a metric without attributes, if there is one.
+    /// Adds a value of a metric without attributes, if there is one.
     pub(super) fn value(&mut self, metric: &'static Metric, value: impl Into<Option<f64>>) {
         self.with(metric, value, &Labels::None);
     }
 
-    /// A value of a metric under one attribute, if there is one.
+    /// Adds a value of a metric with one attribute, if there is one.
     pub(super) fn by(
         &mut self,
         metric: &'static Metric,
@@ -120,14 +124,14 @@ impl Sample {
         self.with(metric, value, &Labels::One(key, label));
     }
 
-    /// A value of a metric under attributes, if there is one.
+    /// Adds a value of a metric with these attributes, if there is one.
     pub(super) fn with(&mut self, metric: &'static Metric, value: impl Into<Option<f64>>, labels: &Labels) {
         if let Some(value) = value.into() {
             self.readings.push(Reading { metric, value, labels: labels.clone() });
         }
     }
 
-    /// A figure of the machine that has limits.
+    /// Adds a figure of the machine that has limits.
     pub(super) fn watch_host(&mut self, watched: Watched, which: Option<&Arc<str>>, value: f64) {
         let figure =
             Figure { component: Cow::Borrowed("host"), watched, which: which.cloned(), value, own: None };
@@ -138,31 +142,11 @@ impl Sample {
 // ===== impl Failures =====
 
 impl Failures {
-    /// A part could not be read.
+    /// Adds a part that could not be read. Only the first reason for a part is kept.
     pub(super) fn add(&mut self, part: Part, why: impl Into<ProbeError>) {
         if self.0.iter().all(|(known, _)| *known != part) {
             self.0.push((part, why.into()));
         }
-    }
-
-    /// What a file says, if it can be read; no failure where the machine does not have it.
-    #[cfg(all(feature = "system", target_os = "linux"))]
-    pub(super) fn unless<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
-        match read {
-            Ok(read) => Some(read),
-            Err(unread) => {
-                if !unread.is_absent() {
-                    self.add(part, unread);
-                }
-                None
-            }
-        }
-    }
-
-    /// The same of a file that every machine has.
-    #[cfg(all(feature = "system", target_os = "linux"))]
-    pub(super) fn in_any_case<T>(&mut self, part: Part, read: Result<T, super::files::Unread>) -> Option<T> {
-        read.map_err(|unread| self.add(part, unread)).ok()
     }
 }
 
@@ -175,10 +159,10 @@ impl From<&'static str> for ProbeError {
 // ===== impl Labels =====
 
 impl Labels {
-    /// As many as a series has at most.
+    /// The most attributes of a series.
     pub(super) const MOST: usize = 6;
 
-    /// The labels with these keys and values, of which there are at most [`Labels::MOST`].
+    /// Labels with these keys and values, at most [`Labels::MOST`].
     pub(super) fn new<'a>(labels: impl IntoIterator<Item = (&'static str, &'a str)>) -> Self {
         Self::Shared(labels.into_iter().take(Self::MOST).map(|(key, value)| (key, value.into())).collect())
     }

@@ -1,15 +1,17 @@
+//! What the sampler reads, and when.
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "gpu")]
-use super::GpuSettings;
+use super::gpu::GpuSettings;
 #[cfg(feature = "system")]
-use super::SystemSettings;
-use super::Thresholds;
+use super::host::SystemSettings;
+use super::thresholds::Thresholds;
 use crate::base::error::ConfigError;
 
-/// How the sampler works.
+/// What the sampler reads, and how often.
 ///
 /// # Example
 /// ```
@@ -23,19 +25,19 @@ use crate::base::error::ConfigError;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SamplerSettings {
-    /// The time between two readings of a source that does not say otherwise: from 100 ms to one hour; 10 s by
-    /// default.
+    /// The interval between two readings of a source that has no interval of its own: from 100 ms to one hour. Default:
+    /// 10 s.
     #[serde(with = "crate::base::duration")]
     pub every: Duration,
-    /// What is read of the machine and this process; `None` for nothing.
+    /// What is read of the machine and this process. `None`: nothing.
     #[cfg(feature = "system")]
     #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
     pub system: Option<SystemSettings>,
-    /// What is read of the GPUs; `None` for nothing.
+    /// What is read of the GPUs. `None`: nothing.
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub gpu: Option<GpuSettings>,
-    /// From when on figures of the machine and its devices speak against the health of `host`, `gpu/0` and so on.
+    /// The limits of figures of the machine and its devices. Above them, the health of `host`, `gpu/0` and so on is worse.
     pub thresholds: Thresholds,
 }
 
@@ -53,13 +55,7 @@ impl Default for SamplerSettings {
 }
 
 impl SamplerSettings {
-    /// The default settings with another interval.
-    #[must_use]
-    pub fn every(every: Duration) -> Self {
-        Self { every, ..Self::default() }
-    }
-
-    /// The settings that read nothing.
+    /// Settings without any source.
     pub(crate) fn nothing() -> Self {
         Self {
             #[cfg(feature = "system")]
@@ -70,11 +66,8 @@ impl SamplerSettings {
         }
     }
 
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    /// When one is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    /// Checks that every setting is in its range.
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         check_interval("sampler.every", self.every)?;
         #[cfg(feature = "system")]
         if let Some(system) = &self.system {
@@ -90,7 +83,7 @@ impl SamplerSettings {
     }
 }
 
-/// Whether a source can be read at this interval.
+/// Checks the interval of a source.
 pub(crate) fn check_interval(setting: &'static str, every: Duration) -> Result<(), ConfigError> {
     let usable = (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(&every);
     ConfigError::check(usable, setting, every, "from 100 ms to one hour")

@@ -1,18 +1,12 @@
-//! The machine and this process, asked for by hand.
+//! The machine and this process at one moment.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::count;
-use super::host::Machine;
-#[cfg(target_os = "linux")]
-use super::host::{Disks, FileSystems, Networks};
-use super::probe::Failures;
-use super::process::Own;
-use crate::base::sync::Mutex;
+use super::probe::count;
 
-/// The machine and this process at one moment; needs neither pipeline nor sampler.
+/// The machine and this process at one moment. It needs neither a pipeline nor a sampler.
 ///
 /// # Example
 /// ```
@@ -30,47 +24,47 @@ use crate::base::sync::Mutex;
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct SystemSnapshot {
-    /// Share of all processors that was busy, in 0..=1, since an earlier snapshot: `None` in the first one of
-    /// the process, and the share of that one when it is not 200 ms old.
+    /// The share of all processors that was busy since the previous snapshot, in 0..=1. `None` in the first snapshot of
+    /// the process. If the previous snapshot is less than 200 ms old, the share of that snapshot.
     pub cpu_utilization: Option<f64>,
-    /// What they did in that time (Linux).
+    /// The time of the processors by mode since the previous snapshot (Linux).
     pub cpu: Option<CpuSnapshot>,
-    /// Number of logical processors; 0 when the machine does not tell.
+    /// The number of logical processors; 0 if it is not known.
     pub cpus: usize,
-    /// Load average over 1, 5 and 15 minutes, where the operating system has it.
+    /// The load average over 1, 5 and 15 minutes, where the operating system has one.
     pub load: Option<[f64; 3]>,
     /// The memory of the machine.
     pub memory: Option<MemorySnapshot>,
     /// The swap space, if there is any.
     pub swap: Option<SwapSnapshot>,
-    /// The disks together (Linux): those that the sampler reports by default.
+    /// The sum of the disks that the sampler reports by default (Linux).
     pub disks: Option<DiskSnapshot>,
     /// The file systems on local disks (Linux).
     pub file_systems: Vec<FileSystemSnapshot>,
-    /// The network interfaces together (Linux): those that the sampler reports by default.
+    /// The sum of the network interfaces that the sampler reports by default (Linux).
     pub network: Option<NetworkSnapshot>,
-    /// Time since the machine started.
+    /// The time since the machine started.
     #[serde(serialize_with = "seconds")]
     pub uptime: Option<Duration>,
     /// This process.
     pub process: Option<ProcessSnapshot>,
 }
 
-/// What the processors did: shares of the time of all of them, which add up to 1.
+/// The time of all processors by mode. The shares add up to 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CpuSnapshot {
-    /// Programs, and those inside virtual machines of this one.
+    /// Programs, including virtual machines that run on this machine.
     pub user: f64,
-    /// Programs that were told to be nice.
+    /// Programs with a low priority (`nice`).
     pub nice: f64,
     /// The kernel.
     pub system: f64,
-    /// Nothing.
+    /// Idle.
     pub idle: f64,
-    /// Nothing, while a disk was waited for.
+    /// Idle while a task waited for a disk.
     pub iowait: f64,
-    /// The kernel, for interrupts.
+    /// Interrupts.
     pub interrupt: f64,
     /// Ready to run, while the host ran another virtual machine.
     pub steal: f64,
@@ -80,20 +74,20 @@ pub struct CpuSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct MemorySnapshot {
-    /// All of it.
+    /// The memory of the machine.
     pub limit: u64,
-    /// In use: what is not available. On Linux that is `MemTotal` − `MemAvailable`, as `free` of procps 4 shows it, without
-    /// what ZFS would give back of its cache.
+    /// Memory in use: all that is not available. On Linux it is `MemTotal` − `MemAvailable`, as `free` of procps 4 shows
+    /// it, without the part of its cache that ZFS can free.
     pub used: u64,
-    /// Not used for anything; `None` where the machine does not tell.
+    /// Memory that is not used for anything; `None` if it is not known.
     pub free: Option<u64>,
-    /// What could be had without swapping.
+    /// Memory that programs can get without swapping.
     pub available: u64,
     /// Buffers of block devices (Linux).
     pub buffers: Option<u64>,
-    /// Caches that would be given back (Linux): the rest of what is available. `free` also counts shared memory here.
+    /// Caches that the kernel can free (Linux): the rest of the available memory. `free` also counts shared memory here.
     pub cached: Option<u64>,
-    /// Of the page cache, that of shared and temporary files (Linux).
+    /// The part of the page cache that holds shared and temporary files (Linux).
     pub shared: Option<u64>,
 }
 
@@ -101,19 +95,19 @@ pub struct MemorySnapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SwapSnapshot {
-    /// All of it.
+    /// The size of the swap space.
     pub limit: u64,
-    /// In use.
+    /// Swap space in use.
     pub used: u64,
-    /// Not in use.
+    /// Swap space that is not in use.
     pub free: u64,
 }
 
-/// Disks together, since the machine started.
+/// The sum of several disks, since the machine started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct DiskSnapshot {
-    /// How many there are.
+    /// The number of disks.
     pub disks: usize,
     /// Bytes read.
     pub read: u64,
@@ -129,27 +123,27 @@ pub struct DiskSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct FileSystemSnapshot {
-    /// Where it is mounted.
+    /// The path at which it is mounted.
     pub mount_point: String,
-    /// What is mounted: `/dev/sda1`.
+    /// The mounted device, such as `/dev/sda1`.
     pub device: String,
-    /// Its type: `ext4`.
+    /// The type, such as `ext4`.
     pub kind: String,
-    /// Whether nothing can be written.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
-    /// All of it.
+    /// The size.
     pub limit: u64,
-    /// In use.
+    /// Space in use.
     pub used: u64,
-    /// What those without privileges may have; the rest is kept for the superuser.
+    /// Free space for unprivileged users. The rest is reserved for the superuser.
     pub free: u64,
 }
 
-/// Network interfaces together, since each came up.
+/// The sum of several network interfaces, since each came up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NetworkSnapshot {
-    /// How many there are.
+    /// The number of interfaces.
     pub interfaces: usize,
     /// Bytes received.
     pub received: u64,
@@ -167,72 +161,35 @@ pub struct NetworkSnapshot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ProcessSnapshot {
-    /// Processor time used since it started, all threads.
+    /// Processor time of all its threads since it started.
     #[serde(serialize_with = "seconds_of")]
     pub cpu_time: Duration,
-    /// Share of all processors that it used, in 0..=1, since an earlier snapshot; as
+    /// The share of all processors that it used since the previous snapshot, in 0..=1: see
     /// [`SystemSnapshot::cpu_utilization`].
     pub cpu_utilization: Option<f64>,
-    /// Resident memory in bytes; `None` where the system does not tell.
+    /// Resident memory in bytes; `None` if it is not known.
     pub memory: Option<u64>,
-    /// Virtual memory in bytes; `None` where the system does not tell.
+    /// Virtual memory in bytes; `None` if it is not known.
     pub memory_virtual: Option<u64>,
-    /// The most resident memory that it ever had, in bytes (Linux).
+    /// The highest resident memory since it started, in bytes (Linux).
     pub memory_peak: Option<u64>,
-    /// Bytes that it made disks read, where the system tells.
+    /// Bytes that it read from disks; `None` if it is not known.
     pub disk_read: Option<u64>,
-    /// Bytes that it made disks write, where the system tells.
+    /// Bytes that it wrote to disks; `None` if it is not known.
     pub disk_written: Option<u64>,
-    /// Its threads (Linux).
+    /// The number of its threads (Linux).
     pub threads: Option<u64>,
-    /// The file descriptors that it has open (Linux).
+    /// The number of its open file descriptors (Linux).
     pub file_descriptors: Option<u64>,
-    /// The file descriptors that it may have open (Linux).
+    /// The limit of open file descriptors (Linux).
     pub file_descriptor_limit: Option<u64>,
-    /// Time since it started; `None` where the system does not tell.
+    /// The time since it started; `None` if it is not known.
     #[serde(serialize_with = "seconds")]
     pub uptime: Option<Duration>,
 }
 
-static READERS: Mutex<Option<Readers>> = Mutex::new(None);
-
-/// What the snapshots of a process keep between them.
-#[derive(Default)]
-struct Readers {
-    machine: Machine,
-    own: Own,
-    #[cfg(target_os = "linux")]
-    disks: Disks,
-    #[cfg(target_os = "linux")]
-    file_systems: FileSystems,
-    #[cfg(target_os = "linux")]
-    networks: Networks,
-}
-
-impl SystemSnapshot {
-    /// Reads the machine and this process now: some fifty system calls.
-    ///
-    /// A share of processor time needs two readings. The process keeps the last one, so every call gives the
-    /// share since the call before it, from any thread; the first call gives none. What cannot be read is
-    /// `None`. A local disk that does not answer makes this wait for it; the sampler does not.
-    #[must_use]
-    pub fn now() -> Self {
-        let mut readers = READERS.lock();
-        let readers = readers.get_or_insert_default();
-        let mut snapshot = readers.machine.read().unwrap_or_default();
-        snapshot.process = readers.own.read(&mut Failures::default()).ok().map(|own| own.snapshot);
-        #[cfg(target_os = "linux")]
-        {
-            snapshot.disks = readers.disks.totals();
-            snapshot.file_systems = readers.file_systems.snapshots();
-            snapshot.network = readers.networks.totals();
-        }
-        snapshot
-    }
-}
-
 impl CpuSnapshot {
-    /// The share in which they did anything at all: neither idle nor waiting for a disk.
+    /// The share of time in which the processors were neither idle nor waiting for a disk.
     #[must_use]
     pub fn busy(&self) -> f64 {
         (1.0 - self.idle - self.iowait).clamp(0.0, 1.0)
@@ -240,7 +197,7 @@ impl CpuSnapshot {
 }
 
 impl MemorySnapshot {
-    /// The share that could not be had any more, in 0..=1: caches that would be given back count as free.
+    /// The share of the memory that is not available, in 0..=1. Caches that the kernel can free count as available.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         if self.limit == 0 { 0.0 } else { (1.0 - count(self.available) / count(self.limit)).clamp(0.0, 1.0) }
@@ -248,7 +205,7 @@ impl MemorySnapshot {
 }
 
 impl FileSystemSnapshot {
-    /// The share in use, in 0..=1, of what those without privileges may have: what `df` shows.
+    /// The share in use, in 0..=1, of the space for unprivileged users, as `df` shows it.
     #[must_use]
     pub fn utilization(&self) -> f64 {
         let all = self.used.saturating_add(self.free);

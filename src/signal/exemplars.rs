@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opentelemetry::Value;
 use opentelemetry::trace::{SpanContext, SpanId, TraceId};
 
-use super::meter::SECONDS;
+use super::bounds::SECONDS;
 use super::names::Metric;
 use super::trace::SampledSpan;
 use crate::base::clock;

@@ -1,8 +1,6 @@
 //! The way from the table of metrics into OpenTelemetry, and nothing at all without it.
 
 #[cfg(feature = "telemetry")]
-pub(super) use with_telemetry::SECONDS;
-#[cfg(feature = "telemetry")]
 pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
 #[cfg(not(feature = "telemetry"))]
 pub(crate) use without_telemetry::DurationRecorder;
@@ -20,15 +18,12 @@ mod with_telemetry {
     use crate::base::panics::catch;
     use crate::base::sync::Mutex;
     use crate::base::sync::atomic::{AtomicU64, Ordering};
+    use crate::signal::bounds::SECONDS;
     use crate::signal::exemplars::{Book, Exemplars, Witness};
     use crate::signal::gathered::{Gathered, Values, key_value};
     use crate::signal::names::{Kind, METRICS, Metric};
     use crate::signal::source::{self, Source};
     use crate::signal::trace::{SampledSpan, want_sampled_spans};
-
-    /// Bucket bounds in seconds that the conventions give for HTTP and RPC durations.
-    pub(crate) const SECONDS: [f64; 14] =
-        [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
     /// The meter that durations of the layers go to.
     static METER: ArcSwapOption<Published> = ArcSwapOption::const_empty();

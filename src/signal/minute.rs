@@ -1,7 +1,11 @@
 //! Calls of the last minute, written often and read rarely.
 
-use super::vitals::LOOK_BACK;
+use std::time::Duration;
+
 use crate::base::clock::Tick;
+
+/// The window of rates and shares.
+pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
 
 const BUCKETS: u64 = 10;
 const WIDTH: u64 = LOOK_BACK.as_nanos() as u64 / BUCKETS;

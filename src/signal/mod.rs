@@ -6,6 +6,8 @@
 
 #[cfg(feature = "telemetry")]
 mod beat;
+#[cfg(feature = "telemetry")]
+mod bounds;
 pub(crate) mod capacity;
 #[cfg(feature = "telemetry")]
 mod exemplars;
@@ -33,6 +35,8 @@ pub(crate) use identity::{Identity, identify, identity};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
 pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
+#[cfg(feature = "telemetry")]
+pub(crate) use minute::LOOK_BACK;
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(feature = "telemetry")]
@@ -48,4 +52,4 @@ pub(crate) use vital_of::VitalOf;
 #[cfg(all(feature = "telemetry", test))]
 pub(crate) use vitals::Vital;
 #[cfg(feature = "telemetry")]
-pub(crate) use vitals::{LOOK_BACK, VitalReading, Vitals};
+pub(crate) use vitals::{VitalReading, Vitals};

@@ -14,9 +14,6 @@ use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::base::window::Counts;
 
-/// The window of rates and shares.
-pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
-
 /// The vital signs of a component expire after this time without a call.
 pub(crate) const EXPIRY: Duration = Duration::from_secs(3_600);
 

@@ -1,47 +1,47 @@
-//! Letters that somebody is sending.
+//! Leases on letters.
 //!
-//! Several processes may send the letters of one queue. Each claims what it is about to send, for a time that it can
-//! prolong: what a process that died held is free again when that time is over.
+//! Several processes may send the letters of one queue. Each claims the letters that it is about to send. A claim ends
+//! with its lease, which its owner can renew. When a process dies, its letters are free again at the end of their lease.
 
 use std::time::{Duration, SystemTime};
 
-use super::{Entry, LetterId, Owner};
+use super::entry::Entry;
+use super::ids::{LetterId, Owner};
 
-/// A wish to send letters.
+/// A request to claim letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// Who will send them.
+    /// Who will send the letters.
     pub owner: Owner,
-    /// What time it is by the wall clock of this process, which may be set; the stores of this crate translate it.
+    /// The current time by the wall clock of this process. The stores of this crate convert it to their own clock.
     pub now: SystemTime,
-    /// For how long nobody else gets them.
+    /// How long no other owner can claim the letters.
     pub lease: Duration,
-    /// Leaves out the letters that are due later; none takes them too.
+    /// Leaves out letters that are due after this time. `None` claims them too.
     pub due_by: Option<SystemTime>,
-    /// The letter with which their bytes, by [`Entry::size`], reach this many is the last: how large one is only the
-    /// store knows.
+    /// Stops after the letter with which the sum of [`Entry::size`] reaches this many bytes.
     pub bytes: u64,
 }
 
-/// What became of a claimed letter.
+/// The outcome for a claimed letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// It got through: it is removed, whoever holds it.
+    /// It was delivered. The store removes it, even if another owner holds it.
     Delivered(LetterId),
-    /// It failed again: this takes its place and nobody holds it, unless it is gone or another owner holds it by now.
+    /// It failed again. This entry replaces it and no owner holds it, unless it is gone or another owner holds it now.
     Failed(Entry),
-    /// It was not sent, but changed: as [`Settled::Failed`], and no failure is counted.
+    /// It was not sent, but changed. As [`Settled::Failed`], except that no failure is counted.
     Changed(Entry),
-    /// It was not sent: nobody holds it, unless another owner holds it by now.
+    /// It was not sent. No owner holds it any more, unless another owner holds it now.
     Released(LetterId),
 }
 
 // ===== impl Settled =====
 
 impl Settled {
-    /// The letter it is about.
+    /// The id of the letter.
     #[must_use]
-    pub fn id(&self) -> LetterId {
+    pub(crate) fn id(&self) -> LetterId {
         match self {
             Self::Delivered(id) | Self::Released(id) => *id,
             Self::Failed(entry) | Self::Changed(entry) => entry.id,

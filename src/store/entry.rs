@@ -1,33 +1,33 @@
-//! What a store keeps.
+//! A letter as a store sees it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Fingerprint, LetterId};
+use super::ids::{Fingerprint, LetterId};
 use crate::base::outcome::FailureKind;
 
-/// A letter as a store sees it: fields to filter by, and bytes.
+/// A letter as a store sees it: fields to filter by, and bytes. Times have a resolution of one microsecond.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its id; a later one is larger, by the clock of the process that made it.
+    /// The letter's id. Ids grow with time, by the clock of the process that parked the letter.
     pub id: LetterId,
-    /// The queue it lies in.
+    /// The name of its queue.
     pub queue: Arc<str>,
     /// The component that failed.
     pub component: Arc<str>,
-    /// How it failed last.
+    /// The kind of its last failure.
     pub kind: FailureKind,
-    /// What it has in common with failures of the same cause.
+    /// The fingerprint of its failure, which failures of the same cause share.
     pub fingerprint: Fingerprint,
-    /// When it failed first, to the microsecond.
+    /// When it failed first.
     pub first_failed: SystemTime,
-    /// When it failed last, to the microsecond.
+    /// When it failed last.
     pub last_failed: SystemTime,
-    /// When it may be sent again by itself, to the microsecond; at any time if it is none.
+    /// When an automatic redrive may send it again. `None`: at any time.
     pub due: Option<SystemTime>,
-    /// When it is of no use any more, to the microsecond; never if it is none.
+    /// When it expires. `None`: never.
     pub expires: Option<SystemTime>,
-    /// Whether it failed so often that it is left alone until somebody asks for it.
+    /// Whether it is set aside: no redrive sends it until a person asks for it.
     pub set_aside: bool,
     /// The letter without the body of its request.
     pub head: Vec<u8>,
@@ -36,15 +36,15 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The bytes that its size is counted by.
+    /// The bytes of head and body, by which [`Limits::bytes`](super::Limits::bytes) counts.
     #[must_use]
     pub fn size(&self) -> u64 {
         (self.head.len() + self.body.len()) as u64
     }
 
-    /// Whether it is of no use any more at `now`.
+    /// Whether it has expired at `now`.
     #[must_use]
-    pub fn has_expired(&self, now: SystemTime) -> bool {
+    pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
 }

@@ -1,4 +1,4 @@
-//! What a store can fail with.
+//! The error of a store.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -9,12 +9,13 @@ use tower::BoxError;
 use crate::base::error::ConfigError;
 use crate::base::outcome::line;
 
-/// Bytes of what the sources of an error say.
-const LONGEST: usize = 1024;
+/// The longest text of an error's sources, in bytes.
+const LONGEST_SOURCES: usize = 1024;
 
-/// Why a store could not do what it was asked, and what to do about it.
+/// Why a call to a store failed, and what to do about it.
 ///
-/// It is opaque so that it can grow; ask it with the `is_…` questions.
+/// The type is opaque so that it can grow. The `is_…` methods tell the kinds of errors apart. `Display` includes the
+/// sources.
 #[derive(Debug)]
 pub struct StoreError {
     kind: Kind,
@@ -68,8 +69,8 @@ impl StoreError {
         self
     }
 
-    /// The same again, for each of several callers that one failure concerns.
-    pub(crate) fn again(&self) -> Self {
+    /// A copy for another caller that the same failure concerns. The source is kept as text.
+    pub(crate) fn duplicate(&self) -> Self {
         Self {
             kind: self.kind,
             message: self.message.clone(),
@@ -82,29 +83,27 @@ impl StoreError {
     }
 
     questions! {
-        /// The file or its folder cannot be opened or written, or not without others who may read it.
+        /// The file or its folder cannot be opened or written, or other users could read it.
         pub fn is_unwritable = Unwritable;
-        /// The file is damaged, or is no database.
+        /// The file is damaged or is no SQLite database.
         pub fn is_corrupt = Corrupt;
         /// A later version of this crate wrote the file.
         pub fn is_newer_schema = NewerSchema;
-        /// The file is a database of another program, or another program wrote to a key of the letters.
+        /// The file is the database of another program, or another program wrote to a Redis key of the queue.
         pub fn is_foreign = Foreign;
         /// Another process held a lock on the file for too long.
         pub fn is_locked = Locked;
-        /// There is no room on the disk, or in the memory of the server.
+        /// The disk is full, or the memory of the server.
         pub fn is_disk_full = DiskFull;
-        /// The store has been closed.
-        pub fn is_closed = Closed;
-        /// The server of the store is away, or does not answer in time. What was asked of it may have been done.
+        /// The server cannot be reached or did not answer in time. It may have done what was asked.
         pub fn is_unreachable = Unreachable;
-        /// The server of the store does not know the user, or does not allow the user what is needed.
+        /// The server refused the user's credentials, or the user lacks a permission.
         pub fn is_denied = Denied;
         /// The store panicked.
         pub fn is_panic = Panicked;
         /// The store did not answer in time.
         pub fn is_timeout = TimedOut;
-        /// A setting is out of its range; the source is the [`ConfigError`].
+        /// A setting is invalid. The source is the [`ConfigError`].
         pub fn is_setting = Setting;
     }
 }
@@ -113,8 +112,8 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         match &self.source {
-            // Its own source as well: what a file system or a network said stands at the end.
-            Some(source) => write!(f, ": {}", line(source.as_ref(), LONGEST)),
+            // The error of the file system or network is often the source of the source.
+            Some(source) => write!(f, ": {}", line(source.as_ref(), LONGEST_SOURCES)),
             None => Ok(()),
         }
     }
@@ -128,15 +127,12 @@ impl Error for StoreError {
 
 impl From<ConfigError> for StoreError {
     fn from(error: ConfigError) -> Self {
-        Self {
-            kind: Kind::Setting,
-            message: "a setting is out of its range".into(),
-            source: Some(error.into()),
-        }
+        Self { kind: Kind::Setting, message: "invalid setting".into(), source: Some(error.into()) }
     }
 }
 
-/// Text that is no [`LetterId`](super::LetterId) or [`Fingerprint`](super::Fingerprint).
+/// The text is not a valid [`LetterId`](super::LetterId), [`Owner`](super::Owner) or
+/// [`Fingerprint`](super::Fingerprint).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseIdError {
     text: String,
@@ -151,7 +147,7 @@ impl ParseIdError {
 
 impl fmt::Display for ParseIdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` cannot be read: {}", self.text, self.rule)
+        write!(f, "invalid id `{}`: {}", self.text, self.rule)
     }
 }
 

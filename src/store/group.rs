@@ -1,74 +1,75 @@
-//! Letters by what caused them.
+//! Letters and failures by fingerprint.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{Entry, Fingerprint};
+use super::entry::Entry;
+use super::ids::Fingerprint;
 use crate::base::outcome::FailureKind;
 
-/// The letters of one cause.
+/// The letters with one fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// What they have in common.
+    /// The fingerprint that they share.
     pub fingerprint: Fingerprint,
-    /// How many wait.
+    /// The number of letters that wait.
     pub letters: u64,
-    /// When the first of them failed first, those that are gone by now included, since the group last was empty.
+    /// The earliest first failure since the group was last empty. Letters that are gone count too.
     pub first_seen: SystemTime,
-    /// When the last of them failed last, likewise.
+    /// The latest last failure since the group was last empty. Letters that are gone count too.
     pub last_seen: SystemTime,
-    /// The newest of them.
+    /// The newest letter.
     pub example: Entry,
 }
 
-/// How often something failed for one cause.
+/// The number of failures with one fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frequency {
-    /// The cause, or [`Fingerprint::OTHER`] for all beyond 256 causes of a minute. Component and kind are those of the
-    /// first then.
+    /// The fingerprint. [`Fingerprint::OTHER`] stands for all beyond 256 fingerprints of a minute; component and kind
+    /// are then those of one of them.
     pub fingerprint: Fingerprint,
     /// The component that failed.
     pub component: Arc<str>,
-    /// How it failed.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// How often: letters that were parked, and those that failed again, whether or not they still wait.
+    /// How many letters were parked or failed again, whether or not they still wait.
     pub failures: u64,
 }
 
-/// The longest time that frequencies look back.
-pub const LONGEST_LOOK_BACK: Duration = Duration::from_secs(86_400);
+/// The longest time that [`Store::frequencies`](super::Store::frequencies) looks back.
+pub(super) const LONGEST_LOOK_BACK: Duration = Duration::from_secs(86_400);
 
-/// The causes of one minute that a queue counts on their own. Those beyond are counted together, as
-/// [`Fingerprint::OTHER`]: a stranger may make new ones without end.
+/// The number of fingerprints that a queue counts separately in one minute. Further ones count as
+/// [`Fingerprint::OTHER`], because remote input may produce any number of them.
 pub(super) const CAUSES: usize = 256;
 
-/// The number of the minute that `moment` lies in, since 1970.
+/// The minute of `moment`, counted from 1970.
 #[must_use]
 pub(super) fn minute(moment: SystemTime) -> u64 {
     moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs() / 60
 }
 
-/// The first minute that counts when somebody looks back for `last` from `now`.
+/// The first minute of the time span that ends at `now` and lasts `last`.
 #[must_use]
 pub(super) fn first_minute(now: SystemTime, last: Duration) -> u64 {
     minute(now).saturating_sub(last.min(LONGEST_LOOK_BACK).as_secs().div_ceil(60).max(1) - 1)
 }
 
-/// The most frequent first; of equals, by fingerprint.
+/// Sorts by number of failures, most frequent first; equal ones by fingerprint.
 pub(super) fn by_frequency(mut all: Vec<Frequency>) -> Vec<Frequency> {
     all.sort_by(|a, b| b.failures.cmp(&a.failures).then(a.fingerprint.cmp(&b.fingerprint)));
     all
 }
 
-/// The largest first, at most `limit`; of equals, by fingerprint.
+/// Sorts by number of letters, largest first, and cuts to `limit`; equal ones by fingerprint.
 pub(super) fn by_size(mut all: Vec<Group>, limit: Option<usize>) -> Vec<Group> {
     all.sort_by(|a, b| b.letters.cmp(&a.letters).then(a.fingerprint.cmp(&b.fingerprint)));
     all.truncate(limit.unwrap_or(usize::MAX));
     all
 }
 
-/// The groups that `entries` make, by nothing but themselves.
+/// Groups `entries` by fingerprint.
 pub(super) fn of_entries(entries: impl IntoIterator<Item = Entry>) -> Vec<Group> {
     let mut groups: BTreeMap<Fingerprint, Group> = BTreeMap::new();
     for entry in entries {

@@ -1,4 +1,4 @@
-//! How letters, those who send them, and causes are named.
+//! Ids of letters and owners, and fingerprints.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,42 +7,36 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use super::ParseIdError;
+use super::error::ParseIdError;
 use crate::base::unique::unique;
 
-/// The id of a letter: unique everywhere, and growing with time (UUID version 7, RFC 9562).
+/// The id of a letter: globally unique and ordered by time (UUID version 7, RFC 9562).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LetterId(Uuid);
 
-/// Who claims letters: one run of a redrive.
+/// The id of one run of a redrive, which claims letters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(Uuid);
 
-/// What failures of the same cause have in common: a hash that is the same in every process and version.
+/// A hash that failures of the same cause share. It is the same in every process and version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
-/// What a name that is a UUID can do; `$rule` says what its text must be.
-macro_rules! uuid_name {
+/// The methods of an id that is a UUID. `$rule` says what its text must be.
+macro_rules! uuid_id {
     ($type:ident, $rule:literal) => {
         impl $type {
-            /// A new one, unlike every other, and larger than every one that this process made before.
+            /// A new id. It is larger than every id that this process made before.
             #[must_use]
             #[allow(clippy::new_without_default)] // No two are equal.
             pub fn new() -> Self {
                 Self(unique())
             }
 
-            /// Its 16 bytes; they sort as these names do.
+            /// The 16 bytes of the id. They sort as the ids do.
             #[must_use]
             pub fn to_bytes(self) -> [u8; 16] {
                 self.0.into_bytes()
-            }
-
-            /// The one with these bytes.
-            #[must_use]
-            pub fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(Uuid::from_bytes(bytes))
             }
         }
 
@@ -68,13 +62,19 @@ macro_rules! uuid_name {
     };
 }
 
-uuid_name!(LetterId, "a letter id is a UUID");
-uuid_name!(Owner, "an owner is a UUID");
+uuid_id!(LetterId, "a letter id is a UUID");
+uuid_id!(Owner, "an owner is a UUID");
 
 // ===== impl LetterId =====
 
 impl LetterId {
-    /// When it was made, to the millisecond.
+    /// The id with these bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+
+    /// When the id was made, to the millisecond.
     #[must_use]
     pub fn made_at(self) -> SystemTime {
         let made = self.0.get_timestamp().map_or(Duration::ZERO, |stamp| {
@@ -88,13 +88,13 @@ impl LetterId {
 // ===== impl Fingerprint =====
 
 impl Fingerprint {
-    /// The fingerprint of these parts, by FNV-1a.
+    /// The FNV-1a hash of `parts`.
     pub(crate) fn of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Self {
         const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
         let mut hash = OFFSET;
         for part in parts {
-            // 0xff is in no UTF-8 text: it keeps ("ab", "c") apart from ("a", "bc").
+            // UTF-8 never contains 0xff: it separates ("ab", "c") from ("a", "bc").
             for byte in part.bytes().chain([0xff]) {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(PRIME);
             }
@@ -102,8 +102,7 @@ impl Fingerprint {
         Self(hash)
     }
 
-    /// Stands for the causes of a minute that are too many to be counted on their own: see
-    /// [`Frequency`](super::Frequency).
+    /// Stands for all fingerprints of a minute beyond the first 256: see [`Frequency`](super::Frequency).
     pub const OTHER: Self = Self(0);
 
     /// The hash.
@@ -182,7 +181,7 @@ mod tests {
         assert_ne!(Fingerprint::of(["ab", "c"]), Fingerprint::of(["a", "bc"]));
         let print = Fingerprint::of(["payments", "error", "timed out"]);
         assert_eq!(print.to_string().parse(), Ok(print));
-        // It is stored: another value would break the groups of every file there is.
+        // Fingerprints are stored: another value would break the groups of existing files.
         assert_eq!(Fingerprint::of(["a"]).to_string(), "089bc907b544c769");
     }
 }

@@ -37,7 +37,7 @@ use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::AtomicBool;
 #[cfg(any(feature = "system", feature = "gpu"))]
-use crate::sampler::{SamplerGuard, SamplerSettings};
+use crate::sampler::SamplerSettings;
 use crate::signal::{self, Vitals};
 
 impl TelemetryBuilder {
@@ -224,8 +224,8 @@ impl TelemetryBuilder {
 fn start_sampler(
     set_ups: Vec<SetUpSampler>,
     settings: Option<SamplerSettings>,
-) -> Result<Option<SamplerGuard>, ConfigError> {
+) -> Result<Option<crate::sampler::Sampler>, ConfigError> {
     let Some(settings) = settings else { return Ok(None) };
-    let builder = crate::sampler::Sampler::builder(settings);
-    set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).start().map(Some)
+    let builder = crate::sampler::Sampler::builder().settings(settings);
+    set_ups.into_iter().fold(builder, |builder, set_up| set_up(builder)).build().map(Some)
 }

@@ -75,7 +75,7 @@ pub(super) struct Inner {
     /// Identifies the published meter, for its withdrawal.
     pub(super) published: OnceLock<u64>,
     #[cfg(any(feature = "system", feature = "gpu"))]
-    pub(super) sampler: Mutex<Option<crate::sampler::SamplerGuard>>,
+    pub(super) sampler: Mutex<Option<crate::sampler::Sampler>>,
     pub(super) ended: AtomicBool,
 }
 

@@ -1,4 +1,4 @@
-//! What a learned slow-call limit follows, and what it does not.
+//! A learned slow-call limit: which calls it follows and which it ignores.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const fn ms(millis: u64) -> Duration {
 /// The configured limit.
 const LIMIT: Duration = ms(400);
 
-/// Half of the last hundred calls must be slow to open it; bounds are 10 ms and 1.6 s.
+/// Opens when half of the last hundred calls are slow. The bounds of the limit are 10 ms and 1.6 s.
 fn adaptive() -> CircuitBreakerBuilder {
     builder().window(Window::count(100)).minimum_calls(20).slow_call(LIMIT, 0.5).adaptive(true)
 }
@@ -23,7 +23,7 @@ fn limit(breaker: &CircuitBreaker) -> Duration {
     breaker.snapshot().slow_call_limit.unwrap()
 }
 
-/// Whether `limit` is twice a p95 of `p95`, to what a bucket is wide.
+/// Whether `limit` is twice `p95`, within the width of a bucket.
 fn is_twice(limit: Duration, p95: Duration) -> bool {
     limit.as_secs_f64() / p95.as_secs_f64() / 2.0 > 0.93
         && limit.as_secs_f64() / p95.as_secs_f64() / 2.0 < 1.07
@@ -37,7 +37,7 @@ async fn call(breaker: &CircuitBreaker, taken: Duration) -> bool {
     breaker.call(work).await.is_ok()
 }
 
-/// A minute with 150 calls that end well, of which every tenth takes `tenth` and the others `most`.
+/// A minute with 150 successes. Every tenth takes `tenth`, the others `most`.
 async fn minute(breaker: &CircuitBreaker, most: Duration, tenth: Duration) {
     for n in 0..150 {
         let taken = if n % 10 == 9 { tenth } else { most };
@@ -59,7 +59,7 @@ async fn the_configured_limit_holds_until_the_warm_up_is_over() {
     assert_eq!(limit(&breaker), LIMIT);
     minutes(&breaker, 2, ms(80)).await;
     assert!(is_twice(limit(&breaker), ms(80)), "{:?}", limit(&breaker));
-    // What took less than the configured limit is slow now.
+    // A call that takes less than the configured limit is slow now.
     assert!(call(&breaker, ms(200)).await);
     let snapshot = breaker.snapshot();
     assert_eq!((snapshot.slow_calls, snapshot.totals.slow), (1, 1));
@@ -75,7 +75,7 @@ async fn many_calls_at_once_do_not_end_the_warm_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_p95_counts_and_not_the_rest() {
+async fn only_the_p95_sets_the_limit() {
     let breaker = adaptive().build().unwrap();
     for _ in 0..10 {
         minute(&breaker, ms(10), ms(120)).await;
@@ -98,7 +98,7 @@ async fn the_limit_stays_between_floor_and_ceiling() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fall_is_followed_by_a_32nd_part_in_a_minute_and_a_rise_by_a_128th() {
+async fn the_limit_falls_by_at_most_a_32nd_a_minute_and_rises_by_a_128th() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     let mut last = limit(&breaker);
@@ -117,9 +117,9 @@ async fn a_fall_is_followed_by_a_32nd_part_in_a_minute_and_a_rise_by_a_128th() {
     assert_eq!(breaker.snapshot().transitions, 0);
 }
 
-/// A tenth of the calls takes more than the limit: not enough to open, and the p95 lies among them.
+/// A tenth of the calls takes more than the limit, which is too few to open the circuit, but includes the p95.
 #[tokio::test(start_paused = true)]
-async fn calls_above_the_limit_are_learned_in_the_end() {
+async fn calls_above_the_limit_are_learned() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     for _ in 0..180 {
@@ -129,7 +129,7 @@ async fn calls_above_the_limit_are_learned_in_the_end() {
     assert_eq!(breaker.snapshot().transitions, 0);
 }
 
-/// A part of the calls that hangs is no normal traffic, however long it does.
+/// Calls that hang are never normal traffic, however long they go on.
 #[tokio::test(start_paused = true)]
 async fn calls_far_above_the_limit_are_never_learned() {
     let breaker = adaptive().build().unwrap();
@@ -142,7 +142,7 @@ async fn calls_far_above_the_limit_are_never_learned() {
     assert_eq!(breaker.snapshot().transitions, 0);
 }
 
-/// Above the limit, but not too far to be learned: it opens before the minute is over. Again and again.
+/// Outages with calls above the limit, but near enough to be learned. The circuit opens before the minute is over.
 async fn outages(breaker: &CircuitBreaker, times: u32, each_fails: usize) {
     for _ in 0..times {
         for n in 1..=100 {
@@ -155,7 +155,7 @@ async fn outages(breaker: &CircuitBreaker, times: u32, each_fails: usize) {
         advance(Duration::from_secs(60)).await;
         assert!(call(breaker, ms(100)).await && call(breaker, ms(100)).await);
         assert_eq!(breaker.state(), CircuitState::Closed);
-        // A time of health that is too short to be learned from.
+        // A healthy time that is too short to learn from.
         for _ in 0..100 {
             call(breaker, ms(100)).await;
         }
@@ -172,17 +172,17 @@ async fn an_outage_teaches_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_calls_that_end_well_make_the_limit_give_way_up_to_the_configured_one() {
+async fn slow_successes_raise_the_limit_up_to_the_configured_one() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     let before = limit(&breaker);
-    // As slowly as it rises otherwise: a round takes somewhat less than two minutes.
+    // At the usual pace: a round takes a little less than two minutes.
     outages(&breaker, 10, usize::MAX).await;
     let later = limit(&breaker);
     assert!(later > before && later < before * 6 / 5, "from {before:?} to {later:?}");
     minutes(&breaker, 20, ms(100)).await;
     assert!(is_twice(limit(&breaker), ms(100)), "{:?}", limit(&breaker));
-    // For good: it is let through in the end, but not beyond what was configured.
+    // The service stays slow. Its calls are admitted in the end, but the limit does not exceed the configured one.
     let mut opened = 0;
     let hour_of = async |breaker: &CircuitBreaker, taken: Duration| {
         for _ in 0..9_000 {
@@ -206,7 +206,7 @@ async fn slow_calls_that_end_well_make_the_limit_give_way_up_to_the_configured_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_decline_is_followed_to_the_ceiling_and_opens_there() {
+async fn the_limit_follows_a_slow_decline_to_the_ceiling_where_the_circuit_opens() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     let mut taken = ms(100);
@@ -231,7 +231,7 @@ async fn nothing_is_learned_while_many_calls_fail() {
         }
         assert_eq!(breaker.snapshot().transitions, 0);
     };
-    // A third of the calls, where half opens it.
+    // A third of the calls fails; half would open the circuit.
     failing(2).await;
     let before = limit(&breaker);
     failing(2).await;
@@ -263,18 +263,18 @@ async fn nothing_is_learned_unless_the_circuit_is_closed() {
     assert!(limit(&breaker) > before);
 }
 
-/// A circuit that only counts learns too: that is how limits are tried out.
+/// A metrics-only circuit learns too, so that limits can be tried.
 #[tokio::test(start_paused = true)]
-async fn a_circuit_that_only_counts_learns_unless_it_would_be_open() {
+async fn a_metrics_only_circuit_learns_unless_it_would_be_open() {
     let breaker = adaptive().build().unwrap();
     breaker.metrics_only();
     minutes(&breaker, 6, ms(100)).await;
     let before = limit(&breaker);
     assert!(is_twice(before, ms(100)), "{before:?}");
-    // Above the limit, but not too far to be learned.
+    // Above the limit, but near enough to be learned.
     minutes(&breaker, 60, ms(350)).await;
     assert_eq!((limit(&breaker), breaker.snapshot().totals.would_open), (before, 1));
-    // Nor is what came just before it.
+    // The calls just before it are not learned either.
     for _ in 0..30 {
         for taken in [ms(100), ms(350)] {
             for _ in 0..100 {
@@ -289,7 +289,7 @@ async fn a_circuit_that_only_counts_learns_unless_it_would_be_open() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_keep_what_was_learned_and_other_limits_do_not() {
+async fn new_settings_keep_the_learned_limit_unless_they_change_the_limits() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     let before = limit(&breaker);
@@ -312,7 +312,7 @@ async fn other_settings_keep_what_was_learned_and_other_limits_do_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_forgets_what_was_learned() {
+async fn a_reset_discards_the_learned_limit() {
     let breaker = adaptive().build().unwrap();
     minutes(&breaker, 6, ms(100)).await;
     breaker.force_closed();
@@ -328,12 +328,12 @@ async fn hours_without_traffic_change_nothing() {
     let before = limit(&breaker);
     advance(Duration::from_secs(12 * 3_600)).await;
     assert_eq!(limit(&breaker), before);
-    // Nor does the first call after them decide alone.
+    // The first call after them does not decide alone.
     call(&breaker, ms(10)).await;
     assert_eq!(limit(&breaker), before);
 }
 
-/// One call in ten seconds: a turn takes its 128 calls, and may then move as far as eight minutes could.
+/// One call in ten seconds: a turn lasts for 128 calls, and may then move the limit as far as eight minutes would.
 #[tokio::test(start_paused = true)]
 async fn little_traffic_is_learned_in_hours() {
     let breaker = adaptive().build().unwrap();
@@ -351,7 +351,7 @@ async fn little_traffic_is_learned_in_hours() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fewer_calls_than_make_a_p95_decide_nothing() {
+async fn too_few_calls_for_a_p95_change_nothing() {
     let soon = Adaptive { warm_up_calls: 20, ..Adaptive::default() };
     let breaker = adaptive().adaptive_limits(soon).build().unwrap();
     for _ in 0..127 {
@@ -375,7 +375,7 @@ async fn p07_a_cancelled_call_is_judged_by_the_learned_limit() {
 }
 
 #[test]
-fn without_a_slow_call_limit_there_is_nothing_to_tell() {
+fn without_a_slow_call_limit_the_snapshot_has_none() {
     assert_eq!(CircuitBreaker::builder("test").build().unwrap().snapshot().slow_call_limit, None);
     let fixed = builder().slow_call(LIMIT, 0.5).build().unwrap();
     assert_eq!(fixed.snapshot().slow_call_limit, Some(LIMIT));
@@ -384,7 +384,7 @@ fn without_a_slow_call_limit_there_is_nothing_to_tell() {
 }
 
 #[test]
-fn limits_out_of_range_are_named() {
+fn limits_out_of_range_are_refused_by_name() {
     let new = |limits: Adaptive| adaptive().adaptive_limits(limits);
     let normal = Adaptive::default();
     let cases = [
@@ -411,7 +411,7 @@ fn limits_out_of_range_are_named() {
 }
 
 #[test]
-fn a_switch_and_a_table_are_read() {
+fn a_bool_and_a_table_are_read() {
     let read = |text: &str| serde_json::from_str::<BreakerSettings>(text).map(|settings| settings.adaptive);
     let all = Adaptive {
         floor: Some(ms(100)),

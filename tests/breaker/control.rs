@@ -1,4 +1,4 @@
-//! What an operator can do: other settings while calls run, metrics only, every breaker by its name.
+//! What an operator can do: new settings while calls run, metrics only, every breaker by its name.
 
 use std::future::pending;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use campanile::{CircuitBreaker, CircuitState, HalfOpen, Window};
 use super::{OPEN_FOR, advance, breaker, builder, fail, fail_times, succeed};
 
 #[tokio::test(start_paused = true)]
-async fn metrics_only_counts_what_would_have_happened_and_refuses_nobody() {
+async fn metrics_only_counts_openings_and_refuses_no_call() {
     let breaker = breaker();
     breaker.metrics_only();
     fail_times(&breaker, 20).await;
@@ -19,14 +19,14 @@ async fn metrics_only_counts_what_would_have_happened_and_refuses_nobody() {
     assert_eq!(snapshot.totals.would_open, 1, "an outage is counted once");
     assert_eq!(snapshot.totals.rejected, 0);
 
-    // It ends, and another one begins.
+    // The period in which it would be open ends, and another begins.
     for _ in 0..10 {
         assert!(succeed(&breaker).await);
     }
     fail_times(&breaker, 5).await;
     assert_eq!(breaker.snapshot().totals.would_open, 2);
 
-    // In earnest, the same calls open it.
+    // As a normal circuit, the same calls open it.
     breaker.force_closed();
     fail_times(&breaker, 4).await;
     assert_eq!(breaker.state(), CircuitState::Open);
@@ -34,7 +34,7 @@ async fn metrics_only_counts_what_would_have_happened_and_refuses_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disabled_circuit_lets_everybody_in_and_leaves_the_window_alone() {
+async fn a_disabled_circuit_admits_every_call_and_does_not_change_the_window() {
     let breaker = breaker();
     breaker.disable();
     fail_times(&breaker, 20).await;
@@ -45,7 +45,7 @@ async fn a_disabled_circuit_lets_everybody_in_and_leaves_the_window_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_hold_from_the_next_call_on_in_every_layer() {
+async fn new_settings_apply_from_the_next_call_in_every_layer() {
     let breaker = breaker();
     let other_handle = breaker.clone();
     fail_times(&breaker, 3).await;
@@ -71,7 +71,7 @@ async fn settings_out_of_range_change_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p03_a_call_that_began_under_other_settings_counts_under_none() {
+async fn p03_a_call_that_began_under_old_settings_counts_in_the_totals_only() {
     let breaker = breaker();
     let before = {
         let breaker = breaker.clone();
@@ -93,7 +93,7 @@ async fn p03_a_call_that_began_under_other_settings_counts_under_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_keeps_its_wait_under_other_settings_and_a_half_open_one_gets_all_its_permits() {
+async fn with_new_settings_an_open_circuit_keeps_its_wait_and_a_half_open_one_has_all_its_permits() {
     let breaker = breaker();
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR / 2).await;
@@ -118,7 +118,7 @@ async fn an_open_circuit_keeps_its_wait_under_other_settings_and_a_half_open_one
 }
 
 #[tokio::test(start_paused = true)]
-async fn slowness_counts_from_the_moment_it_is_asked_for() {
+async fn slow_calls_count_from_the_moment_they_are_configured() {
     let breaker = breaker();
     let slowly = || {
         breaker.call(async {
@@ -141,7 +141,7 @@ async fn slowness_counts_from_the_moment_it_is_asked_for() {
 }
 
 #[test]
-fn every_breaker_is_found_by_its_name_as_long_as_somebody_holds_it() {
+fn every_breaker_is_found_by_its_name_as_long_as_it_is_held() {
     let find = || CircuitBreaker::named("found by its name");
     let first = CircuitBreaker::builder("found by its name").build().unwrap();
     let second = CircuitBreaker::builder("found by its name").build().unwrap();

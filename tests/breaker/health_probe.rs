@@ -1,4 +1,4 @@
-//! A check that decides when an open circuit tries again.
+//! A check that decides when an open circuit becomes half-open.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use campanile::{CircuitBreaker, CircuitState, FailureKind, HalfOpen};
 
 use super::{OPEN_FOR, builder, fail_times, succeed};
 
-/// A breaker whose check says what `answer` says to its number, from 1.
+/// A breaker whose check number n, from 1, returns `answer(n)`.
 fn checked(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> (CircuitBreaker, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&asked);
@@ -63,7 +63,7 @@ async fn the_circuit_stays_open_until_the_check_succeeds() {
     assert_eq!((breaker.state(), asked.load(Ordering::SeqCst)), (CircuitState::HalfOpen, 3));
     assert_eq!(transitions.try_recv().unwrap().to, CircuitState::Open);
     assert_eq!(transitions.try_recv().unwrap().cause, Cause::HealthProbe);
-    // What the check says of the service, calls still have to prove.
+    // The check makes the circuit half-open; the probes decide.
     assert!(succeed(&breaker).await && succeed(&breaker).await);
     assert_eq!(breaker.state(), CircuitState::Closed);
     pass(Duration::from_secs(3_600)).await;
@@ -96,7 +96,7 @@ async fn p08_an_operator_ends_the_checks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn checks_go_on_under_other_settings() {
+async fn checks_continue_under_new_settings() {
     let (breaker, asked) = checked(|_| Answer::Well);
     fail_times(&breaker, 4).await;
     breaker.reconfigure(breaker.settings()).unwrap();
@@ -105,7 +105,7 @@ async fn checks_go_on_under_other_settings() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_checked_for_a_breaker_that_is_gone() {
+async fn no_check_runs_for_a_dropped_breaker() {
     let (breaker, asked) = checked(|_| Answer::Ill);
     fail_times(&breaker, 4).await;
     drop(breaker);
@@ -114,11 +114,11 @@ async fn nothing_is_checked_for_a_breaker_that_is_gone() {
 }
 
 #[test]
-fn p04_without_a_runtime_to_check_in_callers_decide() {
+fn p04_without_a_runtime_for_checks_callers_probe() {
     let runtime =
         || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (breaker, asked) = checked(|_| Answer::Well);
-    // The runtime that the check was to run in is gone before the wait is over.
+    // The runtime of the check is dropped before the wait is over.
     runtime().block_on(fail_times(&breaker, 4));
     runtime().block_on(async {
         let left = breaker.snapshot().next_probe_in.unwrap();
@@ -130,7 +130,7 @@ fn p04_without_a_runtime_to_check_in_callers_decide() {
 
 /// The check may be a call through another circuit.
 #[tokio::test(start_paused = true)]
-async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuit_it_calls() {
+async fn p07_a_check_that_is_ended_for_time_is_a_timeout_for_the_circuit_it_calls() {
     let inner = super::breaker();
     let called = inner.clone();
     let breaker = builder()

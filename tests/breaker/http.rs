@@ -22,7 +22,7 @@ fn request() -> Request<Body> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn axum_takes_the_layer_as_it_is_and_a_refusal_is_a_503() {
+async fn axum_accepts_the_layer_and_a_refusal_is_a_503() {
     let breaker = breaker();
     let app: Router = Router::new()
         .route("/", get(|| async { StatusCode::INTERNAL_SERVER_ERROR }))
@@ -43,7 +43,7 @@ async fn axum_takes_the_layer_as_it_is_and_a_refusal_is_a_503() {
 
 type Frames = Vec<Result<http_body::Frame<bytes::Bytes>, std::io::Error>>;
 
-/// A service that streams these frames after a good head.
+/// A service that streams these frames after a successful head.
 fn streaming(
     frames: impl Fn() -> Frames + Clone + Send + 'static,
 ) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone {
@@ -87,7 +87,7 @@ async fn p07_a_streaming_response_is_classified_once_at_its_end_its_error_or_its
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_body_that_panics_is_a_failure_even_when_somebody_catches_it() {
+async fn p07_a_body_that_panics_is_a_failure_even_if_the_panic_is_caught() {
     let breaker = breaker();
     let frames = || {
         let mut sent = false;
@@ -124,7 +124,7 @@ async fn p07_a_response_without_a_body_is_classified_at_its_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_reader_that_stops_at_the_last_byte_has_read_it_all() {
+async fn p07_a_reader_that_stops_at_the_last_byte_has_read_the_whole_body() {
     let breaker = breaker();
     let mut service = breaker.http_layer().layer(service_fn(|_: Request<Body>| {
         std::future::ready(Ok::<_, Infallible>(Response::new(Body::from("all of it"))))
@@ -132,13 +132,13 @@ async fn p07_a_reader_that_stops_at_the_last_byte_has_read_it_all() {
     let response = service.ready().await.unwrap().call(request()).await.unwrap();
     let mut body = response.into_body();
     body.frame().await.unwrap().unwrap();
-    assert_eq!(breaker.snapshot().totals.successes, 1, "nobody polls a body that is at its end");
+    assert_eq!(breaker.snapshot().totals.successes, 1, "a body at its end is not polled again");
     drop(body);
     assert_eq!(breaker.snapshot().totals.successes, 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wait_without_end_is_a_header_too() {
+async fn an_endless_wait_is_a_valid_header() {
     let breaker = builder().half_open(HalfOpen { permits: 1, max_wait: Duration::MAX }).build().unwrap();
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR).await;
@@ -201,7 +201,7 @@ mod grpc {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p07_a_stream_without_a_status_fails_and_one_that_is_dropped_says_nothing() {
+    async fn p07_a_stream_without_a_status_is_a_failure_and_a_dropped_one_is_ignored() {
         let breaker = breaker();
         let mut service = breaker.grpc_layer().layer(streaming(|| vec![data("x"), data("y")]));
         let response = service.ready().await.unwrap().call(request()).await.unwrap();

@@ -19,7 +19,7 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use crate::{OPEN_FOR, advance, breaker, fail, fail_times, succeed};
 
-/// A request is the number of its key, and whether it goes well.
+/// A request is the number of its key, and whether it succeeds.
 pub(crate) type KeyOf = fn(&(u64, bool)) -> u64;
 pub(crate) type Numbered = KeyedBreaker<u64, KeyOf>;
 
@@ -55,7 +55,7 @@ pub(crate) fn keys(keyed: &Numbered) -> Vec<u64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_fails_shuts_nobody_else_out() {
+async fn a_key_that_fails_does_not_shut_out_other_keys() {
     let keyed = keyed().build().unwrap();
     let mut service = keyed.layer().layer(service_fn(answer));
     for round in 0..4 {
@@ -70,7 +70,7 @@ async fn a_key_that_fails_shuts_nobody_else_out() {
     assert!(service.ready().await.unwrap().call((2, true)).await.is_ok());
     assert!(service.ready().await.unwrap().call((3, true)).await.is_ok(), "a new key starts anew");
 
-    // It finds out by itself.
+    // The circuit closes by its probes.
     advance(OPEN_FOR).await;
     for _ in 0..2 {
         assert!(service.ready().await.unwrap().call((1, true)).await.is_ok());
@@ -105,7 +105,7 @@ async fn at_most_a_share_is_open_at_once() {
     assert!(!call(&keyed, 3, false).await.unwrap_err().is_rejected());
     assert_eq!(count(keyed.snapshot()), (3, 1, 2));
 
-    // An operator is not bound to it, and what he forces takes nobody's place.
+    // The limit does not bind an operator, and a forced circuit takes no slot of it.
     keyed.circuit(4).force_open();
     keyed.circuit(0).force_open();
     assert_eq!(keyed.snapshot().states.forced_open, 2);
@@ -114,7 +114,7 @@ async fn at_most_a_share_is_open_at_once() {
     assert_eq!(state(&keyed, 3), Some(CircuitState::Open));
     assert_eq!(count(keyed.snapshot()), (3, 0, 2));
 
-    // A circuit that closes leaves its place to another.
+    // A circuit that closes frees its slot for another.
     for _ in 0..3 {
         let _ = call(&keyed, 5, false).await;
     }
@@ -129,7 +129,7 @@ async fn at_most_a_share_is_open_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_single_key_may_always_open_and_an_evicted_one_leaves_its_place() {
+async fn a_single_key_may_always_open_and_an_evicted_one_frees_its_slot() {
     let keyed = keyed().max_ejected(0.01).max_keys(2).build().unwrap();
     breaks(&keyed, 1).await;
     let held = keyed.circuit(1);
@@ -139,15 +139,15 @@ async fn a_single_key_may_always_open_and_an_evicted_one_leaves_its_place() {
     keyed.circuit(3).force_open();
     call(&keyed, 4, true).await.unwrap();
     assert_eq!(keys(&keyed), [3, 4]);
-    assert_eq!(keyed.snapshot().ejected, 0, "somebody holds it, but no request reaches it");
+    assert_eq!(keyed.snapshot().ejected, 0, "the circuit is held, but no request reaches it");
     breaks(&keyed, 4).await;
     assert_eq!(held.state(), CircuitState::Open);
     assert_eq!(keyed.snapshot().ejected, 1);
 }
 
-/// Every key fails, and is well again: what went wrong was common to all.
+/// Every key fails and recovers: the cause was common to all.
 #[tokio::test(start_paused = true)]
-async fn good_calls_after_a_common_outage_open_nothing() {
+async fn successes_after_a_common_outage_open_no_circuit() {
     const KEYS: u64 = 1_000;
     let keyed = keyed().max_ejected(0.36).build().unwrap();
     for good in [true, false] {
@@ -159,7 +159,7 @@ async fn good_calls_after_a_common_outage_open_nothing() {
     }
     let outage = keyed.snapshot();
     assert_eq!((outage.states.open, outage.kept_closed), (360, 640));
-    // Those that opened close by their probes, and leave their places to others.
+    // The open circuits close by their probes, and free their slots for others.
     advance(OPEN_FOR).await;
     for round in 0..10 {
         for key in 0..KEYS {
@@ -174,7 +174,7 @@ async fn good_calls_after_a_common_outage_open_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_call_takes_no_place_from_a_circuit_whose_calls_fail() {
+async fn a_success_takes_no_slot_from_a_circuit_whose_calls_fail() {
     let keyed = keyed().max_ejected(0.01).build().unwrap();
     breaks(&keyed, 1).await;
     breaks_not(&keyed, 2).await;
@@ -196,7 +196,7 @@ async fn breaks_not(keyed: &Numbered, key: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn totals_outlive_their_circuits_and_calls_that_were_under_way_are_counted_late() {
+async fn totals_outlive_their_circuits_and_running_calls_are_counted_late() {
     let keyed = keyed().max_keys(1).build().unwrap();
     let mut transitions = keyed.subscribe();
     let counted = || {
@@ -224,15 +224,15 @@ async fn totals_outlive_their_circuits_and_calls_that_were_under_way_are_counted
     }
     assert_eq!(counted(), (2, 8, 1));
     assert_eq!(keyed.snapshot().circuits, 1);
-    // Nobody is told of what an evicted circuit goes through.
-    let told = transitions.try_recv().unwrap();
-    assert_eq!((&*told.breaker, told.to), ("upstream/1", CircuitState::Open));
-    assert!(matches!(told.cause, Cause::FailureRate(_)));
+    // The transitions of an evicted circuit are not reported.
+    let transition = transitions.try_recv().unwrap();
+    assert_eq!((&*transition.breaker, transition.to), ("upstream/1", CircuitState::Open));
+    assert!(matches!(transition.cause, Cause::FailureRate(_)));
     assert!(transitions.try_recv().is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_a_refusal_of_a_key_takes_nothing_from_a_limit_further_in() {
+async fn p01_a_refused_key_takes_no_permit_of_an_inner_limit() {
     let keyed = keyed().build().unwrap();
     let limited = ConcurrencyLimit::new(service_fn(answer), 1);
     let mut service = keyed.layer().layer(limited);
@@ -241,7 +241,7 @@ async fn p01_a_refusal_of_a_key_takes_nothing_from_a_limit_further_in() {
     for _ in 0..3 {
         let error = service.ready().await.unwrap().call((1, true)).await.unwrap_err();
         assert_eq!(Rejected::find(error.as_ref()).unwrap().reason(), RejectReason::ForcedOpen);
-        // The refused one held the only permit when it was ready.
+        // The refused service held the only permit while it was ready.
         let others = tokio::time::timeout(Duration::from_secs(1), other.ready()).await;
         assert!(others.expect("the refusal kept the permit").unwrap().call((2, true)).await.is_ok());
     }
@@ -249,7 +249,7 @@ async fn p01_a_refusal_of_a_key_takes_nothing_from_a_limit_further_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p02_a_probe_of_a_key_that_is_dropped_gives_its_permit_back() {
+async fn p02_a_dropped_probe_of_a_key_releases_its_permit() {
     let keyed = keyed()
         .half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) })
         .cancelled(Cancelled::Ignored)
@@ -272,7 +272,7 @@ async fn p02_a_probe_of_a_key_that_is_dropped_gives_its_permit_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_functions_wait_for_a_half_open_circuit() {
+async fn only_plain_calls_wait_for_a_half_open_circuit() {
     let keyed = keyed().half_open_queue(1).build().unwrap();
     breaks(&keyed, 1).await;
     advance(OPEN_FOR).await;
@@ -293,7 +293,7 @@ async fn only_functions_wait_for_a_half_open_circuit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closure_that_panics_harms_nobody() {
+async fn a_key_function_that_panics_does_no_harm() {
     let keyed = CircuitBreaker::keyed("upstream", |request: &(u64, bool)| {
         assert_ne!(request.0, 13, "on purpose");
         request.0
@@ -312,7 +312,7 @@ thread_local! {
     static PANICS: Cell<&'static str> = const { Cell::new("") };
 }
 
-/// Panics where it is told to.
+/// A key that panics in the operation that the test selects.
 struct Explosive(u64);
 
 impl Explosive {
@@ -352,7 +352,7 @@ impl fmt::Display for Explosive {
 }
 
 #[test]
-fn a_key_that_panics_harms_nobody() {
+fn a_key_that_panics_does_no_harm() {
     let keyed = CircuitBreaker::keyed("upstream", |key: &Explosive| key.clone()).max_keys(2).build().unwrap();
     let bursts = |what, run: &dyn Fn()| {
         PANICS.set(what);
@@ -379,7 +379,7 @@ thread_local! {
     static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
 }
 
-/// While its circuit is made and its name is asked for, something else happens.
+/// A key whose `Display` runs the code of the test, while its circuit is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Slow(u64);
 
@@ -393,11 +393,11 @@ impl fmt::Display for Slow {
 }
 
 #[test]
-fn what_happens_while_a_circuit_is_made_is_not_lost() {
+fn changes_while_a_circuit_is_made_are_not_lost() {
     let keyed = CircuitBreaker::keyed("upstream", |key: &Slow| *key).build().unwrap();
     let other = keyed.clone();
     MEANWHILE.set(Some(Box::new(move || other.circuit(Slow(1)).force_open())));
-    assert_eq!(keyed.circuit(Slow(1)).state(), CircuitState::ForcedOpen, "somebody else was faster");
+    assert_eq!(keyed.circuit(Slow(1)).state(), CircuitState::ForcedOpen, "another thread added it first");
     assert_eq!(keyed.snapshot().circuits, 1);
 
     let other = keyed.clone();
@@ -408,7 +408,7 @@ fn what_happens_while_a_circuit_is_made_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_settings_hold_for_all_circuits_and_those_to_come() {
+async fn new_settings_apply_to_all_circuits_and_to_new_ones() {
     let keyed = keyed().build().unwrap();
     call(&keyed, 1, true).await.unwrap();
     let settings = BreakerSettings { consecutive_failures: Some(1), ..keyed.settings() };
@@ -443,7 +443,7 @@ async fn an_admin_page_finds_keyed_breakers_and_their_circuits() {
     assert!(CircuitBreaker::all().iter().all(|breaker| !breaker.name().starts_with("found by name")));
     drop((listed, named, keyed));
     assert!(found().is_none());
-    assert!(transitions.recv().await.is_none(), "there is nobody left to tell of");
+    assert!(transitions.recv().await.is_none(), "no handle is left");
 }
 
 #[test]
@@ -466,16 +466,16 @@ fn settings_of_a_keyed_breaker_are_checked_and_read_from_text() {
     assert_eq!(read(&serde_json::to_string(&settings).unwrap()).unwrap(), settings);
     assert_eq!(read("{}").unwrap(), KeyedSettings::default());
     assert!(read(r#"{"max_key": 5}"#).unwrap_err().to_string().contains("max_key"));
-    let made = |settings| KeyedBreaker::from_settings("test", |key: &u64| *key, settings);
+    let made = |settings| KeyedBreaker::from_settings("test", |key: &u64| *key, &settings);
     assert_eq!(made(settings.clone()).unwrap().snapshot().max_keys, 5);
     let wrong = BreakerSettings { window: Window::count(0), ..BreakerSettings::default() };
     let error = made(KeyedSettings { circuit: wrong, ..settings }).unwrap_err();
     assert_eq!(error.setting(), "circuit.window");
 }
 
-/// One circuit of a keyed breaker is a circuit like any other.
+/// A circuit of a keyed breaker works like any other.
 #[tokio::test(start_paused = true)]
-async fn a_handle_of_one_key_does_all_that_a_breaker_does() {
+async fn the_handle_of_a_key_is_a_circuit_breaker() {
     let keyed = keyed().build().unwrap();
     let circuit = keyed.circuit(1);
     fail_times(&circuit, 4).await;
@@ -488,7 +488,7 @@ async fn a_handle_of_one_key_does_all_that_a_breaker_does() {
 }
 
 #[test]
-fn racing_threads_stay_within_the_bounds_and_lose_no_count() {
+fn concurrent_threads_stay_within_the_bounds_and_lose_no_count() {
     const THREADS: u64 = 8;
     const ROUNDS: u64 = 4_000;
     // Two shards, and keys for twice as many.
@@ -501,7 +501,7 @@ fn racing_threads_stay_within_the_bounds_and_lose_no_count() {
             while !done.load(Ordering::SeqCst) || looks == 0 {
                 let snapshot = keyed.snapshot();
                 assert!(snapshot.circuits <= 1_200, "{snapshot:?}");
-                // Circuits that somebody was slower to add than others count for a moment.
+                // Circuits that another thread added first count for a moment.
                 assert!(snapshot.ejected <= 61, "{snapshot:?}");
                 let totals = snapshot.totals;
                 let counted = totals.successes + totals.failures.iter().sum::<u64>() + totals.rejected;
@@ -544,7 +544,7 @@ fn racing_threads_stay_within_the_bounds_and_lose_no_count() {
 }
 
 #[test]
-fn racing_reconfigurations_agree_in_the_end() {
+fn concurrent_reconfigurations_agree_in_the_end() {
     const THREADS: u32 = 4;
     let keyed = keyed().max_keys(20).build().unwrap();
     let (barrier, quarrels) = (Barrier::new(THREADS as usize), AtomicU64::new(0));
@@ -590,7 +590,7 @@ mod http {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn axum_takes_the_layer_as_it_is_and_refuses_by_host() {
+    async fn axum_accepts_the_layer_and_refuses_by_host() {
         let keyed = CircuitBreaker::keyed("upstream", host)
             .settings(breaker().settings())
             .max_ejected(0.5)
@@ -617,7 +617,7 @@ mod http {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_body_of_the_request_is_found_out_by_the_compiler() {
+    async fn the_body_type_of_the_request_is_inferred() {
         let keyed = CircuitBreaker::keyed("upstream", |request: &Request<_>| host(request)).build().unwrap();
         let inner = service_fn(|_: Request<Body>| ready(Ok::<_, Infallible>(Response::new(Body::empty()))));
         let mut service = keyed.http_layer().layer(inner);

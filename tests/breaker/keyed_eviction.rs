@@ -1,4 +1,4 @@
-//! Which circuit goes when another key needs the room.
+//! Which circuit is evicted for a new key.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,11 @@ async fn the_least_recently_used_key_is_evicted() {
         call(&keyed, key, true).await.unwrap();
     }
     call(&keyed, 1, true).await.unwrap();
-    // A look is no use.
+    // `get` does not count as a use.
     assert!(keyed.get(&2).is_some() && keyed.get(&9).is_none());
     call(&keyed, 4, true).await.unwrap();
     assert_eq!(keys(&keyed), [1, 3, 4]);
-    // A refusal is one.
+    // A refused call does.
     keyed.circuit(3).force_open();
     call(&keyed, 1, true).await.unwrap();
     call(&keyed, 4, true).await.unwrap();
@@ -33,7 +33,7 @@ async fn the_least_recently_used_key_is_evicted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_circuit_is_evicted_before_one_that_is_known_to_be_broken() {
+async fn a_closed_circuit_is_evicted_before_an_open_one() {
     let keyed = keyed().max_keys(20).build().unwrap();
     breaks(&keyed, 1).await;
     breaks(&keyed, 2).await;
@@ -51,7 +51,7 @@ async fn a_closed_circuit_is_evicted_before_one_that_is_known_to_be_broken() {
     assert_eq!(state(&keyed, 1), Some(CircuitState::Open));
     assert_eq!(state(&keyed, 2), Some(CircuitState::HalfOpen));
 
-    // When none is closed, the open one goes that was not used for longest, and others take turns at its place.
+    // If none is closed, the least recently used open circuit is evicted, and new keys take turns at its place.
     for key in 285..300 {
         breaks(&keyed, key).await;
     }
@@ -59,7 +59,7 @@ async fn a_closed_circuit_is_evicted_before_one_that_is_known_to_be_broken() {
         call(&keyed, key, true).await.unwrap();
     }
     assert_eq!(keys(&keyed), [(2..=5).collect::<Vec<_>>(), (285..300).collect(), vec![399]].concat());
-    // It was refused since, which is a use of it; the probe of 2 still runs.
+    // A refused call has used it since. The probe of 2 still runs.
     assert!(call(&keyed, 285, true).await.is_err());
     for (key, gone) in [(400, 2), (401, 286), (402, 287)] {
         breaks(&keyed, key).await;
@@ -70,13 +70,13 @@ async fn a_closed_circuit_is_evicted_before_one_that_is_known_to_be_broken() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_new_keys_washes_out_no_open_circuit() {
-    // More than a shard, so that the bound is that of each.
+async fn a_flood_of_new_keys_evicts_no_open_circuit() {
+    // More than one shard, each with a bound of its own.
     let keyed = keyed().max_keys(2_000).build().unwrap();
     for key in 0..200 {
         breaks(&keyed, key).await;
     }
-    // Some are half-open, and one is closed again by its operator, unused since.
+    // Some are half-open. An operator closed one, which was not used since.
     advance(OPEN_FOR).await;
     for key in 0..20 {
         call(&keyed, key, true).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_flood_of_new_keys_washes_out_no_open_circuit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_operators_set_goes_last_of_all() {
+async fn circuits_that_operators_set_are_evicted_last() {
     let keyed = keyed().max_keys(6).build().unwrap();
     keyed.circuit(1).force_open();
     keyed.circuit(2).disable();
@@ -112,7 +112,7 @@ async fn what_operators_set_goes_last_of_all() {
         call(&keyed, key, true).await.unwrap();
     }
     assert_eq!(keys(&keyed), [2, 3, 7, 8, 9, 109]);
-    // What is no longer set is like any other.
+    // After a reset it ranks like any other.
     keyed.circuits().into_iter().find(|(key, _)| *key == 8).unwrap().1.reset();
     call(&keyed, 110, true).await.unwrap();
     call(&keyed, 111, true).await.unwrap();
@@ -120,7 +120,7 @@ async fn what_operators_set_goes_last_of_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_that_no_call_asks_for_is_not_kept_for_ever() {
+async fn an_open_circuit_without_calls_is_not_kept_for_ever() {
     let keyed = keyed()
         .max_keys(4)
         .half_open(HalfOpen { permits: 2, max_wait: Duration::from_secs(30) })
@@ -135,7 +135,7 @@ async fn an_open_circuit_that_no_call_asks_for_is_not_kept_for_ever() {
         call(&keyed, key, true).await.unwrap();
     }
     assert_eq!(keys(&keyed), [1, 2, 108, 109], "one is open, one half-open");
-    // A probe is a use.
+    // A probe counts as a use.
     call(&keyed, 2, false).await.unwrap_err();
     advance(Duration::from_millis(1)).await;
     call(&keyed, 110, true).await.unwrap();
@@ -145,7 +145,7 @@ async fn an_open_circuit_that_no_call_asks_for_is_not_kept_for_ever() {
 }
 
 #[test]
-fn floods_from_many_threads_wash_out_no_open_circuit() {
+fn floods_from_many_threads_evict_no_open_circuit() {
     const OPEN: u64 = 300;
     let keyed = keyed().max_keys(1_200).build().unwrap();
     let broken = || {
@@ -153,7 +153,7 @@ fn floods_from_many_threads_wash_out_no_open_circuit() {
             assert!(task::spawn(call(&keyed, key, false)).poll().is_ready());
         }
     };
-    // Together they open every circuit, while floods come.
+    // The threads open every circuit during the floods.
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let floods: Vec<_> = (1..4_u64)
@@ -173,7 +173,7 @@ fn floods_from_many_threads_wash_out_no_open_circuit() {
         done.store(true, Ordering::SeqCst);
         floods.into_iter().for_each(|flood| flood.join().unwrap());
     });
-    // A flood may have been quicker than the failures of a key that was still closed.
+    // A flood may have evicted a closed circuit before its key failed.
     (0..10).for_each(|_| broken());
     for key in 0..2_000 {
         assert!(task::spawn(call(&keyed, 9 << 32 | key, true)).poll().is_ready());

@@ -1,4 +1,4 @@
-//! A check for each key that decides when its open circuit tries again.
+//! A check for each key that decides when its open circuit becomes half-open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,11 +10,11 @@ use campanile::{CircuitState, HalfOpen};
 use crate::OPEN_FOR;
 use crate::keyed::{KeyOf, Numbered, breaks, call, keyed, state};
 
-/// How often checks were asked.
+/// Counts the checks.
 struct Checks {
     /// By key.
     asked: Vec<AtomicUsize>,
-    /// The checks that run now, and the most that ever did.
+    /// The running checks, and their maximum so far.
     running: AtomicUsize,
     most: AtomicUsize,
 }
@@ -23,11 +23,11 @@ struct Checks {
 enum Answer {
     Well,
     Ill,
-    /// After so long it is well.
+    /// Succeeds after this time.
     WellAfter(Duration),
 }
 
-/// Counts a check out, whatever becomes of it.
+/// Counts the end of a check, also of a dropped one.
 struct Running(Arc<Checks>);
 
 impl Drop for Running {
@@ -50,7 +50,7 @@ impl Checks {
     }
 }
 
-/// A builder whose check says of a key what `answer` does.
+/// A builder whose check of a key returns what `answer` says.
 fn checked(
     answer: impl Fn(u64) -> Answer + Send + Sync + 'static,
 ) -> (KeyedBreakerBuilder<u64, KeyOf>, Arc<Checks>) {
@@ -92,7 +92,7 @@ fn in_state(keyed: &Numbered, wanted: CircuitState) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_key_is_asked_about_and_no_call_is_spent_on_finding_out() {
+async fn each_key_is_checked_and_no_call_is_spent_on_it() {
     let (builder, checks) = checked(|key| if key == 1 { Answer::Well } else { Answer::Ill });
     let keyed = builder.build().unwrap();
     let mut transitions = keyed.subscribe();
@@ -117,7 +117,7 @@ async fn each_key_is_asked_about_and_no_call_is_spent_on_finding_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn so_many_checks_run_at_a_time_and_each_key_has_its_turn() {
+async fn at_most_64_checks_run_at_a_time_and_each_key_has_its_turn() {
     let (builder, checks) = checked(|_| Answer::WellAfter(Duration::from_secs(1)));
     let keyed = builder.build().unwrap();
     for key in 0..150 {
@@ -133,7 +133,7 @@ async fn so_many_checks_run_at_a_time_and_each_key_has_its_turn() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_waits_for_its_turn_for_too_long_is_left_to_its_callers() {
+async fn callers_probe_a_key_whose_check_waits_too_long_for_its_turn() {
     let hour = Duration::from_secs(3_600);
     let (builder, checks) = checked(move |key| if key < 64 { Answer::WellAfter(hour) } else { Answer::Ill });
     let keyed = builder.build().unwrap();
@@ -143,12 +143,12 @@ async fn a_key_that_waits_for_its_turn_for_too_long_is_left_to_its_callers() {
     pass(OPEN_FOR + Duration::from_secs(2)).await;
     assert!(call(&keyed, 65, true).await.unwrap_err().is_rejected());
     assert_eq!(checks.of(65), 0);
-    // The others are given up after three seconds: then it is asked about too, or by a call before that.
+    // The other checks time out after three seconds. Then this key is checked too, unless a call probes it before.
     pass(Duration::from_millis(1_500)).await;
     assert_eq!((checks.of(64), checks.of(65)), (1, 1));
     assert!(call(&keyed, 65, true).await.unwrap_err().is_rejected(), "the check decides again");
 
-    // Without a turn for longer than that, by a call.
+    // Its turn does not come in time, so a call probes it.
     let (builder, checks) = checked(move |_| Answer::WellAfter(hour));
     let keyed = builder.build().unwrap();
     for key in 0..192 {
@@ -183,7 +183,7 @@ async fn checks_end_when_their_circuit_is_evicted() {
     }
     pass(Duration::ZERO).await;
     assert_eq!((checks.running(), tasks()), (0, 4), "a check of an evicted circuit runs on");
-    // A flood of keys that fail leaves no tasks behind.
+    // A flood of failing keys leaves no tasks.
     for key in 100..1_100 {
         breaks(&keyed, key).await;
     }
@@ -191,7 +191,7 @@ async fn checks_end_when_their_circuit_is_evicted() {
         pass(Duration::ZERO).await;
     }
     assert_eq!((checks.all(), tasks()), (4, 4));
-    // Who holds a circuit that was evicted finds out by a call.
+    // The holder of an evicted circuit probes it by a call.
     assert_eq!(held.state(), CircuitState::Open);
     assert!(held.call(async { Ok::<_, &str>(()) }).await.is_ok());
     assert!(held.call(async { Ok::<_, &str>(()) }).await.is_ok());
@@ -206,7 +206,7 @@ async fn checks_end_when_their_circuit_is_evicted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_runs_when_an_operator_decides_is_dropped() {
+async fn an_operator_ends_a_running_check() {
     let (builder, checks) = checked(|_| Answer::WellAfter(Duration::from_secs(2)));
     let keyed = builder.build().unwrap();
     breaks(&keyed, 1).await;

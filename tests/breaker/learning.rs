@@ -1,5 +1,5 @@
-//! What a learned slow-call limit sees of a service that usually takes 50 ms, and what it makes of bad times. Days of noisy
-//! traffic, one call a second, with the default bounds of a limit of two seconds.
+//! A learned slow-call limit on days of noisy traffic: a service that usually takes 50 ms, one call a second, with the
+//! default bounds of a limit of two seconds.
 //!
 //! `CAMPANILE_TEST_LONG=1 cargo test --test breaker learning -- --nocapture` prints the figures of 24 seeds.
 
@@ -24,17 +24,17 @@ fn adaptive() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("learning").slow_call(Duration::from_secs(2), 0.5).adaptive(true)
 }
 
-/// How a service is at a time.
+/// The behaviour of a service.
 #[derive(Clone, Copy)]
 struct Service {
     /// Times 50 ms.
     factor: f64,
-    /// The part of the calls that fails.
+    /// The share of the calls that fail.
     fails: f64,
 }
 
 const WELL: Service = Service { factor: 1.0, fails: 0.005 };
-/// A fifth fails and the others take twice as long.
+/// A fifth of the calls fails, and the others take twice as long.
 const BAD: Service = Service { factor: 2.0, fails: 0.2 };
 const FIVE_TIMES: Service = Service { factor: 5.0, ..WELL };
 
@@ -42,7 +42,7 @@ struct Calls {
     breaker: CircuitBreaker,
     random: Rng,
     second: u64,
-    /// Until when all calls take longer, and how much.
+    /// The end of the time in which all calls take longer, and the factor.
     burst: (u64, f64),
     openings: u64,
 }
@@ -53,7 +53,7 @@ impl Calls {
         Self { breaker, random, second: 0, burst: (0, 1.0), openings: 0 }
     }
 
-    /// A second with a call. Lognormal, one in 70 takes four to twelve times as long; every hour all of them take 1.5 to
+    /// A second with a call. Durations are lognormal. One call in 70 takes four to twelve times as long. Every hour all take 1.5 to
     /// 2.5 times as long for a few minutes.
     async fn call(&mut self, service: Service) {
         let random = &mut self.random;
@@ -83,7 +83,7 @@ impl Calls {
         }
     }
 
-    /// The calls until the circuit opens, if it does within an hour.
+    /// The number of calls until the circuit opens; `None` if it does not within an hour.
     async fn until_open(&mut self, service: Service) -> Option<u64> {
         for calls in 1..=HOUR {
             self.call(service).await;
@@ -99,8 +99,8 @@ impl Calls {
     }
 }
 
-/// The most of all, and how many there were none of.
-fn told(what: &str, found: &[Option<u64>]) {
+/// Prints the maximum of what was found, and how many have none.
+fn report(what: &str, found: &[Option<u64>]) {
     let mut seen: Vec<_> = found.iter().flatten().copied().collect();
     seen.sort_unstable();
     let (all, median) = (found.len(), seen.get(seen.len() / 2));
@@ -115,12 +115,12 @@ async fn a_service_of_50_ms_that_gets_five_times_slower_opens() {
         calls.seconds(2 * HOUR, WELL).await;
         found.push(calls.until_open(FIVE_TIMES).await);
     }
-    told("five times slower", &found);
+    report("five times slower", &found);
     assert!(found.iter().all(|calls| calls.is_some_and(|calls| calls <= 120)), "{found:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn noise_alone_opens_nothing() {
+async fn noise_alone_opens_no_circuit() {
     let mut openings = 0;
     for seed in seeds() {
         let mut calls = Calls::new(adaptive(), 100 + seed);
@@ -133,41 +133,41 @@ async fn noise_alone_opens_nothing() {
     assert_eq!(openings, 0);
 }
 
-/// A limit that was learned in a bad time would call the next outage usual.
+/// With a limit that was learned in a bad time, the next outage would look normal.
 #[tokio::test(start_paused = true)]
-async fn a_bad_time_teaches_nothing() {
+async fn a_bad_time_is_not_learned() {
     let (mut before, mut after, mut only_slow) = (Vec::new(), Vec::new(), Vec::new());
     for seed in seeds() {
-        // It begins with one.
+        // A bad time at the start.
         let mut calls = Calls::new(adaptive(), 200 + seed);
         calls.seconds(3 * HOUR, BAD).await;
         assert_eq!(calls.limit(), Duration::from_secs(2), "the configured limit holds");
         calls.seconds(HOUR, WELL).await;
         before.push(calls.until_open(FIVE_TIMES).await);
-        // There is one after hours that were well.
+        // A bad time after healthy hours.
         let mut calls = Calls::new(adaptive(), 300 + seed);
         calls.seconds(2 * HOUR, WELL).await;
         let learned = calls.limit();
         calls.seconds(3 * HOUR, BAD).await;
         assert_eq!(calls.limit(), learned);
         after.push(calls.until_open(FIVE_TIMES).await);
-        // Nothing fails in it; an hour later it is forgotten.
+        // A slow time without failures. An hour later it has no effect.
         let mut calls = Calls::new(adaptive(), 400 + seed);
         calls.seconds(2 * HOUR, WELL).await;
         calls.seconds(3 * HOUR, Service { factor: 2.0, ..WELL }).await;
         calls.seconds(HOUR, WELL).await;
         only_slow.push(calls.until_open(FIVE_TIMES).await);
     }
-    told("five times slower, an hour after a bad time at the start", &before);
-    told("five times slower, after a bad time", &after);
-    told("five times slower, an hour after hours that were twice as slow", &only_slow);
+    report("five times slower, an hour after a bad time at the start", &before);
+    report("five times slower, after a bad time", &after);
+    report("five times slower, an hour after hours that were twice as slow", &only_slow);
     for found in [before, after, only_slow] {
         assert!(found.iter().all(|calls| calls.is_some_and(|calls| calls <= 120)), "{found:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_slower_for_good_is_believed_after_hours() {
+async fn the_limit_follows_a_permanently_slower_service_after_hours() {
     let mut hours = Vec::new();
     for seed in seeds() {
         let mut calls = Calls::new(adaptive(), 500 + seed);

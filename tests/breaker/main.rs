@@ -23,7 +23,7 @@ use campanile::{Backoff, CircuitBreaker, HalfOpen, Jitter, Window, breaker::Circ
 
 const OPEN_FOR: Duration = Duration::from_secs(5);
 
-/// Opens at half of the last ten calls, for exactly five seconds, then ten, twenty…; two probes decide.
+/// Opens when half of the last ten calls failed, for exactly five seconds, then ten, twenty… Two probes decide.
 fn builder() -> CircuitBreakerBuilder {
     CircuitBreaker::builder("test")
         .failure_rate(0.5)
@@ -41,7 +41,7 @@ async fn succeed(breaker: &CircuitBreaker) -> bool {
     breaker.call(async { Ok::<_, &str>(()) }).await.is_ok()
 }
 
-/// A call that fails; whether the circuit let it through.
+/// Makes a call that fails. Returns whether the circuit admitted it.
 async fn fail(breaker: &CircuitBreaker) -> bool {
     !breaker.call(async { Err::<(), _>("broken") }).await.unwrap_err().is_rejected()
 }

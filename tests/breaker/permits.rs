@@ -13,7 +13,7 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 
 use crate::{OPEN_FOR, advance, breaker, builder, fail_times};
 
-/// Panics when it is called without having said Ready on the very same instance.
+/// Panics if an instance is called that was not ready.
 #[derive(Default)]
 struct Strict {
     ready: bool,
@@ -44,7 +44,7 @@ impl Service<bool> for Strict {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_every_call_reaches_the_instance_that_said_ready() {
+async fn p01_every_call_reaches_the_instance_that_was_ready() {
     let breaker = breaker();
     let inner = Strict::default();
     let calls = Arc::clone(&inner.calls);
@@ -63,12 +63,12 @@ async fn p01_every_call_reaches_the_instance_that_said_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
+async fn p01_a_refusal_takes_no_permit_of_an_inner_limit() {
     let breaker = breaker();
     let inner = ConcurrencyLimit::new(service_fn(|(): ()| ready(Ok::<_, BoxError>(()))), 1);
     let service = breaker.layer().layer(inner);
 
-    // Refused in `poll_ready`: the limit was never asked.
+    // Refused in `poll_ready`: the limit was not polled.
     breaker.force_open();
     let mut refused = service.clone();
     refused.ready().await.unwrap();
@@ -81,7 +81,7 @@ async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
     let mut third = service.clone();
     assert!(other.ready().await.unwrap().call(()).await.is_ok());
 
-    // Refused between `poll_ready` and `call`: the permit of the limit is given back.
+    // Refused between `poll_ready` and `call`: the permit of the limit is released.
     other.ready().await.unwrap();
     breaker.force_open();
     assert!(other.call(()).await.is_err());
@@ -92,7 +92,7 @@ async fn p01_a_refusal_takes_nothing_from_a_limit_further_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p02_probe_permits_come_back_whatever_happens() {
+async fn p02_permits_of_probes_are_always_released() {
     let breaker =
         builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
     fail_times(&breaker, 4).await;
@@ -128,7 +128,7 @@ async fn p02_probe_permits_come_back_whatever_happens() {
     assert_eq!(in_flight(), 0);
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
 
-    // Ended by a panic, which is a verdict.
+    // Ended by a panic, which counts as a failure.
     let panicking = tokio::spawn(second.ready().await.unwrap().call(Some(true)));
     assert!(panicking.await.unwrap_err().is_panic());
     assert_eq!(in_flight(), 0);
@@ -136,7 +136,7 @@ async fn p02_probe_permits_come_back_whatever_happens() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p02_a_panic_in_call_itself_gives_the_permit_back() {
+async fn p02_a_panic_in_call_releases_the_permit() {
     let breaker =
         builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
     fail_times(&breaker, 4).await;
@@ -163,7 +163,7 @@ async fn p02_an_inner_service_that_is_never_ready_keeps_no_permit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permits_that_nobody_uses_are_taken_back() {
+async fn unused_permits_are_revoked() {
     let breaker =
         builder().half_open(HalfOpen { permits: 1, max_wait: Duration::from_secs(30) }).build().unwrap();
     fail_times(&breaker, 4).await;
@@ -180,7 +180,7 @@ async fn permits_that_nobody_uses_are_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p12_a_service_that_never_fails_behaves_as_the_bare_one() {
+async fn p12_a_service_that_never_fails_behaves_as_without_the_layer() {
     let breaker = breaker();
     let (mut service, mut handle) = tower_test::mock::spawn_layer::<u32, u32, _>(breaker.layer());
     handle.allow(0);
@@ -192,7 +192,7 @@ async fn p12_a_service_that_never_fails_behaves_as_the_bare_one() {
     assert_eq!(request, 7);
     reply.send_response(8);
     assert_eq!(response.await.unwrap(), 8);
-    // An error of the inner service arrives as it is.
+    // An error of the inner service passes unchanged.
     handle.allow(1);
     tokio_test::assert_ready_ok!(service.poll_ready());
     let response = service.call(9);

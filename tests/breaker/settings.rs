@@ -17,7 +17,7 @@ fn builder() -> CircuitBreakerBuilder {
 }
 
 fn from_settings(settings: BreakerSettings) -> Result<(), campanile::ConfigError> {
-    CircuitBreaker::from_settings("test", settings).map(drop)
+    CircuitBreaker::from_settings("test", &settings).map(drop)
 }
 
 /// Add a row for each bound of a new setting.
@@ -169,14 +169,14 @@ fn out_of_range() -> Vec<bad::OutOfRange<CircuitBreakerBuilder>> {
     ]
 }
 
-/// A slow-call limit of one second that is learned.
+/// A learned slow-call limit, configured as one second.
 fn learned(change: impl Fn(&mut Adaptive)) -> CircuitBreakerBuilder {
     let mut adaptive = Adaptive::default();
     change(&mut adaptive);
     builder().slow_call(Duration::from_secs(1), 0.5).adaptive_limits(adaptive)
 }
 
-/// Every setting, turned on. Put a new one in.
+/// Every setting, turned on. Add new settings here.
 const GOOD: &str = r#"{
     "failure_rate": 0.4, "consecutive_failures": 7, "window": {"time": "30s"}, "minimum_calls": 20,
     "slow_call": {"limit": "1s 500ms", "rate": 0.9},
@@ -185,12 +185,12 @@ const GOOD: &str = r#"{
     "half_open": {"permits": 5, "max_wait": "10s"}, "half_open_queue": 8, "cancelled": {"failure_after": "3s"}
 }"#;
 
-/// What looks bad and is not: the place and the value.
+/// Values that look bad and are allowed: the path and the value.
 const FINE: &[(&str, &str)] = &[
     ("open_for.factor", "4294967296"),
     ("open_for.factor", "1e300"),
     ("open_for.factor", "1000000000000000000000"),
-    // A table with nothing said has all defaults, and a switch may be on or empty.
+    // An empty table has all defaults. A bool or nothing is allowed too.
     ("adaptive", "{}"),
     ("adaptive", "true"),
     ("adaptive.warm_up_calls", "4294967295"),
@@ -198,7 +198,7 @@ const FINE: &[(&str, &str)] = &[
 
 #[test]
 fn every_setting_out_of_range_is_named_with_its_value_and_what_is_allowed() {
-    // Of these every value is allowed.
+    // These allow every value.
     let any = ["cancelled"];
     bad::names_values_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
 }
@@ -228,8 +228,8 @@ fn settings_are_read_from_text_and_written() {
 }
 
 #[test]
-fn whatever_is_bad_in_text_is_refused() {
-    // A delay that grows so has a cap all the same.
+fn bad_values_in_text_are_refused() {
+    // A delay with this growth has a cap too.
     bad::refuses_bad_values(GOOD, FINE, from_settings);
     for (text, what) in [
         (r#"{"failure_rat": 0.4}"#, "failure_rat"),
@@ -245,7 +245,7 @@ fn whatever_is_bad_in_text_is_refused() {
 }
 
 fn keyed_from_settings(settings: KeyedSettings) -> Result<(), campanile::ConfigError> {
-    KeyedBreaker::from_settings("test", |key: &u64| *key, settings).map(drop)
+    KeyedBreaker::from_settings("test", |key: &u64| *key, &settings).map(drop)
 }
 
 #[test]
@@ -270,12 +270,12 @@ fn every_setting_of_a_keyed_breaker_out_of_range_is_named() {
     let good = format!(r#"{{"circuit": {GOOD}, "max_keys": 5, "max_ejected": 0.1}}"#);
     let inner: Vec<_> = FINE.iter().map(|(place, bad)| (format!("circuit.{place}"), *bad)).collect();
     let mut fine: Vec<_> = inner.iter().map(|(place, bad)| (place.as_str(), *bad)).collect();
-    // Nothing said of the circuits is their default.
+    // Without `circuit`, the circuits have their defaults.
     fine.extend([("circuit", "{}"), ("circuit", "[]")]);
     bad::refuses_bad_values(&good, &fine, keyed_from_settings);
 }
 
-/// A breaker made at the edges of all ranges works, and its time does not overflow.
+/// A breaker with settings at the edges of all ranges works, and no time overflows.
 #[tokio::test(start_paused = true)]
 async fn the_edges_are_allowed() {
     let least = builder()
@@ -313,7 +313,7 @@ async fn the_edges_are_allowed() {
     }
     assert_eq!(most.state(), CircuitState::Closed);
 
-    // Open for ever, and half-open with more permits than there are callers.
+    // Open for ever, and half-open with more permits than callers.
     let most = builder().minimum_calls(1).open_for(forever).build().unwrap();
     assert!(fail(&most).await);
     advance(Duration::from_secs(86_400 * 365 * 100)).await;

@@ -1,5 +1,5 @@
-//! What a learned limit is worth, on simulated days of noisy traffic: how often calls to a healthy service are
-//! refused, and how soon a circuit opens in an outage, beside fixed limits.
+//! A learned limit compared with fixed limits, on simulated days of noisy traffic: how often calls to a healthy service
+//! are refused, and how soon a circuit opens in an outage.
 //!
 //! `cargo test --test breaker simulation -- --nocapture` prints the table.
 
@@ -20,15 +20,15 @@ const SEEDS: u64 = 3;
 const DAYS: f64 = 2.0;
 const DAY: f64 = 24.0 * HOUR;
 const HOUR: f64 = 3_600.0;
-/// A call that hangs is given up after so many seconds.
+/// The time-out of a call that hangs, in seconds.
 const TIMEOUT: f64 = 10.0;
 
-/// What calls would take, were it not for the breaker. Times are in seconds.
+/// The service without a breaker. Times are in seconds.
 struct Service {
     random: Rng,
     bursts: Vec<Burst>,
     outages: Vec<Outage>,
-    /// The one that is.
+    /// The current outage.
     outage: Option<Outage>,
 }
 
@@ -47,7 +47,7 @@ struct Outage {
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    /// Latency is so many times what it is at that hour.
+    /// The factor of the usual latency of the hour.
     Slow(f64),
     Hangs,
 }
@@ -63,7 +63,7 @@ impl Service {
             bursts.push(Burst { from: at, to, factor: between(&mut random, 1.5, 3.0) });
         }
         let mut outages = Vec::new();
-        // At four, ten, sixteen and twenty-two o'clock, give or take an hour, and of each kind at each hour.
+        // Near four, ten, sixteen and twenty-two o'clock, within an hour; each kind at each of these.
         let mut at = 4.0 * HOUR;
         while at < DAYS * DAY {
             let from = at + between(&mut random, -HOUR, HOUR);
@@ -88,7 +88,7 @@ impl Service {
         exponential(&mut self.random, 1.0 / per_second)
     }
 
-    /// In health: 50 ms at night and three times that in the afternoon, give or take; some calls take much longer.
+    /// The duration of a healthy call: about 50 ms at night and three times that in the afternoon; some take much longer.
     fn healthy(&mut self, at: f64) -> f64 {
         let noise = (0.4 * normal(&mut self.random)).exp();
         let tail = if self.random.f64() < 0.015 { between(&mut self.random, 4.0, 12.0) } else { 1.0 };
@@ -100,7 +100,7 @@ impl Service {
         0.050 * (1.0 + 2.0 * Self::load(at)) * noise * tail * burst
     }
 
-    /// How long a call takes that begins `at` then, and whether it ends well.
+    /// The duration of a call that begins at `at`, and whether it succeeds.
     fn call(&mut self, at: f64) -> (f64, bool) {
         let healthy = self.healthy(at);
         let taken = match self.outage {
@@ -141,13 +141,13 @@ struct Candidate {
     tally: Tally,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Default)]
 struct Tally {
-    /// Openings while the service was in health, and the calls that were refused to it.
+    /// Openings while the service was healthy, and the calls that were refused then.
     openings: u64,
     refused: u64,
-    /// For each outage, what it took to open: calls that ended, and seconds.
+    /// For each outage, the ended calls and the seconds until the circuit opened.
     outages: Vec<Option<(u64, f64)>>,
 }
 
@@ -156,7 +156,7 @@ impl Candidate {
         Self { breaker: builder.build().unwrap(), state: CircuitState::Closed, tally: Tally::default() }
     }
 
-    /// A call that is in flight now, unless it was refused.
+    /// Starts a call; `None` if it was refused.
     fn begin(&self, taken: f64, good: bool) -> Option<Call> {
         let breaker = self.breaker.clone();
         let end = Instant::now() + Duration::from_secs_f64(taken);
@@ -166,7 +166,7 @@ impl Candidate {
         poll(&mut call).is_pending().then_some(call)
     }
 
-    /// Whether it opened since it was last asked.
+    /// Whether it opened since the last call of this.
     fn opened(&mut self) -> bool {
         let before = std::mem::replace(&mut self.state, self.breaker.state());
         self.state == CircuitState::Open && before != CircuitState::Open
@@ -177,10 +177,10 @@ fn poll(call: &mut Call) -> Poll<Result<(), CallError<&'static str>>> {
     call.as_mut().poll(&mut Context::from_waker(Waker::noop()))
 }
 
-/// When a call began, and what each candidate makes of it.
+/// The start of a call, and the call of each candidate.
 type Flight = (f64, Vec<Option<Call>>);
 
-/// The same days for all candidates: each sees the same calls, whatever the others do.
+/// Runs the same days for all candidates: each gets the same calls, independent of the others.
 async fn simulate(mut service: Service, candidates: &mut [Candidate]) {
     let start = Instant::now();
     let seconds = |at: Instant| (at - start).as_secs_f64();
@@ -203,7 +203,7 @@ async fn simulate(mut service: Service, candidates: &mut [Candidate]) {
                 candidates.iter_mut().for_each(|candidate| candidate.tally.outages.push(None));
             }
             if let Some(outage) = service.outage.take_if(|outage| outage.to <= now) {
-                // The circuits have to find out that it is over.
+                // The circuits need calls to detect the end of the outage.
                 grace = outage.to + 120.0;
             }
             let (taken, good) = service.call(now);
@@ -282,7 +282,7 @@ async fn simulation_of_a_learned_limit_beside_fixed_ones() {
     }
 
     let [night, afternoon, same, lower] = &tallies;
-    // The one is quick and often wrong, the other is right and misses what happens at night.
+    // The low limit opens early and often wrongly. The high limit is never wrong, but misses outages at night.
     assert!(night.openings > 50 && night.outages.iter().all(Option::is_some));
     assert!(afternoon.openings == 0 && afternoon.outages.iter().any(Option::is_none));
     for adaptive in [same, lower] {
@@ -294,8 +294,8 @@ async fn simulation_of_a_learned_limit_beside_fixed_ones() {
         let (calls, time) = opened(lower);
         let (fixed_calls, fixed_time) = opened(night);
         assert!(calls <= fixed_calls && time <= fixed_time, "outage {at}: {calls} calls, not {fixed_calls}");
-        // By day the window of the quick one is half full of slow calls before anything happens, so with the same
-        // rate nothing that is right can be as quick.
+        // By day the window of the low limit is half full of slow calls before an outage. So with the same
+        // rate no correct limit can be as quick.
         let (calls, fixed_calls) = (opened(same).0, opened(afternoon).0);
         assert!(calls <= fixed_calls, "outage {at}: {calls} calls, not {fixed_calls}");
     }

@@ -1,4 +1,4 @@
-//! When a circuit opens, probes, closes, and what it tells.
+//! When a circuit opens, probes and closes, and which transitions it reports.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ async fn a_window_that_slides_opens_after_a_long_time_of_success() {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
-/// Whatever the window holds of calls before it, a good call speaks for the service.
+/// A success opens no circuit, whatever calls are in the window.
 #[tokio::test(start_paused = true)]
-async fn a_good_call_opens_nothing() {
+async fn a_success_opens_no_circuit() {
     for window in [Window::count(10), Window::time(Duration::from_secs(60))] {
         let breaker = builder().window(window).build().unwrap();
         fail_times(&breaker, 3).await;
-        // With it there are enough calls to decide.
+        // This call completes the minimum of calls.
         assert!(succeed(&breaker).await);
         assert_eq!((breaker.state(), breaker.snapshot().failures), (CircuitState::Closed, 3), "{window:?}");
         breaker.metrics_only();
@@ -49,7 +49,7 @@ async fn a_good_call_opens_nothing() {
     }
 }
 
-/// Among any calls, on both windows: what opened the circuit failed, or was slow.
+/// For any calls, on both windows: the call that opened the circuit failed or was slow.
 #[tokio::test(start_paused = true)]
 async fn only_a_failed_or_slow_call_opens_a_circuit() {
     let mut random = fastrand::Rng::with_seed(23);
@@ -82,9 +82,9 @@ async fn only_a_failed_or_slow_call_opens_a_circuit() {
     assert!(opened.iter().all(|times| *times > 20), "{opened:?}");
 }
 
-/// However long all went well, a call that fails is one of the last ten, and the counts are those of a list of them.
+/// After any number of successes, a failure is one of the last ten calls, and the counts equal those of a list of them.
 #[tokio::test(start_paused = true)]
-async fn p05_the_window_is_the_last_calls_however_long_all_went_well() {
+async fn p05_the_window_has_the_last_calls_after_any_number_of_successes() {
     let mut random = fastrand::Rng::with_seed(17);
     for good in [0.7, 0.9, 0.99] {
         let breaker = builder().failure_rate(1.0).build().unwrap();
@@ -107,7 +107,7 @@ async fn p05_the_window_is_the_last_calls_however_long_all_went_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p03_a_long_time_of_success_gives_nothing_to_the_next_epoch() {
+async fn p03_successes_do_not_count_in_the_next_epoch() {
     let breaker = builder().minimum_calls(1).build().unwrap();
     for _ in 0..100 {
         succeed(&breaker).await;
@@ -122,7 +122,7 @@ async fn p03_a_long_time_of_success_gives_nothing_to_the_next_epoch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_decided_before_the_minimum_of_calls() {
+async fn rates_decide_from_the_minimum_of_calls_on() {
     let breaker = breaker();
     fail_times(&breaker, 3).await;
     assert_eq!(breaker.state(), CircuitState::Closed);
@@ -140,7 +140,7 @@ async fn failures_in_a_row_open_before_the_rate_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_window_forgets() {
+async fn a_time_window_drops_old_calls() {
     let breaker = builder().window(Window::time(Duration::from_secs(10))).build().unwrap();
     fail_times(&breaker, 3).await;
     advance(Duration::from_secs(12)).await;
@@ -152,7 +152,7 @@ async fn a_time_window_forgets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_open_circuit_refuses_says_how_long_and_probes_after_that() {
+async fn an_open_circuit_refuses_with_the_wait_and_probes_after_it() {
     let breaker = breaker();
     fail_times(&breaker, 4).await;
     advance(Duration::from_secs(2)).await;
@@ -187,7 +187,7 @@ async fn the_wait_grows_until_the_circuit_closes() {
     assert_eq!(breaker.state(), CircuitState::Closed);
     fail_times(&breaker, 4).await;
     assert_eq!(breaker.snapshot().next_probe_in, Some(OPEN_FOR));
-    // A reset begins anew too.
+    // After a reset the first wait comes again.
     breaker.reset();
     fail_times(&breaker, 4).await;
     assert_eq!(breaker.snapshot().next_probe_in, Some(OPEN_FOR));
@@ -202,7 +202,7 @@ async fn slow(breaker: &CircuitBreaker) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p08_slow_probes_do_not_close_what_slowness_opened() {
+async fn p08_slow_probes_do_not_close_a_circuit_that_slow_calls_opened() {
     let breaker = builder().slow_call(Duration::from_secs(2), 0.8).build().unwrap();
     for _ in 0..4 {
         slow(&breaker).await;
@@ -220,7 +220,7 @@ async fn p08_slow_probes_do_not_close_what_slowness_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p08_forced_open_stays_until_someone_changes_it() {
+async fn p08_forced_open_stays_until_it_is_changed() {
     let breaker = breaker();
     breaker.force_open();
     advance(Duration::from_secs(86_400)).await;
@@ -243,7 +243,7 @@ async fn p08_forced_open_stays_until_someone_changes_it() {
 #[tokio::test(start_paused = true)]
 async fn p03_epochs_fence_outcomes() {
     let breaker = breaker();
-    // Admitted while closed; they end in later epochs.
+    // Admitted while the circuit is closed. They end in later epochs.
     let late = |result: Result<(), &'static str>, after: Duration| {
         let breaker = breaker.clone();
         tokio::spawn(async move {
@@ -266,7 +266,7 @@ async fn p03_epochs_fence_outcomes() {
     assert_eq!(breaker.state(), CircuitState::Open);
     assert_eq!(breaker.snapshot().calls, 0);
     advance(OPEN_FOR).await;
-    // One probe of two went well; what was admitted before must not decide.
+    // One of two probes succeeded. Calls that were admitted before must not decide.
     assert!(succeed(&breaker).await);
     for call in late_failures {
         assert!(call.await.unwrap().is_err());
@@ -274,7 +274,7 @@ async fn p03_epochs_fence_outcomes() {
     assert_eq!(breaker.state(), CircuitState::HalfOpen);
     let snapshot = breaker.snapshot();
     assert_eq!((snapshot.calls, snapshot.failures), (1, 0));
-    // Across force and reset too.
+    // The same after `force_open` and `reset`.
     let before_force = late(Err("late"), Duration::from_secs(1));
     tokio::task::yield_now().await;
     breaker.force_open();
@@ -313,7 +313,7 @@ async fn p04_half_open_ends_when_a_probe_hangs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p04_ignored_and_cancelled_probes_make_room_for_others() {
+async fn p04_ignored_and_cancelled_probes_release_their_permits() {
     let breaker = breaker();
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR).await;
@@ -353,7 +353,7 @@ async fn p04_a_probe_that_began_just_now_does_not_hang() {
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR).await;
     assert!(succeed(&breaker).await);
-    // Long after the circuit turned half-open the second probe begins, and another call comes while it runs.
+    // Long after the circuit became half-open the second probe begins, and another call comes while it runs.
     advance(Duration::from_secs(3_600)).await;
     let probe = {
         let breaker = breaker.clone();
@@ -407,7 +407,7 @@ async fn p07_a_cancellation_counts_once_as_configured() {
     let cancelled =
         |breaker: &CircuitBreaker| breaker.snapshot().totals.failures[FailureKind::Cancelled.index()];
 
-    // By default a hang that outlasts the slow limit is a failure, so a timeout further out hides nothing.
+    // By default a call that hangs longer than the slow limit is a failure, so an outer time-out does not hide it.
     let breaker = builder().slow_call(Duration::from_secs(2), 1.0).build().unwrap();
     cancel_after(&breaker, Duration::from_secs(1)).await;
     assert_eq!((cancelled(&breaker), breaker.snapshot().totals.ignored), (0, 1));
@@ -427,7 +427,7 @@ async fn p07_a_cancellation_counts_once_as_configured() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn overload_and_refusals_further_in_do_not_open_but_overload_fails_a_probe() {
+async fn overload_and_inner_refusals_open_no_circuit_but_overload_fails_a_probe() {
     let breaker = breaker();
     let as_kind = |kind| move |_: Result<&(), &&'static str>| Outcome::Failure(kind);
     for kind in [FailureKind::Overload, FailureKind::Rejected] {
@@ -447,7 +447,7 @@ async fn overload_and_refusals_further_in_do_not_open_but_overload_fails_a_probe
 }
 
 #[tokio::test(start_paused = true)]
-async fn subscribers_are_told_in_order_and_why() {
+async fn subscribers_get_transitions_in_order_with_their_causes() {
     let breaker = breaker();
     let mut transitions = breaker.subscribe();
     fail_times(&breaker, 4).await;
@@ -474,7 +474,7 @@ async fn subscribers_are_told_in_order_and_why() {
     assert_eq!(transitions.recv().await, None);
 }
 
-/// Forces the circuit open when it is woken.
+/// A waker that forces the circuit open.
 struct Forces(CircuitBreaker);
 
 impl Wake for Forces {
@@ -486,19 +486,19 @@ impl Wake for Forces {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p06_a_subscriber_that_calls_the_breaker_disturbs_no_order() {
+async fn p06_a_subscriber_that_calls_the_breaker_keeps_the_order() {
     let breaker = breaker();
     let mut meddler = breaker.subscribe();
     let mut witness = breaker.subscribe();
     let waker = Waker::from(Arc::new(Forces(breaker.clone())));
     assert!(Pin::new(&mut meddler).poll_next(&mut Context::from_waker(&waker)).is_pending());
     fail_times(&breaker, 4).await;
-    let told = || witness.try_recv().map(|transition| transition.to);
-    assert_eq!(std::iter::from_fn(told).collect::<Vec<_>>(), [CircuitState::Open, CircuitState::ForcedOpen]);
+    let next = || witness.try_recv().map(|transition| transition.to);
+    assert_eq!(std::iter::from_fn(next).collect::<Vec<_>>(), [CircuitState::Open, CircuitState::ForcedOpen]);
 }
 
 #[test]
-fn p06_racing_threads_open_once_per_epoch_and_never_exceed_the_permits() {
+fn p06_concurrent_threads_open_once_per_epoch_and_never_exceed_the_permits() {
     let breaker = builder()
         .open_for(Backoff::constant(Duration::from_micros(1)))
         .half_open(HalfOpen { permits: 2, max_wait: Duration::from_secs(30) })

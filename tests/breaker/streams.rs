@@ -29,7 +29,7 @@ fn data(text: &'static str) -> Result<Frame<Bytes>, io::Error> {
     Ok(Frame::data(Bytes::from_static(text.as_bytes())))
 }
 
-/// A response of a good head whose body the test sends.
+/// A response with a successful head. The test sends its body.
 fn begun(headers: HeaderMap) -> (Response<impl Body<Data = Bytes, Error = io::Error> + Unpin>, Frames) {
     let (frames, receiver) = mpsc::unbounded_channel();
     let mut response = Response::new(StreamBody::new(UnboundedReceiverStream::new(receiver)));
@@ -37,26 +37,26 @@ fn begun(headers: HeaderMap) -> (Response<impl Body<Data = Bytes, Error = io::Er
     (response, frames)
 }
 
-/// A response that has passed the layer, and the way to go on with its body.
+/// The body of a response that passed the layer, and the sender of its frames.
 async fn stream<L, S, B>(layer: L, headers: HeaderMap) -> (B, Frames)
 where
     L: Layer<BoxedService, Service = S>,
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
 {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, receiver) = std::sync::mpsc::channel();
     let service = service_fn(move |_: Request<Empty<Bytes>>| {
         let (response, frames) = begun(headers.clone());
-        tell.send(frames).unwrap();
+        sender.send(frames).unwrap();
         std::future::ready(Ok(response.map(BodyExt::boxed_unsync)))
     });
     let response = layer.layer(service.boxed_clone()).oneshot(Request::new(Empty::new())).await.unwrap();
-    (response.into_body(), told.recv().unwrap())
+    (response.into_body(), receiver.recv().unwrap())
 }
 
 type AnyBody = http_body_util::combinators::UnsyncBoxBody<Bytes, io::Error>;
 type BoxedService = tower::util::BoxCloneService<Request<Empty<Bytes>>, Response<AnyBody>, Infallible>;
 
-/// What one poll of the body gives; `true` for a frame.
+/// Polls the body once. Returns whether it had a frame.
 fn poll(body: &mut (impl Body + Unpin)) -> bool {
     match Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Some(frame)) => frame.is_ok(),
@@ -65,7 +65,7 @@ fn poll(body: &mut (impl Body + Unpin)) -> bool {
     }
 }
 
-/// A reader that waits for a frame so long, and leaves without one.
+/// A reader that waits for a frame for `time`, and drops the body without one.
 async fn stall(mut body: impl Body + Unpin, time: Duration) {
     assert!(!poll(&mut body));
     advance(time).await;
@@ -84,7 +84,7 @@ fn plain() -> HeaderMap {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_good_head_and_then_silence_opens_the_circuit() {
+async fn p07_silence_after_a_successful_head_opens_the_circuit() {
     async fn check<C>(classifier: C)
     where
         C: Classify<Parts> + Clone,
@@ -104,7 +104,7 @@ async fn p07_a_good_head_and_then_silence_opens_the_circuit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_probes_that_stall_open_the_circuit_again_and_those_that_are_closed_decide_nothing() {
+async fn p07_probes_that_stall_open_the_circuit_again_and_closed_ones_are_ignored() {
     let breaker = breaker();
     fail_times(&breaker, 4).await;
     advance(OPEN_FOR).await;
@@ -122,7 +122,7 @@ async fn p07_probes_that_stall_open_the_circuit_again_and_those_that_are_closed_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_stream_that_lives_for_hours_and_is_closed_by_its_reader_is_well() {
+async fn p07_a_long_stream_that_its_reader_closes_is_no_failure() {
     let breaker = builder().slow_call(SECOND * 2, 0.5).build().unwrap();
     for call in 1..=10 {
         let (mut body, frames) = stream(breaker.http_layer(), plain()).await;
@@ -139,9 +139,9 @@ async fn p07_a_stream_that_lives_for_hours_and_is_closed_by_its_reader_is_well()
     assert_eq!((snapshot.state, snapshot.slow_calls, snapshot.totals.slow), (CircuitState::Closed, 0, 0));
 }
 
-/// Heartbeats of 15 s, a `Watch` without news, events.
+/// Heartbeats every 15 s, a `Watch` without changes, server-sent events.
 #[tokio::test(start_paused = true)]
-async fn p07_a_stream_that_is_silent_by_nature_is_well_when_its_reader_closes_it() {
+async fn p07_a_stream_that_is_usually_silent_is_no_failure_when_its_reader_closes_it() {
     let breaker = breaker();
     let (mut beating, frames) = stream(breaker.http_layer(), plain()).await;
     assert!(!poll(&mut beating));
@@ -165,7 +165,7 @@ async fn p07_a_stream_that_is_silent_by_nature_is_well_when_its_reader_closes_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_reader_that_does_not_come_back_was_not_kept_waiting() {
+async fn p07_a_reader_that_stopped_polling_was_not_kept_waiting() {
     let breaker = breaker();
     let (body, _frames) = stream(breaker.http_layer(), plain()).await;
     advance(SECOND * 10).await;
@@ -198,7 +198,7 @@ async fn p07_a_stream_that_stalls_midway_without_trailers_is_slow_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_the_limit_of_cancelled_calls_is_that_of_bodies() {
+async fn p07_the_limit_of_cancelled_calls_applies_to_bodies() {
     for (cancelled, slow, stalls) in [
         (Cancelled::FailureWhenSlow, None, 1_001),
         (Cancelled::FailureWhenSlow, Some(200), 201),
@@ -241,7 +241,7 @@ fn four_bytes() -> HeaderMap {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_body_that_has_all_its_bytes_is_whole_unless_its_reader_waits_for_more() {
+async fn p07_a_body_with_all_its_bytes_is_complete_unless_its_reader_waits_for_more() {
     let breaker = builder().cancelled(Cancelled::FailureAfter(SECOND)).build().unwrap();
     let (mut body, frames) = stream(breaker.http_layer(), four_bytes()).await;
     frames.send(data("par")).unwrap();
@@ -271,7 +271,7 @@ async fn p07_a_body_that_has_all_its_bytes_is_whole_unless_its_reader_waits_for_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_reader_that_panics_leaves_and_says_nothing_about_the_service() {
+async fn p07_a_panic_of_the_reader_is_ignored() {
     let breaker = builder().cancelled(Cancelled::FailureAfter(SECOND)).build().unwrap();
     let (mut body, frames) = stream(breaker.http_layer(), plain()).await;
     frames.send(data("part")).unwrap();
@@ -284,10 +284,10 @@ async fn p07_a_reader_that_panics_leaves_and_says_nothing_about_the_service() {
 }
 
 proptest! {
-    /// Each stream counts once, never as a success; and as a failure where its reader waited at last for longer than
-    /// the limit, and longer than ever before.
+    /// Each stream counts once and never as a success. It is a failure if its reader's last wait was longer than
+    /// the limit and longer than all waits before.
     #[test]
-    fn p07_whatever_the_pauses_of_a_stream_its_last_silence_decides(
+    fn p07_the_last_silence_of_a_stream_decides(
         steps in prop::collection::vec((0_u64..2_500, any::<bool>(), any::<bool>()), 0..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();

@@ -1,4 +1,4 @@
-//! Callers that wait for the verdict of a half-open circuit.
+//! Callers that wait for the decision of a half-open circuit.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -17,7 +17,7 @@ use super::{OPEN_FOR, advance, builder, fail_times, succeed};
 
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
-/// Half-open with one permit, and a probe on it that ends as it is told.
+/// A half-open circuit with one permit, and a probe whose end the test controls.
 async fn probing(queue: u32) -> (CircuitBreaker, oneshot::Sender<bool>, JoinHandle<bool>) {
     let breaker = builder()
         .half_open(HalfOpen { permits: 1, max_wait: MAX_WAIT })
@@ -49,7 +49,7 @@ async fn settle_down() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_wait_for_the_verdict_and_pass_when_it_is_good() {
+async fn waiting_callers_pass_when_the_circuit_closes() {
     let (breaker, end, probe) = probing(2).await;
     let waiting = [caller(&breaker), caller(&breaker)];
     settle_down().await;
@@ -65,7 +65,7 @@ async fn callers_wait_for_the_verdict_and_pass_when_it_is_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn callers_are_refused_at_once_when_the_verdict_is_bad() {
+async fn waiting_callers_are_refused_at_once_when_the_circuit_opens() {
     let (breaker, end, probe) = probing(8).await;
     let began = tokio::time::Instant::now();
     let waiting: Vec<_> = (0..8).map(|_| caller(&breaker)).collect();
@@ -75,24 +75,24 @@ async fn callers_are_refused_at_once_when_the_verdict_is_bad() {
     for caller in waiting {
         assert!(!caller.await.unwrap());
     }
-    assert_eq!(tokio::time::Instant::now(), began, "somebody waited for a timer");
+    assert_eq!(tokio::time::Instant::now(), began, "a caller waited for a timer");
     assert_eq!((breaker.state(), breaker.snapshot().waiting), (CircuitState::Open, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p04_a_permit_that_comes_back_goes_to_one_who_waits() {
+async fn p04_a_released_permit_goes_to_a_waiting_caller() {
     let (breaker, end, probe) = probing(8).await;
     let waiting = caller(&breaker);
     settle_down().await;
     probe.abort();
     assert!(probe.await.unwrap_err().is_cancelled());
-    assert!(waiting.await.unwrap(), "nobody told the queue that the permit is free");
+    assert!(waiting.await.unwrap(), "the queue was not notified of the free permit");
     assert_eq!(breaker.state(), CircuitState::Closed);
     drop(end);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p04_those_who_wait_find_out_that_a_probe_hangs() {
+async fn p04_waiting_callers_detect_a_probe_that_hangs() {
     let (breaker, end, probe) = probing(8).await;
     advance(MAX_WAIT / 2).await;
     let waiting = caller(&breaker);
@@ -119,7 +119,7 @@ async fn a_caller_that_gives_up_leaves_the_queue() {
     assert!(other.await.unwrap());
 }
 
-/// Counts how often it is woken.
+/// A waker that counts its wakes.
 #[derive(Default)]
 struct Counting(AtomicUsize);
 
@@ -130,7 +130,7 @@ impl Wake for Counting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_waits_in_its_readiness_and_is_woken_once() {
+async fn a_service_waits_in_poll_ready_and_is_woken_once() {
     let (breaker, end, probe) = probing(1).await;
     let mut service = breaker.layer().layer(service_fn(|(): ()| ready(Ok::<_, Infallible>(()))));
     let wakes = Arc::new(Counting::default());
@@ -158,7 +158,7 @@ async fn without_a_queue_a_service_is_refused_at_once() {
 }
 
 #[test]
-fn nobody_waits_where_no_runtime_runs() {
+fn no_caller_waits_outside_a_runtime() {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let (breaker, end, _probe) = runtime.block_on(probing(8));
@@ -174,13 +174,13 @@ fn unready(breaker: &CircuitBreaker) -> impl Service<(), Response = (), Error = 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_unready_while_open_is_ready_when_the_wait_is_over() {
+async fn a_service_that_is_unready_while_open_is_ready_after_the_wait() {
     let breaker = builder().build().unwrap();
     fail_times(&breaker, 4).await;
     let began = tokio::time::Instant::now();
     let mut service = unready(&breaker);
     service.ready().await.unwrap();
-    // A timer is right to a millisecond.
+    // The timer is exact to a millisecond.
     assert!(tokio::time::Instant::now() - began <= OPEN_FOR + Duration::from_millis(1));
     assert_eq!((breaker.state(), breaker.snapshot().waiting), (CircuitState::HalfOpen, 0));
     service.call(()).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_service_that_is_unready_while_open_is_ready_when_the_wait_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_a_service_that_gets_unready_keeps_nothing_of_what_lies_further_in() {
+async fn p01_a_service_that_becomes_unready_releases_inner_permits() {
     let breaker = builder().build().unwrap();
     let mut first = unready(&breaker);
     let mut second = first.clone();
@@ -204,9 +204,9 @@ async fn p01_a_service_that_gets_unready_keeps_nothing_of_what_lies_further_in()
     first.call(()).await.unwrap();
 }
 
-/// Who waits for something further in is refused when it asks again.
+/// A caller that waits for an inner service is refused at its next poll.
 #[tokio::test(start_paused = true)]
-async fn p01_a_caller_that_waits_for_what_lies_further_in_is_refused_when_the_circuit_opens() {
+async fn p01_a_caller_that_waits_for_the_inner_service_is_refused_when_the_circuit_opens() {
     let breaker = builder().build().unwrap();
     let inner = ConcurrencyLimit::new(service_fn(|(): ()| ready(Ok::<_, BoxError>(()))), 1);
     let service = breaker.layer().layer(inner);

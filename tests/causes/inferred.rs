@@ -1,4 +1,4 @@
-//! The marker of `Cause` is inferred in whatever users write.
+//! The marker of `Cause` is inferred in all code of users.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -50,7 +50,7 @@ async fn over_a_router() {
         .layer(breaker.http_layer())
         .layer(retry.http_layer())
         .layer(queue.http_layer());
-    // By a builder too, as a whole.
+    // The same with a `ServiceBuilder`.
     let stack = ServiceBuilder::new()
         .layer(queue.http_layer())
         .layer(retry.http_layer())
@@ -106,7 +106,7 @@ async fn over_a_channel_of_tonic() {
     assert_eq!(status.unwrap_err().code(), tonic::Code::Unavailable);
 }
 
-/// Types that are written out have errors that implement `Error`, unless they say otherwise.
+/// Types that are written out have errors that implement `Error` by default.
 struct Stored {
     layer: HttpTimingLayer,
     client: HttpRetrying<HttpBreaker<HttpTimed<Client<HttpConnector, ReplayBody>>>>,
@@ -138,13 +138,13 @@ async fn in_types_that_are_written_out_and_in_variables() {
     boxed.layer(in_a_box).oneshot(Request::new(Body::default())).await.unwrap();
     plain.layer(service_fn(|()| async { Ok::<_, std::io::Error>(()) })).oneshot(()).await.unwrap();
 
-    // One variable serves one kind of errors, cloned as often as it likes.
+    // One variable has one kind of errors, and so have its clones.
     let layer = timing.layer();
     layer.clone().layer(service_fn(|()| async { Ok::<_, BoxError>(()) })).oneshot(()).await.unwrap();
     layer.layer(service_fn(|()| async { Ok::<_, BoxError>(()) })).oneshot(()).await.unwrap();
 }
 
-/// Code that is generic over a service says what its errors are.
+/// Generic code bounds the errors of its service.
 async fn watched<S>(timing: &Timing, service: S) -> bool
 where
     S: Service<Request<Body>, Response = Response<Body>>,
@@ -153,7 +153,7 @@ where
     timing.http_client_layer().layer(service).oneshot(Request::new(Body::default())).await.is_ok()
 }
 
-/// Or that they may be any.
+/// Or allows any errors.
 async fn watched_whatever_the_error<S, K>(timing: &Timing, service: S) -> bool
 where
     S: Service<Request<Body>, Response = Response<Body>>,

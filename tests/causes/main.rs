@@ -1,4 +1,4 @@
-//! Errors of any type are asked for their whole chain of causes.
+//! The whole chain of causes is read, for errors of any type.
 
 mod clients;
 mod inferred;

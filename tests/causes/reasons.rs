@@ -1,4 +1,4 @@
-//! What health, stores and redrives say of an error.
+//! How health, stores and redrives report an error.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -23,7 +23,7 @@ fn refused() -> Payment {
 const IN_FULL: &str = "the payment failed: connection refused";
 
 #[tokio::test]
-async fn a_check_tells_the_causes_of_its_error() {
+async fn a_check_reports_the_causes_of_its_error() {
     let health = Health::standalone();
     let check = health.check("payments", Every::seconds(30), || async { Err::<(), _>(refused()) }).unwrap();
     assert_eq!(check.run().await.message.as_deref(), Some(IN_FULL));
@@ -34,7 +34,7 @@ async fn a_check_tells_the_causes_of_its_error() {
 }
 
 #[test]
-fn an_error_of_a_store_tells_all_its_causes() {
+fn an_error_of_a_store_reports_all_its_causes() {
     assert_eq!(StoreError::other(refused()).to_string(), format!("the store failed: {IN_FULL}"));
     assert_eq!(StoreError::other(Odd::Ring).to_string(), "the store failed: odd");
 }
@@ -58,7 +58,7 @@ impl Service<Request<ReplayBody>> for Unready {
 }
 
 #[tokio::test]
-async fn a_redrive_tells_why_its_service_is_not_ready() {
+async fn a_redrive_reports_why_its_service_is_not_ready() {
     let queue = DeadLetterQueue::in_memory(10);
     let fails = service_fn(|_: Request<ReplayBody>| async { Err::<Response<Body>, _>(refused()) });
     queue.http_layer().layer(fails).oneshot(Request::new(Body::default())).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Error types: of one's own, boxed, a text, and such that misbehave.
+//! Error types: custom, boxed, plain text, and misbehaving.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -20,7 +20,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full, StreamBody};
 use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
-/// An error of one's own with a source.
+/// A custom error with a source.
 #[derive(Debug)]
 pub(crate) struct Payment(BoxError);
 
@@ -44,7 +44,7 @@ fn timed_out() -> io::Error {
     io::ErrorKind::TimedOut.into()
 }
 
-/// What all layers that pass an error on say of it: the kind.
+/// The kinds that all layers which pass errors on have counted for it.
 async fn kinds<E, K: 'static>(error: impl Fn() -> E + Clone) -> Vec<FailureKind>
 where
     E: Cause<K> + fmt::Debug,
@@ -87,7 +87,7 @@ where
     kinds.push(kind(keyed.circuits()[0].1.snapshot().totals.failures));
     kinds.push(queue.list(LetterFilter::all()).await.unwrap()[0].kind);
 
-    // And on its way back.
+    // The same in a redrive.
     queue.redrive_http(service, Redrive::all().dry_run(false)).await.unwrap();
     kinds.push(queue.list(LetterFilter::all()).await.unwrap()[0].attempts[1].kind);
     kinds
@@ -119,7 +119,7 @@ async fn breaks_off<B>(
     Ok(Response::new(StreamBody::new(tokio_stream::iter(frames))))
 }
 
-/// The same without a message before it.
+/// The same without a frame before.
 async fn breaks_off_at_once<B>(
     _: Request<B>,
 ) -> Result<Response<impl Body<Data = Bytes, Error = Payment> + Send>, Infallible> {
@@ -159,7 +159,7 @@ fn quick_retry() -> Retry {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_deep_in_an_error_of_ones_own_is_not_retried() {
+async fn a_refusal_deep_in_a_custom_error_is_not_retried() {
     let retry = quick_retry();
     let rejected = || payment(Rejected::new("db", RejectReason::Open, None));
     let service =
@@ -171,7 +171,7 @@ async fn a_refusal_deep_in_an_error_of_ones_own_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_of_an_http_layer_can_look_into_an_error() {
+async fn a_classifier_of_an_http_layer_gets_the_error() {
     let retry = quick_retry();
     let rule = |result: Result<&http::response::Parts, &(dyn Error + 'static)>| match result {
         Err(error) if error.is::<Payment>() => Outcome::Permanent(FailureKind::Error),
@@ -185,7 +185,7 @@ async fn a_classifier_of_an_http_layer_can_look_into_an_error() {
     assert_eq!(retry.snapshot().retries, 0);
 }
 
-/// An error whose code misbehaves.
+/// An error with misbehaving code.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Odd {
     /// It is its own source.

@@ -1,12 +1,12 @@
-//! Checks through health: what happens to real servers decides who is ready.
+//! Checks of real servers decide readiness.
 
 use std::time::Duration;
 
-use campanile::health::{CheckExt, CheckOutcome, Component, Every, Health, HttpCheck, Status};
+use campanile::health::{Check, CheckOutcome, Component, Every, Health, HttpCheck, Status};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// A handler that waits as long as it is told: forever, where that is nothing.
+/// An endpoint that answers after a delay, or never if that is `None`.
 async fn endpoint(wait: watch::Receiver<Option<Duration>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -63,21 +63,25 @@ async fn readiness_follows_a_redis_that_stops_and_starts() {
     let health = Health::standalone();
     health.register(Component::new("stopped-redis").critical(true)).unwrap();
     let every = Every::seconds(3_600).failures(2);
-    let check = health.check("stopped-redis", every, RedisCheck::new(redis.url()).unwrap()).unwrap();
+    let check =
+        health.check("stopped-redis", every, RedisCheck::builder(redis.url()).build().unwrap()).unwrap();
     assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
     assert!(health.readiness().ready);
 
     redis.stop("TERM");
     let once = check.run().await;
     assert_eq!((once.outcome, once.last), (CheckOutcome::Pass, CheckOutcome::Fail));
-    assert!(health.readiness().ready, "once is not believed");
+    assert!(health.readiness().ready, "one failure is not enough");
     let twice = check.run().await;
     assert_eq!(twice.outcome, CheckOutcome::Fail);
     let message = twice.message.as_deref().unwrap();
     assert!(message.contains(&redis.address().to_string()), "{message}");
     let readiness = health.readiness();
-    assert_eq!(&*readiness.missing[0].component, "stopped-redis");
-    assert!(readiness.missing[0].reasons.iter().any(|reason| reason.contains("refused")), "{readiness:?}");
+    assert_eq!(&*readiness.missing[0].name, "stopped-redis");
+    assert!(
+        readiness.missing[0].reasons.iter().any(|reason| reason.text.contains("refused")),
+        "{readiness:?}"
+    );
     let snapshot = health.snapshot();
     let component = snapshot.component("stopped-redis").unwrap();
     assert!(component.status >= Status::Unhealthy, "{component:?}");

@@ -1,4 +1,4 @@
-//! Servers of the health protocol of gRPC.
+//! Servers of the gRPC health protocol.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tonic_health::ServingStatus;
 use crate::server::{Act, Server as RawServer};
 use crate::{find, why};
 
-/// A server of these services, and how many connections it was asked for.
+/// A server of these services, and the number of connections that it accepted.
 async fn serve(routes: tonic::service::Routes) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,56 +30,56 @@ async fn serve(routes: tonic::service::Routes) -> (SocketAddr, Arc<AtomicUsize>)
 }
 
 #[tokio::test]
-async fn only_a_server_that_serves_is_well() {
+async fn only_serving_passes() {
     let (reporter, service) = tonic_health::server::health_reporter();
     let (address, connections) = serve(tonic::service::Routes::new(service)).await;
     let url = format!("http://{address}");
-    let whole = GrpcCheck::new(&*url).unwrap();
+    let whole = GrpcCheck::builder(&*url).build().unwrap();
     let orders = GrpcCheck::builder(&*url).service("shop.v1.Orders").build().unwrap();
     assert_eq!(find(&whole).await, Finding::Pass);
     assert_eq!(
         why(find(&orders).await),
         format!(
-            "{url}/ about `shop.v1.Orders`: the server has no such service (NOT_FOUND): look for its name in its \
-             `.proto`"
+            "{url}/, service `shop.v1.Orders`: the server has no such service (NOT_FOUND): use the full name from its \
+             `.proto` file"
         )
     );
     for (status, found) in [
-        (ServingStatus::NotServing, "it says that it does not serve (NOT_SERVING)"),
-        (ServingStatus::Unknown, "it does not know whether it serves (UNKNOWN)"),
+        (ServingStatus::NotServing, "the server reports NOT_SERVING"),
+        (ServingStatus::Unknown, "the server reports UNKNOWN"),
     ] {
         reporter.set_service_status("shop.v1.Orders", status).await;
-        assert_eq!(why(find(&orders).await), format!("{url}/ about `shop.v1.Orders`: {found}"));
-        assert_eq!(find(&whole).await, Finding::Pass, "that is another");
+        assert_eq!(why(find(&orders).await), format!("{url}/, service `shop.v1.Orders`: {found}"));
+        assert_eq!(find(&whole).await, Finding::Pass, "the server as a whole serves");
     }
     reporter.set_service_status("shop.v1.Orders", ServingStatus::Serving).await;
     assert_eq!(find(&orders).await, Finding::Pass);
-    assert_eq!(connections.load(Ordering::SeqCst), 7, "one for each time that it was asked");
+    assert_eq!(connections.load(Ordering::SeqCst), 7, "one for each run");
 }
 
 #[tokio::test]
-async fn a_server_without_the_protocol_says_so() {
+async fn a_server_without_the_health_service_fails() {
     let (address, _) = serve(tonic::service::Routes::default()).await;
-    let found = why(find(&GrpcCheck::new(format!("http://{address}/")).unwrap()).await);
+    let found = why(find(&GrpcCheck::builder(format!("http://{address}/")).build().unwrap()).await);
     assert_eq!(
         found,
         format!(
-            "http://{address}/: the server does not speak `grpc.health.v1` (UNIMPLEMENTED): add its health service"
+            "http://{address}/: the server does not implement `grpc.health.v1` (UNIMPLEMENTED): add its health service"
         )
     );
 }
 
 #[tokio::test]
-async fn one_that_breaks_is_told_by_how_it_does() {
+async fn a_failure_names_its_cause() {
     let server = RawServer::start(Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
     let check = GrpcCheck::builder(server.url("")).timeout(Duration::from_millis(500)).build().unwrap();
-    // It waits for the end of a request of HTTP/1, which never comes.
+    // The server waits for the end of an HTTP/1 request, which never comes.
     let silence = why(find(&check).await);
     assert!(silence.ends_with("no answer within 500ms"), "{silence}");
 
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = listener.local_addr().unwrap();
-    let leaves = GrpcCheck::new(format!("http://{gone}")).unwrap();
+    let leaves = GrpcCheck::builder(format!("http://{gone}")).build().unwrap();
     let leaving = tokio::spawn(async move {
         drop(listener.accept().await);
         listener
@@ -92,18 +92,18 @@ async fn one_that_breaks_is_told_by_how_it_does() {
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused() {
+fn invalid_settings_are_refused() {
     for (url, words) in [
-        ("http://u:hunter2@a", "belong into a header"),
-        ("http://a/grpc.health.v1.Health", "an address without a path"),
-        ("http://a?hunter2", "an address without a path"),
-        ("a:50051", "its scheme and host"),
+        ("http://u:hunter2@a", "send them in a header"),
+        ("http://a/grpc.health.v1.Health", "a URL without a path"),
+        ("http://a?hunter2", "a URL without a path"),
+        ("a:50051", "a scheme and a host"),
     ] {
-        let error = GrpcCheck::new(url).unwrap_err().to_string();
+        let error = GrpcCheck::builder(url).build().unwrap_err().to_string();
         assert!(error.contains(words) && !error.contains("hunter2"), "{error}");
     }
     let text = r#"{"url": "http://a", "service": "b", "timeout": "1s"}"#;
     let settings: GrpcCheckSettings = serde_json::from_str(text).unwrap();
-    assert!(GrpcCheck::builder("").settings(settings).build().is_ok());
+    assert!(GrpcCheck::from_settings(&settings).is_ok());
     assert!(serde_json::from_str::<GrpcCheckSettings>(r#"{"services": "b"}"#).is_err());
 }

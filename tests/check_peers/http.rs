@@ -1,9 +1,9 @@
-//! Endpoints over HTTP.
+//! HTTP endpoints.
 
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Redirect;
 use axum::routing::get;
 use campanile::TlsSettings;
@@ -16,7 +16,7 @@ use crate::{find, why};
 const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
 
 #[tokio::test]
-async fn an_endpoint_is_judged_by_its_status() {
+async fn the_status_of_a_response_is_verified() {
     let app = Router::new()
         .route("/fine", get(async || "ok"))
         .route("/none", get(async || StatusCode::NO_CONTENT))
@@ -27,19 +27,16 @@ async fn an_endpoint_is_judged_by_its_status() {
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     for path in ["/fine", "/none"] {
-        assert_eq!(find(&HttpCheck::new(format!("{base}{path}")).unwrap()).await, Finding::Pass);
-        let head = HttpCheck::builder(format!("{base}{path}")).head().build().unwrap();
+        assert_eq!(find(&HttpCheck::builder(format!("{base}{path}")).build().unwrap()).await, Finding::Pass);
+        let head = HttpCheck::builder(format!("{base}{path}")).method(Method::HEAD).build().unwrap();
         assert_eq!(find(&head).await, Finding::Pass);
     }
     for (path, expected) in [
         ("/broken?key=hunter2", format!("GET {base}/broken: status 500 instead of 200-299")),
-        (
-            "/moved",
-            format!("GET {base}/moved: status 307 instead of 200-299, and redirects are not followed"),
-        ),
+        ("/moved", format!("GET {base}/moved: status 307 instead of 200-299 (redirects are not followed)")),
         ("/nowhere", format!("GET {base}/nowhere: status 404 instead of 200-299")),
     ] {
-        assert_eq!(why(find(&HttpCheck::new(format!("{base}{path}")).unwrap()).await), expected);
+        assert_eq!(why(find(&HttpCheck::builder(format!("{base}{path}")).build().unwrap()).await), expected);
     }
     let odd = HttpCheck::builder(format!("{base}/nowhere")).statuses([200, 404]).build().unwrap();
     assert_eq!(find(&odd).await, Finding::Pass);
@@ -48,7 +45,7 @@ async fn an_endpoint_is_judged_by_its_status() {
 }
 
 #[tokio::test]
-async fn a_body_is_judged_by_its_text_and_its_json() {
+async fn the_text_and_the_json_of_a_body_are_verified() {
     let green = r#"{"status": "green", "nodes": {"data": 3}, "late": false, "list": [1]}"#;
     let app = Router::new()
         .route("/json", get(move || async move { green }))
@@ -69,7 +66,7 @@ async fn a_body_is_judged_by_its_text_and_its_json() {
     assert_eq!(find(&good.clone().contains("green").build().unwrap()).await, Finding::Pass);
     for (pointer, wanted, words) in [
         ("/status", "yellow", "`/status` is \"green\" instead of \"yellow\""),
-        ("/nodes/master", "1", "`/nodes/master` is not there; it should be \"1\""),
+        ("/nodes/master", "1", "`/nodes/master` is missing; expected \"1\""),
         ("/nodes/data", "3", "`/nodes/data` is 3 instead of \"3\""),
     ] {
         let finding = find(&good.clone().json(pointer, wanted).build().unwrap()).await;
@@ -78,9 +75,9 @@ async fn a_body_is_judged_by_its_text_and_its_json() {
     let text = HttpCheck::builder(format!("{base}/text"));
     assert_eq!(find(&text.clone().contains("well").build().unwrap()).await, Finding::Pass);
     let finding = find(&text.clone().contains("ill").build().unwrap()).await;
-    assert!(why(finding).ends_with("status 200, and no \"ill\" in the 11 bytes of its body"));
+    assert!(why(finding).ends_with("status 200, but its body of 11 bytes does not contain \"ill\""));
     let finding = find(&text.json("/a", 1).build().unwrap()).await;
-    assert!(why(finding).contains("a body that is not JSON"));
+    assert!(why(finding).contains("its body is not JSON"));
 
     let guarded = HttpCheck::builder(format!("{base}/guarded"));
     assert!(why(find(&guarded.clone().build().unwrap()).await).contains("status 401"));
@@ -90,9 +87,9 @@ async fn a_body_is_judged_by_its_text_and_its_json() {
 }
 
 #[tokio::test]
-async fn every_run_makes_a_connection_of_its_own() {
+async fn every_run_opens_a_new_connection() {
     let server = Server::start(Act::Keep("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")).await;
-    let check = HttpCheck::new(server.url("/health?deep")).unwrap();
+    let check = HttpCheck::builder(server.url("/health?deep")).build().unwrap();
     for connections in 1..=3 {
         assert_eq!(find(&check).await, Finding::Pass);
         assert_eq!(server.connections(), connections);
@@ -104,7 +101,7 @@ async fn every_run_makes_a_connection_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_server_that_breaks_is_told_by_how_it_does() {
+async fn a_failure_names_its_cause() {
     let server = Server::start(FINE).await;
     let check =
         HttpCheck::builder(server.url("/?hunter2")).timeout(Duration::from_millis(500)).build().unwrap();
@@ -115,10 +112,10 @@ async fn a_server_that_breaks_is_told_by_how_it_does() {
         (Act::Say("what is this?\r\n\r\n"), "no answer: invalid HTTP version parsed"),
         (
             Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf"),
-            "status 200, and a body that breaks off: ",
+            "status 200, but its body broke off: ",
         ),
-        (Act::HeadOnly, "status 200, and a body without an end within 500ms"),
-        (Act::Endless, "status 200, and a body of more than the 65536 bytes that it may have"),
+        (Act::HeadOnly, "status 200, but its body did not end within 500ms"),
+        (Act::Endless, "status 200, but its body is longer than 65536 bytes (`longest_body`)"),
         (Act::Silence, "no answer within 500ms"),
     ] {
         server.now(act);
@@ -126,33 +123,37 @@ async fn a_server_that_breaks_is_told_by_how_it_does() {
         assert!(why.starts_with(&format!("GET http://{}/: {words}", server.address)), "{act:?}: {why}");
         assert!(!why.contains("hunter2"), "{why}");
     }
-    // It is not what failed before that decides.
+    // Earlier failures do not matter.
     server.now(FINE);
     assert_eq!(find(&check).await, Finding::Pass);
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_says_so() {
+async fn an_unreachable_endpoint_fails() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let gone = listener.local_addr().unwrap();
     drop(listener);
-    let refused = why(find(&HttpCheck::new(format!("http://{gone}/")).unwrap()).await);
+    let refused = why(find(&HttpCheck::builder(format!("http://{gone}/")).build().unwrap()).await);
     assert!(refused.contains("cannot connect: tcp connect error: Connection refused"), "{refused}");
-    let unknown = HttpCheck::builder("http://nobody.invalid/").timeout(Duration::from_secs(30));
+    let unknown = HttpCheck::builder("http://unknown.invalid/").timeout(Duration::from_secs(30));
     let unknown = why(find(&unknown.build().unwrap()).await);
     assert!(unknown.contains("cannot connect: dns error: "), "{unknown}");
 }
 
 #[test]
-fn what_cannot_be_asked_is_refused() {
+fn invalid_settings_are_refused() {
     let url = "http://a/";
-    let refused = |builder: campanile::health::HttpCheckBuilder| builder.build().unwrap_err().to_string();
+    let refused = |builder: HttpCheckSettings| builder.build().unwrap_err().to_string();
     for (error, words) in [
         (refused(HttpCheck::builder("http://a:hunter2@b/")), "setting `url`"),
         (refused(HttpCheck::builder("")), "setting `url`"),
         (refused(HttpCheck::builder(url).statuses([])), "setting `statuses` cannot be []"),
         (refused(HttpCheck::builder(url).statuses([20])), "setting `statuses` cannot be [20]"),
-        (refused(HttpCheck::builder(url).head().contains("a")), "setting `method` cannot be Head"),
+        (
+            refused(HttpCheck::builder(url).method(Method::HEAD).contains("a")),
+            "setting `method` cannot be HEAD",
+        ),
+        (refused(HttpCheck::builder(url).method(Method::POST)), "setting `method` cannot be POST"),
         (refused(HttpCheck::builder(url).json("status", "a")), "setting `json` cannot be \"status\""),
         (refused(HttpCheck::builder(url).timeout(Duration::ZERO)), "setting `timeout` cannot be 0ns"),
         (refused(HttpCheck::builder(url).longest_body(1 << 30)), "setting `longest_body`"),
@@ -181,11 +182,11 @@ fn settings_are_read_from_files() {
     }"#;
     let settings: HttpCheckSettings = serde_json::from_str(text).unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
-    assert!([204, 300, 399].iter().all(|status| settings.statuses.contains(*status)));
-    assert!(!settings.statuses.contains(200) && !settings.statuses.contains(400));
+    assert!([204, 300, 399].iter().all(|status| settings.statuses.contains(status)));
+    assert!(!settings.statuses.contains(&200) && !settings.statuses.contains(&400));
     let again: HttpCheckSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
     assert_eq!(again, settings);
-    assert!(HttpCheck::builder("").settings(settings).build().is_ok());
+    assert!(HttpCheck::from_settings(&settings).is_ok());
     for text in [
         r#"{"urls": ""}"#,
         r#"{"statuses": ["2xx"]}"#,

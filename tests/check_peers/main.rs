@@ -1,4 +1,4 @@
-//! Checks of real things: servers that work, slow down, break, lie and go away.
+//! Checks of real servers and files that work, slow down, break, send nonsense and disappear.
 #![cfg(feature = "telemetry")]
 
 mod blocking;
@@ -27,12 +27,12 @@ use std::time::Duration;
 
 use campanile::health::{Check, Finding};
 
-/// What a check finds; a test that hangs ends.
+/// Runs a check. Ends a test that hangs.
 async fn find(check: &impl Check) -> Finding {
     tokio::time::timeout(Duration::from_secs(60), check.check()).await.expect("hangs")
 }
 
-/// Why a check fails.
+/// The reason of a failure.
 #[track_caller]
 fn why(finding: Finding) -> String {
     match finding {

@@ -1,22 +1,23 @@
-//! Pools of connections.
+//! Connection pools.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use campanile::health::{Finding, Pool, PoolCheck, PoolCheckSettings};
+use campanile::health::{Finding, Pool, PoolCheck, PoolCheckSettings, PoolState};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
+use tower::BoxError;
 
 use crate::{find, why};
 
-/// A pool of a semaphore: its connections are permits.
+/// A pool whose connections are the permits of a semaphore.
 #[derive(Clone)]
 struct Permits {
     permits: Arc<Semaphore>,
     open: u64,
     waiting: Arc<AtomicU64>,
-    /// What a query takes, in milliseconds; that of nobody fails.
+    /// The duration of a query in milliseconds, or [`FAILS`].
     query: Arc<AtomicU64>,
 }
 
@@ -30,28 +31,19 @@ impl Permits {
 }
 
 impl Pool for Permits {
-    type Error = &'static str;
-
-    fn size(&self) -> u64 {
-        self.open
+    fn state(&self) -> PoolState {
+        PoolState {
+            size: self.open,
+            idle: self.permits.available_permits() as u64,
+            max: 4,
+            waiting: Some(self.waiting.load(Ordering::SeqCst)),
+        }
     }
 
-    fn idle(&self) -> u64 {
-        self.permits.available_permits() as u64
-    }
-
-    fn max(&self) -> u64 {
-        4
-    }
-
-    fn waiting(&self) -> Option<u64> {
-        Some(self.waiting.load(Ordering::SeqCst))
-    }
-
-    async fn query(&self) -> Result<(), Self::Error> {
+    async fn query(&self) -> Result<(), BoxError> {
         let _permit = self.permits.acquire().await.map_err(|_| "the pool is closed")?;
         match self.query.load(Ordering::SeqCst) {
-            FAILS => Err("no such table: two"),
+            FAILS => Err("no such table: two".into()),
             milliseconds => {
                 sleep(Duration::from_millis(milliseconds)).await;
                 Ok(())
@@ -61,7 +53,7 @@ impl Pool for Permits {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_query_is_judged_by_what_it_took() {
+async fn a_slow_query_warns_then_fails_then_times_out() {
     let pool = Permits::new(2);
     let check = PoolCheck::builder(pool.clone())
         .warn_after(Duration::from_millis(100))
@@ -78,12 +70,9 @@ async fn a_query_is_judged_by_what_it_took() {
     assert!(slow.starts_with("a query took 15") && slow.ends_with("ms, more than 100ms"), "{slow}");
     pool.query.store(500, Ordering::SeqCst);
     let slow = why(find(&check).await);
-    assert!(
-        slow.contains("more than 300ms; 0 of 4 connections were taken, 2 were idle, and 0 callers waited"),
-        "{slow}"
-    );
+    assert!(slow.contains("more than 300ms; 0 of 4 connections in use, 2 idle, 0 callers waiting"), "{slow}");
     pool.query.store(2_000, Ordering::SeqCst);
-    assert!(why(find(&check).await).starts_with("no query was answered within 900ms; 0 of 4"));
+    assert!(why(find(&check).await).starts_with("a query did not end within 900ms; 0 of 4"));
     pool.query.store(FAILS, Ordering::SeqCst);
     assert!(why(find(&check).await).starts_with("a query failed: no such table: two; 0 of 4"));
     pool.permits.close();
@@ -91,38 +80,35 @@ async fn a_query_is_judged_by_what_it_took() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pool_that_is_exhausted_says_how_full_it_is() {
-    // One that may still grow is not.
+async fn an_exhausted_pool_warns_and_says_how_full_it_is() {
+    // A pool that can still grow is not exhausted.
     let growing = Permits::new(2);
     let held = growing.permits.clone().acquire_many_owned(2).await.unwrap();
-    let check = PoolCheck::new(growing.clone());
+    let check = PoolCheck::builder(growing.clone()).build().unwrap();
     let full = why(find(&check).await);
-    assert_eq!(
-        full,
-        "no query was answered within 4s; 2 of 4 connections were taken, 0 were idle, and 0 callers waited"
-    );
+    assert_eq!(full, "a query did not end within 4s; 2 of 4 connections in use, 0 idle, 0 callers waiting");
     drop(held);
     growing.waiting.store(3, Ordering::SeqCst);
     assert_eq!(
         find(&check).await,
-        Finding::Warn("3 callers wait for a connection, while 0 of 4 are taken".to_owned())
+        Finding::Warn("3 callers wait for a connection; 0 of 4 are in use".to_owned())
     );
 
     let full = Permits::new(4);
-    let check = PoolCheck::new(full.clone());
+    let check = PoolCheck::builder(full.clone()).build().unwrap();
     let held = full.permits.clone().acquire_many_owned(3).await.unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
     let last = full.permits.clone().acquire_owned().await.unwrap();
     let asked = tokio::spawn(async move { find(&check).await });
-    // It looks, and then waits for one.
+    // The check reads the state, and then waits for a connection.
     sleep(Duration::from_millis(10)).await;
     drop(last);
-    assert_eq!(asked.await.unwrap(), Finding::Warn("all 4 of 4 connections are taken".to_owned()));
+    assert_eq!(asked.await.unwrap(), Finding::Warn("all 4 of 4 connections are in use".to_owned()));
     drop(held);
 }
 
 #[test]
-fn limits_are_in_order() {
+fn limits_must_be_in_ascending_order() {
     let build = |warn, fail, timeout| {
         let [warn, fail, timeout] = [warn, fail, timeout].map(Duration::from_millis);
         let built =
@@ -135,6 +121,6 @@ fn limits_are_in_order() {
     assert_eq!(build(1, 2, 1), Err("timeout".to_owned()));
     assert_eq!(build(1, 2, 10_000_000), Err("timeout".to_owned()));
     let settings: PoolCheckSettings = serde_json::from_str(r#"{"warn_after": "3s"}"#).unwrap();
-    assert!(PoolCheck::builder(Permits::new(1)).settings(settings).build().is_err());
+    assert!(PoolCheck::from_settings(Permits::new(1), &settings).is_err());
     assert!(serde_json::from_str::<PoolCheckSettings>(r#"{"warn": "3s"}"#).is_err());
 }

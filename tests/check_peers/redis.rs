@@ -1,4 +1,4 @@
-//! A real Redis that goes, comes back, and stands still.
+//! A real Redis that stops, starts again, and hangs.
 
 use std::time::Duration;
 
@@ -16,17 +16,17 @@ fn check(url: &str) -> RedisCheck {
     let mut settings = RedisSettings::default();
     settings.url = url.to_owned();
     settings.response_timeout = BRIEF;
-    RedisCheck::with_settings(&settings).unwrap()
+    RedisCheck::from_settings(&settings).unwrap()
 }
 
 #[tokio::test]
-async fn a_redis_that_goes_comes_back_and_stands_still_is_told_each_time() {
+async fn a_redis_that_hangs_or_stops_fails_until_it_answers_again() {
     let mut redis = Redis::start().await;
     let address = redis.address();
     let check = check(&redis.url());
     let client = redis::Client::open(redis.url()).unwrap();
-    let kept =
-        RedisCheck::over(client.get_multiplexed_async_connection().await.unwrap()).timeout(BRIEF).unwrap();
+    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let kept = RedisCheck::over(connection).timeout(BRIEF).build().unwrap();
     let queue = DeadLetterQueue::redis(redis.url(), "orders").await.unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
     assert_eq!(find(&kept).await, Finding::Pass);
@@ -47,12 +47,12 @@ async fn a_redis_that_goes_comes_back_and_stands_still_is_told_each_time() {
     assert!(gone.starts_with("Redis: "), "{gone}");
     redis.start_again().await;
     assert_eq!(find(&check).await, Finding::Pass);
-    // That connection is gone for good, which is what its owner wants to know.
+    // A multiplexed connection does not reconnect, so its check still fails.
     assert!(matches!(find(&kept).await, Finding::Fail(_)));
 }
 
 #[tokio::test]
-async fn who_may_come_in_is_seen_and_no_password_is_shown() {
+async fn a_wrong_password_fails_and_no_password_is_shown() {
     let redis = Redis::start().await;
     redis.cli(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let address = redis.address();
@@ -63,18 +63,18 @@ async fn who_may_come_in_is_seen_and_no_password_is_shown() {
     assert!(!format!("{wrong:?}").contains("hunter"));
     let none = why(find(&check(&redis.url())).await);
     assert!(none.contains("NOAUTH"), "{none}");
-    let error = RedisCheck::new("http://:hunter2@a/").unwrap_err().to_string();
+    let error = RedisCheck::builder("http://:hunter2@a/").build().unwrap_err().to_string();
     assert!(!error.contains("hunter2"), "{error}");
 }
 
 #[tokio::test]
-async fn a_cluster_is_well_when_it_serves_all_keys() {
+async fn a_cluster_passes_when_it_serves_all_keys() {
     let mut nodes = Redis::start_cluster().await;
     let mut settings = RedisSettings::default();
     settings.url = nodes[0].url();
     settings.cluster = true;
     settings.response_timeout = Duration::from_secs(5);
-    let check = RedisCheck::with_settings(&settings).unwrap();
+    let check = RedisCheck::from_settings(&settings).unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
     for node in &nodes {
         node.cli(&["CONFIG", "SET", "cluster-node-timeout", "500"]);
@@ -87,14 +87,14 @@ async fn a_cluster_is_well_when_it_serves_all_keys() {
 }
 
 #[tokio::test]
-async fn over_tls_both_sides_show_who_they_are() {
+async fn a_server_that_requires_a_client_certificate_gets_one() {
     let redis = Redis::start_with_tls().await;
     let mut settings = RedisSettings::default();
     settings.url = redis.url();
     settings.response_timeout = Duration::from_secs(2);
     settings.tls = TlsSettings::default().ca_file(redis.authority().file("ca"));
-    assert!(matches!(find(&RedisCheck::with_settings(&settings).unwrap()).await, Finding::Fail(_)));
+    assert!(matches!(find(&RedisCheck::from_settings(&settings).unwrap()).await, Finding::Fail(_)));
     let client = redis.authority();
     settings.tls = settings.tls.client_certificate(client.file("client"), client.file("client-key"));
-    assert_eq!(find(&RedisCheck::with_settings(&settings).unwrap()).await, Finding::Pass);
+    assert_eq!(find(&RedisCheck::from_settings(&settings).unwrap()).await, Finding::Pass);
 }

@@ -1,4 +1,4 @@
-//! An HTTP server on a bare socket that does as it is told, whatever HTTP says.
+//! An HTTP server on a bare socket, which can violate the protocol.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// What happens on a connection once the request has been read.
+/// What the server does after reading a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    /// These bytes, and the end of the connection.
+    /// Sends these bytes and closes the connection.
     Say(&'static str),
-    /// These bytes, and an ear for the next request.
+    /// Sends these bytes and reads the next request.
     Keep(&'static str),
-    /// The end of the connection by a reset.
+    /// Resets the connection.
     Reset,
-    /// A head and a body that never ends.
+    /// Sends a head and a body that never ends.
     Endless,
-    /// A head, and nothing more.
+    /// Sends a head and no body.
     HeadOnly,
-    /// Nothing at all.
+    /// Sends nothing.
     Silence,
 }
 
@@ -67,7 +67,7 @@ impl Server {
     }
 }
 
-/// An error is one of a client that went away, which it may.
+/// Errors are ignored: the client may close the connection.
 async fn serve(
     mut stream: TcpStream,
     acts: watch::Receiver<Act>,

@@ -1,4 +1,4 @@
-//! Files of SQLite.
+//! SQLite files.
 
 use std::fs;
 use std::path::Path;
@@ -37,39 +37,39 @@ fn check(path: &Path) -> SqliteCheck {
 }
 
 #[tokio::test]
-async fn a_file_that_can_be_read_is_well() {
+async fn a_readable_file_passes() {
     for mode in ["DELETE", "WAL"] {
         let (_folder, path, connection) = file(mode);
         let check = check(&path);
         assert_eq!(find(&check).await, Finding::Pass, "{mode}");
-        // One that writes and has not committed keeps nobody from reading.
+        // An uncommitted write does not block readers.
         connection.execute_batch("BEGIN IMMEDIATE; DELETE FROM orders WHERE id = 1;").unwrap();
         assert_eq!(find(&check).await, Finding::Pass, "{mode}");
-        let thorough = SqliteCheck::builder(&path).thorough().build().unwrap();
+        let thorough = SqliteCheck::builder(&path).thorough(true).build().unwrap();
         assert_eq!(find(&thorough).await, Finding::Pass, "{mode}");
     }
 }
 
 #[tokio::test]
-async fn a_file_that_is_locked_is_told_after_its_time() {
+async fn a_locked_file_fails_after_the_timeout() {
     let (_folder, path, connection) = file("DELETE");
     let check = check(&path);
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let locked = why(find(&check).await);
-    assert_eq!(locked, format!("somebody held a lock on `{}` for more than 200ms", path.display()));
+    assert_eq!(locked, format!("another connection held a lock on `{}` for more than 200ms", path.display()));
     connection.execute_batch("COMMIT").unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
 }
 
 #[tokio::test]
-async fn a_lock_blocks_no_runtime() {
+async fn a_lock_does_not_block_the_runtime() {
     let (_folder, path, connection) = file("DELETE");
     connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let check = SqliteCheck::builder(&path).timeout(Duration::from_secs(20)).build().unwrap();
-    // On this one thread the timer would never come, were it blocked.
+    // The runtime has one thread: the timer fires only if the check does not block it.
     assert!(timeout(Duration::from_millis(50), check.check()).await.is_err());
     let again = why(find(&check).await);
-    assert!(again.contains("the run before this one has not ended"), "{again}");
+    assert!(again.contains("the previous run still blocks its thread"), "{again}");
     connection.execute_batch("COMMIT").unwrap();
     while find(&check).await != Finding::Pass {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -77,27 +77,27 @@ async fn a_lock_blocks_no_runtime() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_not_made() {
+async fn a_missing_file_is_not_created() {
     let (folder, path, connection) = file("DELETE");
     let check = check(&path);
     drop(connection);
     assert_eq!(find(&check).await, Finding::Pass);
     fs::remove_file(&path).unwrap();
-    assert_eq!(why(find(&check).await), format!("there is no file `{}`", path.display()));
+    assert_eq!(why(find(&check).await), format!("the file `{}` does not exist", path.display()));
     assert!(!path.exists());
-    let folder = SqliteCheck::new(folder.path()).unwrap();
+    let folder = SqliteCheck::builder(folder.path()).build().unwrap();
     assert!(why(find(&folder).await).contains("cannot be read"));
 }
 
 #[tokio::test]
-async fn a_file_that_is_damaged_is_found_out() {
+async fn a_damaged_file_fails() {
     let (_folder, path, connection) = file("DELETE");
     drop(connection);
     let whole = fs::read(&path).unwrap();
-    let thorough = SqliteCheck::builder(&path).thorough().build().unwrap();
+    let thorough = SqliteCheck::builder(&path).thorough(true).build().unwrap();
     let quick = check(&path);
 
-    // A page in the middle: only who looks at every page sees it.
+    // Damage of a page in the middle shows only when every page is read.
     let mut damaged = whole.clone();
     let middle = damaged.len() / 2 / 4_096 * 4_096;
     damaged[middle..middle + 4_096].fill(0xff);
@@ -106,19 +106,19 @@ async fn a_file_that_is_damaged_is_found_out() {
     let found = why(find(&thorough).await);
     assert!(found.contains("is damaged"), "{found}");
 
-    // The first page, and no database at all.
+    // The first page is damaged, and the file is no database at all.
     let mut damaged = whole;
     damaged[100..4_096].fill(0xff);
     for bytes in [damaged, b"this is a text of more than a hundred bytes, ".repeat(200)] {
         fs::write(&path, bytes).unwrap();
         let found = why(find(&quick).await);
-        assert!(found.contains("is damaged or no SQLite database: "), "{found}");
+        assert!(found.contains("is damaged or not a SQLite database: "), "{found}");
     }
 }
 
-/// SQLite would cut the index of the log off under those who have it open.
+/// Opening it would truncate the index of the write-ahead log that the open store uses.
 #[tokio::test]
-async fn a_file_that_replaced_one_with_letters_is_not_opened_beside_it() {
+async fn a_file_that_replaced_an_open_store_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let store = SqliteStore::open(&path).await.unwrap();
@@ -130,17 +130,14 @@ async fn a_file_that_replaced_one_with_letters_is_not_opened_beside_it() {
     let found = why(find(&check).await);
     assert_eq!(
         found,
-        format!(
-            "`{}` was replaced under the dead letters of this process, which have it open",
-            path.display()
-        )
+        format!("`{}` was replaced while the dead-letter store of this process has it open", path.display())
     );
-    // Who asks the store has it look.
+    // A call of the store makes it reopen the file.
     assert!(store.list("orders", &LetterFilter::all()).await.unwrap().is_empty());
     assert_eq!(find(&check).await, Finding::Pass);
 }
 
-/// Not a test of its own: another process, which wants to write to the file of the one below.
+/// Not a test of its own: the test below runs it as another process, which tries to write to the file.
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(PATH) {
@@ -150,9 +147,9 @@ fn child() {
     }
 }
 
-/// POSIX takes away the locks of a process on a file when it closes any descriptor of it.
+/// POSIX drops the locks of a process on a file when the process closes any descriptor of it.
 #[tokio::test]
-async fn to_look_at_a_file_takes_away_no_lock() {
+async fn a_check_drops_no_lock() {
     let (_folder, path, connection) = file("DELETE");
     connection.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_eq!(find(&check(&path)).await, Finding::Pass);
@@ -166,10 +163,10 @@ async fn to_look_at_a_file_takes_away_no_lock() {
 
 #[test]
 fn settings_are_checked() {
-    assert_eq!(SqliteCheck::new("").unwrap_err().setting(), "path");
+    assert_eq!(SqliteCheck::builder("").build().unwrap_err().setting(), "path");
     let settings: SqliteCheckSettings =
         serde_json::from_str(r#"{"path": "a.db", "thorough": true, "timeout": "0s"}"#).unwrap();
-    let error = SqliteCheck::builder("").settings(settings).build().unwrap_err();
+    let error = SqliteCheck::from_settings(&settings).unwrap_err();
     assert_eq!(error.to_string(), "setting `timeout` cannot be 0ns: more than zero and at most an hour");
     assert!(serde_json::from_str::<SqliteCheckSettings>(r#"{"file": "a.db"}"#).is_err());
 }

@@ -20,7 +20,7 @@ fn known(authority: &Authority) -> TlsSettings {
 const FINE: Act = Act::Say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
 
 #[tokio::test]
-async fn an_endpoint_is_trusted_by_its_certificate() {
+async fn an_endpoint_must_have_a_certificate_of_the_trusted_authority_and_of_its_name() {
     let server = Server::start(FINE).await;
     let authority = Authority::new();
     let door = authority.door(server.address, b"http/1.1", false).await;
@@ -28,13 +28,13 @@ async fn an_endpoint_is_trusted_by_its_certificate() {
     let check = HttpCheck::builder(&*url).tls(trusting(&authority));
     assert_eq!(find(&check.build().unwrap()).await, Finding::Pass);
 
-    // The server's certificate is of another authority.
+    // The certificate of the server is signed by another authority.
     let other = Authority::new();
     let distrusting = HttpCheck::builder(&*url).tls(trusting(&other)).build().unwrap();
     let unknown = why(find(&distrusting).await);
     assert!(unknown.contains("cannot connect: invalid peer certificate: "), "{unknown}");
 
-    // A name that is not in it.
+    // The certificate is for another name.
     let misnamed = HttpCheck::builder(format!("https://localhost:{}/", door.port()))
         .tls(trusting(&authority))
         .build()
@@ -44,7 +44,7 @@ async fn an_endpoint_is_trusted_by_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_server_that_wants_to_know_us_is_shown_a_certificate() {
+async fn a_server_that_requires_a_client_certificate_gets_one() {
     let server = Server::start(FINE).await;
     let authority = Authority::new();
     let door = authority.door(server.address, b"http/1.1", true).await;
@@ -55,7 +55,7 @@ async fn a_server_that_wants_to_know_us_is_shown_a_certificate() {
 }
 
 #[tokio::test]
-async fn grpc_is_asked_behind_tls() {
+async fn grpc_servers_are_checked_over_tls() {
     let (_reporter, service) = tonic_health::server::health_reporter();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -76,10 +76,10 @@ async fn grpc_is_asked_behind_tls() {
 }
 
 #[test]
-fn a_file_that_nobody_would_read_is_refused() {
+fn a_certificate_file_without_tls_is_refused() {
     let authority = Authority::new();
     let plain = HttpCheck::builder("http://a/b").tls(trusting(&authority)).build().unwrap_err();
-    assert!(plain.to_string().ends_with("none, as `http://a/b` is asked without TLS"), "{plain}");
+    assert!(plain.to_string().ends_with("no file, because `http://a/b` does not use TLS"), "{plain}");
     let half = authority.file("client");
     let key = authority.file("nothing");
     let missing = HttpCheck::builder("https://a/")

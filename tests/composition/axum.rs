@@ -41,7 +41,7 @@ async fn the_routes_of_a_router_share_the_circuit_and_a_refusal_is_a_503() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_can_have_a_circuit_of_its_own() {
+async fn a_route_can_have_its_own_circuit() {
     let breaker = breaker();
     let app = Router::new()
         .route("/broken", get(broken).layer(breaker.http_layer()))
@@ -65,7 +65,7 @@ async fn the_last_layer_of_a_router_is_the_outermost_and_the_first_of_a_builder(
         };
         breaker.force_open();
         assert_eq!(send(&app, "/").await.status(), StatusCode::SERVICE_UNAVAILABLE);
-        // Timing is outside: it sees what the caller got.
+        // Timing is outside: it sees the response that the caller gets.
         let snapshot = timing.snapshot();
         assert_eq!((snapshot.calls, of_kind(snapshot.failures, FailureKind::Error)), (1, 1));
         assert_eq!(breaker.snapshot().totals.rejected, 1);
@@ -88,26 +88,26 @@ async fn layer_covers_the_fallback_and_route_layer_does_not() {
 
 #[tokio::test(start_paused = true)]
 async fn the_matched_route_is_known_in_every_layer_of_a_router() {
-    let (timing, (tell, told)) = (Timing::new("test"), mpsc::channel());
+    let (timing, (sender, routes)) = (Timing::new("test"), mpsc::channel());
     let app = Router::new().route("/items/{id}", get(|| async { "fine" })).layer(
         timing.http_server_layer().route(move |request| {
             let route = request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
-            tell.send(route.clone()).unwrap();
+            sender.send(route.clone()).unwrap();
             route
         }),
     );
     send(&app, "/items/7").await;
-    assert_eq!(told.try_recv().unwrap().as_deref(), Some("/items/{id}"));
+    assert_eq!(routes.try_recv().unwrap().as_deref(), Some("/items/{id}"));
 }
 
-/// A body that does not tell when it has ended, as one that is read from a file.
+/// A body without `is_end_stream`, such as one that is read from a file.
 fn file() -> Body {
     let part = || Ok::<_, io::Error>(Bytes::from_static(b"part"));
     Body::from_stream(tokio_stream::iter([part(), part()]))
 }
 
 #[tokio::test]
-async fn p07_what_a_server_sends_in_full_is_a_success_though_it_does_not_ask_for_the_end_of_the_body() {
+async fn p07_a_body_that_a_server_sends_completely_is_a_success_without_a_poll_of_its_end() {
     let sized = || async { ([(header::CONTENT_LENGTH, "8")], file()) };
     for (method, path, ends) in [
         ("GET", "/open", "0\r\n\r\n"),
@@ -136,6 +136,6 @@ async fn p07_what_a_server_sends_in_full_is_a_success_though_it_does_not_ask_for
         assert!(answer.ends_with(ends), "{answer}");
         let (totals, timed) = (breaker.snapshot().totals, timing.snapshot());
         assert_eq!((totals.successes, totals.ignored), (1, 0), "{method} {path}");
-        assert_eq!((timed.calls, timed.ignored, timed.failed()), (1, 0, 0), "{method} {path}");
+        assert_eq!((timed.calls, timed.ignored, timed.failed), (1, 0, 0), "{method} {path}");
     }
 }

@@ -1,4 +1,4 @@
-//! `balance`: a circuit for each endpoint, and what a balancer has to know of it.
+//! `balance`: a circuit for each endpoint, and how a balancer uses its readiness.
 
 use campanile::{CircuitBreaker, CircuitState, Rejected};
 use tower::balance::p2c::Balance;
@@ -15,7 +15,7 @@ use crate::support::{Act, Backend, OPEN_FOR, breaker, call, retry, secs};
 type Endpoint = BoxService<Act, (), BoxError>;
 type Client = BoxCloneService<Act, (), BoxError>;
 
-/// Sends a call to who has the fewest under way, of two endpoints.
+/// Sends a call to the endpoint with fewer running calls, of two.
 fn balance(endpoints: [Endpoint; 2]) -> Endpoint {
     let endpoints = endpoints.map(|endpoint| PendingRequests::new(endpoint, CompleteOnResponse::default()));
     Balance::new(ServiceList::new::<Act>(endpoints)).boxed()
@@ -34,7 +34,7 @@ async fn open(breaker: &CircuitBreaker) {
     assert_eq!(breaker.state(), CircuitState::Open);
 }
 
-/// Gives `fine` a call that stays under way. Which of the two gets one while both are idle is chance.
+/// Gives `fine` a call that keeps running. Chance decides between idle endpoints.
 async fn occupy(client: &Client, fine: &Backend) {
     for _ in 0..1_000 {
         let mut client = client.clone();
@@ -62,10 +62,10 @@ async fn a_breaker_around_the_balancer_opens_for_one_bad_endpoint() {
     assert!(Rejected::find(error.as_ref()).is_some(), "although half of the endpoints are fine");
 }
 
-/// A refusal is quick, so that the endpoint behind the open circuit always has the fewest calls under way. A
-/// retry further out does not help: it takes a refusal for an answer.
+/// A refusal is quick, so the endpoint behind the open circuit always has the fewest running calls. An outer retry
+/// does not help, because it does not retry a refusal.
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_refuses_draws_the_calls() {
+async fn an_endpoint_that_refuses_attracts_the_calls() {
     let (breaker, fine) = (breaker(), Backend::default());
     open(&breaker).await;
     let client = balancer([breaker.layer().layer(Backend::default()).boxed(), fine.clone().boxed()]);
@@ -93,7 +93,7 @@ async fn an_endpoint_that_is_not_ready_while_its_circuit_is_open_gets_no_calls()
     tokio::time::sleep(OPEN_FOR).await;
     call(&mut client, Act::Succeed).await.unwrap();
     assert_eq!((breaker.state(), fine.calls(), mended.calls()), (CircuitState::Closed, 21, 1));
-    // So it is when somebody forces it.
+    // The same for a circuit that was forced open.
     breaker.force_open();
     call(&mut client, Act::Succeed).await.unwrap();
     assert_eq!((fine.calls(), mended.calls()), (22, 1));

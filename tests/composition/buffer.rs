@@ -1,4 +1,4 @@
-//! `buffer`, and errors in the place of readiness.
+//! `buffer`, and errors of `poll_ready`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,7 +40,7 @@ async fn a_breaker_needs_a_clone_and_a_buffer_makes_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_a_buffer_further_in_is_time_of_the_call() {
+async fn the_time_in_an_inner_buffer_counts_for_the_call() {
     let (outer, inner) = (Timing::new("outer"), Timing::new("inner"));
     let stack = ServiceBuilder::new()
         .layer(outer.layer())
@@ -69,7 +69,7 @@ async fn an_open_circuit_does_not_fill_the_buffer_outside_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_gives_up_in_a_buffer_never_came_to_the_breaker_behind_it() {
+async fn a_call_that_is_cancelled_in_a_buffer_never_reaches_the_inner_breaker() {
     let breaker = breaker();
     let inner = ServiceBuilder::new()
         .layer(breaker.layer())
@@ -89,7 +89,7 @@ async fn who_gives_up_in_a_buffer_never_came_to_the_breaker_behind_it() {
     assert_eq!((totals.successes, totals.ignored, totals.failures), (2, 0, [0; 6]));
 }
 
-/// Ready once, and then failed, like a connection that all clones share.
+/// Ready once, then failed, like a connection that all clones share.
 #[derive(Clone, Default)]
 struct Worn {
     backend: Backend,
@@ -114,14 +114,14 @@ impl Service<Act> for Worn {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_error_in_the_place_of_readiness_is_no_call() {
+async fn an_error_of_poll_ready_is_no_call() {
     let (retry, breaker, timing) = (retry(), breaker(), Timing::new("test"));
     let mut stack = ServiceBuilder::new()
         .layer(retry.layer())
         .layer(breaker.layer())
         .layer(timing.layer())
         .service(Worn::default());
-    // The second attempt finds a service that has failed in the meantime.
+    // The service has failed before the second attempt.
     assert_eq!(call(&mut stack, Act::Fail).await.unwrap_err().to_string(), "worn out");
     assert_eq!(retry.snapshot().given_up[&GiveUp::NotReady], 1);
     assert_eq!((breaker.snapshot().calls, timing.snapshot().calls), (1, 1), "the attempt that was made");
@@ -134,7 +134,7 @@ async fn a_buffer_around_a_service_that_fails_its_readiness_fails_for_good() {
     let mut stack =
         ServiceBuilder::new().layer(breaker.layer()).layer(BufferLayer::new(8)).service(Worn::default());
     call(&mut stack, Act::Succeed).await.unwrap();
-    // It fails the calls that it had taken, and those count; then it says so in the place of readiness.
+    // It fails the calls that it had accepted, and they count. After that `poll_ready` returns the error.
     assert!(call(&mut stack, Act::Succeed).await.unwrap_err().to_string().contains("worn out"));
     for _ in 0..10 {
         assert!(call(&mut stack, Act::Succeed).await.unwrap_err().to_string().contains("worn out"));

@@ -1,4 +1,4 @@
-//! Calls that a layer of this crate gives up for time, seen by the layers inside.
+//! Calls that a time limit of this crate ends, and how the inner layers count them.
 
 use std::convert::Infallible;
 use std::future::{Ready, pending, ready};
@@ -27,7 +27,7 @@ fn hasty() -> Retry {
     retry_builder().attempt_timeout(millis(100)).build().unwrap()
 }
 
-/// The time-outs that both have counted; they have counted nothing else.
+/// Asserts that both have counted these time-outs and nothing else.
 #[track_caller]
 fn assert_timeouts(breaker: &CircuitBreaker, timing: &Timing, number: u64) {
     let (totals, timed) = (breaker.snapshot().totals, timing.snapshot());
@@ -40,7 +40,7 @@ fn assert_timeouts(breaker: &CircuitBreaker, timing: &Timing, number: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_service_that_hangs_opens_the_circuit_however_short_the_time_of_an_attempt() {
+async fn p07_a_service_that_hangs_opens_the_circuit_with_any_attempt_timeout() {
     let (breaker, timing, backend) = (breaker(), Timing::new("test"), Backend::default());
     let mut stack = ServiceBuilder::new()
         .layer(hasty().layer())
@@ -55,7 +55,7 @@ async fn p07_a_service_that_hangs_opens_the_circuit_however_short_the_time_of_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_probe_that_is_given_up_for_time_has_failed() {
+async fn p07_a_probe_that_a_time_limit_ends_has_failed() {
     let breaker = breaker_builder().half_open(HalfOpen { permits: 2, max_wait: secs(30) }).build().unwrap();
     let mut stack =
         ServiceBuilder::new().layer(hasty().layer()).layer(breaker.layer()).service(Backend::default());
@@ -74,7 +74,7 @@ async fn hangs<R>(_: R) -> Result<Response<Empty<Bytes>>, Infallible> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_an_attempt_over_http_or_grpc_that_is_given_up_for_time_is_a_timeout() {
+async fn p07_an_attempt_over_http_or_grpc_that_a_time_limit_ends_is_a_timeout() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let stack = ServiceBuilder::new()
         .layer(hasty().http_layer())
@@ -102,7 +102,7 @@ async fn p07_an_attempt_over_http_or_grpc_that_is_given_up_for_time_is_a_timeout
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_deadline_is_a_timeout_to_the_attempt_it_ends_and_to_a_retry_inside() {
+async fn p07_a_deadline_is_a_timeout_for_the_attempt_it_ends_and_for_an_inner_retry() {
     let (breaker, timing, inner) = (breaker(), Timing::new("test"), retry_builder().build().unwrap());
     let outer = retry_builder().deadline(millis(100)).build().unwrap();
     let mut stack = ServiceBuilder::new()
@@ -121,7 +121,7 @@ async fn p07_a_deadline_is_a_timeout_to_the_attempt_it_ends_and_to_a_retry_insid
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_function_that_is_given_up_for_time_is_a_timeout() {
+async fn p07_a_function_that_a_time_limit_ends_is_a_timeout() {
     let breaker = breaker();
     let retry = hasty();
     let called = retry.run(|| breaker.call(pending::<Result<(), &str>>())).await;
@@ -129,9 +129,9 @@ async fn p07_a_function_that_is_given_up_for_time_is_a_timeout() {
     assert_eq!(of_kind(breaker.snapshot().totals.failures, FailureKind::Timeout), 3);
 }
 
-/// Tower's time-out says nothing, also after one of ours on the same thread.
+/// tower's time-out sets no flag, also after one of this crate on the same thread.
 #[tokio::test(start_paused = true)]
-async fn p07_a_timeout_of_others_is_a_cancellation_still() {
+async fn p07_a_timeout_of_another_crate_is_a_cancellation() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let inside =
         ServiceBuilder::new().layer(breaker.layer()).layer(timing.layer()).service(Backend::default());
@@ -145,7 +145,7 @@ async fn p07_a_timeout_of_others_is_a_cancellation_still() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_given_up_for_time_leaves_a_letter_that_says_so_where_cancelled_ones_do() {
+async fn a_request_that_a_time_limit_ends_is_parked_as_a_timeout_if_cancelled_ones_are_parked() {
     for parks in [false, true] {
         let queue = DeadLetterQueue::builder("orders").park_cancelled(parks).build().unwrap();
         let retry = retry_builder().max_attempts(1).attempt_timeout(millis(100)).build().unwrap();
@@ -162,7 +162,7 @@ async fn a_request_that_is_given_up_for_time_leaves_a_letter_that_says_so_where_
 
 type AnyBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A head of this kind and half a body, and then nothing.
+/// A head of this kind and half a body, then silence.
 fn stalls<R>(kind: &'static str) -> impl Fn(R) -> Ready<Result<Response<AnyBody>, Infallible>> + Clone {
     move |_| {
         let half = tokio_stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"half a ")))]);
@@ -171,7 +171,7 @@ fn stalls<R>(kind: &'static str) -> impl Fn(R) -> Ready<Result<Response<AnyBody>
     }
 }
 
-/// Reads the answer to its end; its trailers.
+/// Reads the response to its end. Returns its trailers.
 async fn read<S, B>(stack: S) -> Result<Option<HeaderMap>, B::Error>
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible>,
@@ -182,7 +182,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_body_that_is_given_up_for_time_is_a_timeout_inside_and_outside() {
+async fn p07_a_body_that_a_time_limit_ends_is_a_timeout_inside_and_outside() {
     let (outside, before) = (breaker(), Timing::new("before"));
     let (inside, after) = (breaker(), Timing::new("after"));
     let stack = ServiceBuilder::new()
@@ -200,7 +200,7 @@ async fn p07_a_body_that_is_given_up_for_time_is_a_timeout_inside_and_outside() 
 
 #[cfg(feature = "grpc")]
 #[tokio::test(start_paused = true)]
-async fn p07_a_grpc_stream_that_is_given_up_for_time_ends_with_a_status() {
+async fn p07_a_grpc_stream_that_a_time_limit_ends_has_a_status() {
     let (outside, before) = (breaker(), Timing::new("before"));
     let (inside, after) = (breaker(), Timing::new("after"));
     let stack = ServiceBuilder::new()

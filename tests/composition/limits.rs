@@ -62,7 +62,7 @@ where
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_wait_for_a_limit_further_in_is_not_timed() {
+async fn the_wait_for_an_inner_limit_is_not_timed() {
     let timing = Timing::new("test");
     let stack = ServiceBuilder::new()
         .layer(timing.layer())
@@ -72,12 +72,12 @@ async fn the_wait_for_a_limit_further_in_is_not_timed() {
     let (first, second) =
         tokio::join!(call(&mut first, Act::Take(secs(5))), call(&mut second, Act::Take(secs(1))));
     first.and(second).unwrap();
-    // The second waited for five seconds and ran for one.
+    // The second call waited for five seconds and ran for one.
     assert!(timing.snapshot().min < secs(2), "{:?}", timing.snapshot());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_probe_waits_for_a_limit_further_in_with_its_permit() {
+async fn a_probe_holds_its_permit_while_it_waits_for_an_inner_limit() {
     let (breaker, backend) = (breaker(), Backend::default());
     let stack = ServiceBuilder::new()
         .layer(breaker.layer())
@@ -94,14 +94,14 @@ async fn a_probe_waits_for_a_limit_further_in_with_its_permit() {
     assert!(!is_ready(&mut probe));
     let error = call(&mut other, Act::Succeed).await.unwrap_err();
     assert_eq!(Rejected::find(error.as_ref()).unwrap().reason(), RejectReason::ProbesTaken);
-    // What takes its place once it is its turn, decides.
+    // The probe that then replaces it decides.
     drop(hanging);
     call(&mut probe, Act::Succeed).await.unwrap();
     assert_eq!(breaker.state(), CircuitState::Closed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn shedding_outside_of_the_breaker_is_no_business_of_it() {
+async fn shedding_outside_of_the_breaker_does_not_reach_it() {
     let breaker = breaker();
     let stack = ServiceBuilder::new()
         .layer(LoadShedLayer::new())
@@ -115,7 +115,7 @@ async fn shedding_outside_of_the_breaker_is_no_business_of_it() {
         assert!(error.is::<Overloaded>());
     }
     assert_eq!((breaker.state(), breaker.snapshot().calls), (CircuitState::Closed, 0));
-    // A refusal stays a refusal, with the time to wait.
+    // A refusal passes unchanged, with the time to wait.
     breaker.force_open();
     let error = call(&mut stack.clone(), Act::Succeed).await.unwrap_err();
     assert!(Rejected::find(error.as_ref()).is_some());
@@ -136,16 +136,16 @@ async fn callers_in_the_queue_of_a_breaker_are_shed_outside_of_it_and_not_timed_
     let probe = tokio::spawn(first.ready().await.unwrap().call(Act::Take(secs(5))));
     let error = call(&mut LoadShedLayer::new().layer(stack.clone()), Act::Succeed).await.unwrap_err();
     assert!(error.is::<Overloaded>());
-    // Without the shedding it waits in its readiness until the probe has ended.
+    // Without shedding it waits in `poll_ready` until the probe has ended.
     call(&mut stack.clone(), Act::Succeed).await.unwrap();
     assert!(probe.is_finished());
     assert_eq!(breaker.state(), CircuitState::Closed);
-    // Four failures and the second call in no time, and five seconds of the probe.
+    // Four failures and the second call take no time; the probe takes five seconds.
     assert!(timing.snapshot().mean < secs(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn shedding_inside_of_the_breaker_is_overload_and_opens_nothing() {
+async fn shedding_inside_of_the_breaker_is_overload_and_opens_no_circuit() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let stack = ServiceBuilder::new()
         .layer(breaker.layer())

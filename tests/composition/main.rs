@@ -1,10 +1,11 @@
-//! Every order of layers that the composition guide names, and what follows from it: one file for each of its
-//! sections.
+//! Every order of layers in the guide, and its effects: one file for each section of the guide.
 
 #[cfg(feature = "http")]
 mod axum;
 mod balance;
 mod buffer;
+#[cfg(feature = "grpc")]
+mod ended;
 #[cfg(feature = "http")]
 mod given_up;
 mod limits;

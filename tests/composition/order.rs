@@ -8,7 +8,7 @@ use tower::ServiceBuilder;
 use crate::support::{Act, Backend, OPEN_FOR, breaker, call, of_kind, retry, secs};
 
 #[tokio::test(start_paused = true)]
-async fn dead_letters_outside_of_retry_park_what_failed_for_good() {
+async fn dead_letters_outside_of_retry_park_calls_that_failed_for_good() {
     let queue = DeadLetterQueue::in_memory(10);
     let stack = |backend: &Backend| {
         ServiceBuilder::new().layer(queue.layer()).layer(retry().layer()).service(backend.clone())
@@ -20,7 +20,7 @@ async fn dead_letters_outside_of_retry_park_what_failed_for_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dead_letters_inside_of_retry_park_what_went_well_after_all() {
+async fn dead_letters_inside_of_retry_park_attempts_of_calls_that_succeed_later() {
     let queue = DeadLetterQueue::in_memory(10);
     let mut stack =
         ServiceBuilder::new().layer(retry().layer()).layer(queue.layer()).service(Backend::default());
@@ -29,7 +29,7 @@ async fn dead_letters_inside_of_retry_park_what_went_well_after_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dead_letters_outside_of_the_breaker_keep_what_it_refuses() {
+async fn dead_letters_outside_of_the_breaker_park_refused_calls() {
     let (outside, inside) = (DeadLetterQueue::in_memory(10), DeadLetterQueue::in_memory(10));
     let breaker = breaker();
     let mut stack = ServiceBuilder::new()
@@ -49,7 +49,7 @@ async fn a_breaker_inside_of_retry_sees_every_attempt_and_ends_the_retry() {
         ServiceBuilder::new().layer(retry.layer()).layer(breaker.layer()).service(backend.clone());
     call(&mut stack, Act::Fail).await.unwrap_err();
     assert_eq!(breaker.snapshot().failures, 3);
-    // The fourth attempt opens it; the fifth is refused, and that is the end of the call.
+    // The fourth attempt opens it. The fifth is refused, which ends the call.
     let began = Instant::now();
     let error = call(&mut stack, Act::Fail).await.unwrap_err();
     assert!(Rejected::find(error.as_ref()).is_some());
@@ -71,7 +71,7 @@ async fn a_breaker_outside_of_retry_sees_one_outcome_for_all_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn timing_tells_what_its_place_lets_it_see() {
+async fn timing_counts_what_passes_its_place() {
     let [outer, middle, inner] = ["caller", "attempts", "service"].map(Timing::new);
     let breaker = breaker();
     let mut stack = ServiceBuilder::new()
@@ -86,13 +86,13 @@ async fn timing_tells_what_its_place_lets_it_see() {
     call(&mut stack, Act::Succeed).await.unwrap_err();
 
     let rejected = |timing: &Timing| of_kind(timing.snapshot().failures, FailureKind::Rejected);
-    // What a caller waits for: both backoffs are in it.
-    assert_eq!((outer.snapshot().calls, outer.snapshot().failed(), rejected(&outer)), (2, 1, 1));
+    // The time of the caller, with both backoffs.
+    assert_eq!((outer.snapshot().calls, outer.snapshot().failed, rejected(&outer)), (2, 1, 1));
     assert!(outer.snapshot().max >= secs(2));
-    // Attempts, those among them that never left.
-    assert_eq!((middle.snapshot().calls, middle.snapshot().failed(), rejected(&middle)), (4, 3, 1));
-    // What the service was asked.
-    assert_eq!((inner.snapshot().calls, inner.snapshot().failed(), rejected(&inner)), (3, 2, 0));
+    // Attempts, including refused ones.
+    assert_eq!((middle.snapshot().calls, middle.snapshot().failed, rejected(&middle)), (4, 3, 1));
+    // The calls that reached the service.
+    assert_eq!((inner.snapshot().calls, inner.snapshot().failed, rejected(&inner)), (3, 2, 0));
     assert!(inner.snapshot().max < secs(1));
 }
 

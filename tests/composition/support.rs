@@ -1,4 +1,4 @@
-//! A service to protect, and layers that open and retry soon.
+//! A service, and layers that open and retry soon.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ pub(crate) fn millis(millis: u64) -> Duration {
 pub(crate) enum Act {
     Succeed,
     Fail,
-    /// Fails so many calls of all that it got, then succeeds.
+    /// Fails this number of calls of all, then succeeds.
     FailFirst(usize),
     Hang,
     Take(Duration),
 }
 
-/// A service that does what the request says, and counts its calls.
+/// A service that does what its request says, and counts its calls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backend {
     calls: Arc<AtomicUsize>,
@@ -70,7 +70,7 @@ impl Service<Act> for Backend {
     }
 }
 
-/// Opens at half of the last ten calls, of four at least, for five seconds; one probe decides.
+/// Opens when half of the last ten calls failed, of at least four, for five seconds. One probe decides.
 pub(crate) fn breaker_builder() -> campanile::breaker::CircuitBreakerBuilder {
     CircuitBreaker::builder("test")
         .window(Window::count(10))
@@ -99,7 +99,7 @@ where
     service.ready().await?.call(request).await
 }
 
-/// The failures of that kind, of a breaker or of a timing.
+/// The failures of this kind, of a breaker or of a timing.
 pub(crate) fn of_kind(failures: [u64; 6], kind: FailureKind) -> u64 {
     failures[kind.index()]
 }

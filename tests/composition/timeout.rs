@@ -1,4 +1,4 @@
-//! `tower::timeout`, and the limits that a retry has of its own.
+//! `tower::timeout`, and the time limits of a retry.
 
 use campanile::breaker::Cancelled;
 use campanile::{CircuitState, FailureKind, TimedOut, Timing};
@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_innermost_is_a_timeout_to_all() {
+async fn an_innermost_timeout_is_a_timeout_for_all_layers() {
     let (retry, breaker, timing, backend) = (retry(), breaker(), Timing::new("test"), Backend::default());
     let mut stack = ServiceBuilder::new()
         .layer(retry.layer())
@@ -28,9 +28,9 @@ async fn a_timeout_innermost_is_a_timeout_to_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_outside_of_the_breaker_is_a_cancellation_to_it() {
+async fn a_timeout_outside_of_the_breaker_is_a_cancellation_for_it() {
     for (limit, cancelled, counted) in [
-        // Without a slow-call limit, a second is what it takes to be a failure.
+        // Without a slow-call limit, a cancelled call is a failure after a second.
         (secs(2), Cancelled::FailureWhenSlow, 4),
         (millis(500), Cancelled::FailureWhenSlow, 0),
         (millis(500), Cancelled::FailureAfter(millis(400)), 4),
@@ -55,9 +55,9 @@ async fn a_timeout_outside_of_the_breaker_is_a_cancellation_to_it() {
     }
 }
 
-/// The limit that a retry sets each attempt lies outside of the breaker too, and says why it drops the attempt.
+/// The attempt timeout of a retry is outside of the breaker too, but marks the dropped attempt as a time-out.
 #[tokio::test(start_paused = true)]
-async fn a_timeout_of_attempts_is_a_timeout_to_the_breaker_however_short() {
+async fn an_attempt_timeout_is_a_timeout_for_the_breaker_however_short() {
     for slow in [None, Some(millis(400))] {
         let breaker = match slow {
             Some(limit) => breaker_builder().slow_call(limit, 1.0),
@@ -83,7 +83,7 @@ async fn a_timeout_of_attempts_is_a_timeout_to_the_breaker_however_short() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_outside_of_retry_throws_away_what_a_deadline_would_give() {
+async fn a_timeout_outside_of_retry_loses_the_result_that_a_deadline_returns() {
     let retry = retry_builder().max_attempts(10).build().unwrap();
     let mut stack = ServiceBuilder::new()
         .layer(TimeoutLayer::new(millis(2_500)))
@@ -97,7 +97,7 @@ async fn a_timeout_outside_of_retry_throws_away_what_a_deadline_would_give() {
     let retry = retry_builder().max_attempts(10).deadline(millis(2_500)).build().unwrap();
     let mut stack = ServiceBuilder::new().layer(retry.layer()).service(Backend::default());
     let began = Instant::now();
-    // The next wait would reach the deadline: the caller has the service's own words, and earlier.
+    // The next wait would reach the deadline, so the caller gets the error of the service, and earlier.
     assert_eq!(call(&mut stack, Act::Fail).await.unwrap_err().to_string(), "broken");
     assert!(began.elapsed() < millis(2_500));
     assert_eq!((retry.snapshot().cancelled, retry.snapshot().retries), (0, 2));

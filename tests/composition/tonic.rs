@@ -1,4 +1,4 @@
-//! tonic's `Server::layer`, and the timeouts and limits that it has of its own.
+//! tonic's `Server::layer`, and the server's own time-outs and limits.
 
 use std::io;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tower::{ServiceBuilder, service_fn};
 
 use crate::support::{breaker, of_kind, retry, secs};
 
-/// The two ends of one connection: a channel, and what a server takes its connections from.
+/// The two ends of one connection: a channel, and the connections of a server.
 fn connection() -> (Channel, impl Stream<Item = io::Result<DuplexStream>>) {
     let (client, server) = tokio::io::duplex(65_536);
     let mut client = Some(client);
@@ -57,7 +57,7 @@ async fn the_first_layer_of_a_server_is_the_outermost() {
     breaker.force_open();
     assert_eq!(client.check(whole_server()).await.unwrap_err().code(), Code::Unavailable);
     // Timing is outside: it sees the refusal.
-    assert_eq!((timing.snapshot().calls, timing.snapshot().failed()), (2, 1));
+    assert_eq!((timing.snapshot().calls, timing.snapshot().failed), (2, 1));
     let totals = breaker.snapshot().totals;
     assert_eq!((totals.successes, totals.rejected), (1, 1));
 }
@@ -81,9 +81,9 @@ async fn the_layers_for_http_do_not_see_that_a_grpc_call_failed() {
     assert_eq!((grpc.snapshot().totals.successes, grpc.snapshot().failures), (0, 1));
 }
 
-/// Its timeout, and the one that a client asks for in `grpc-timeout`, lie outside of all layers.
+/// The server's time-out and the `grpc-timeout` of a client are outside of all layers.
 #[tokio::test(start_paused = true)]
-async fn the_timeout_of_a_server_is_a_cancellation_to_its_layers() {
+async fn the_timeout_of_a_server_is_a_cancellation_for_its_layers() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let (channel, incoming) = connection();
     let hangs = MapFutureLayer::new(|call| async move {
@@ -105,15 +105,15 @@ async fn the_timeout_of_a_server_is_a_cancellation_to_its_layers() {
     let mut hasty = tonic::Request::new(whole_server());
     hasty.set_timeout(secs(2));
     client.check(hasty).await.unwrap_err();
-    // The client keeps the time too, and may be the first to say so.
+    // The client measures the time too, and may report it first.
     tokio::time::sleep(secs(1)).await;
     assert_eq!(of_kind(breaker.snapshot().totals.failures, FailureKind::Cancelled), 2);
     assert_eq!(of_kind(timing.snapshot().failures, FailureKind::Cancelled), 2);
 }
 
-/// So do its limit and its shedding.
+/// The server's concurrency limit and load shedding are outside too.
 #[tokio::test(start_paused = true)]
-async fn what_a_server_sheds_never_comes_to_its_layers() {
+async fn calls_that_a_server_sheds_never_reach_its_layers() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let (channel, incoming) = connection();
     let slow = MapFutureLayer::new(|call| async move {
@@ -135,7 +135,7 @@ async fn what_a_server_sheds_never_comes_to_its_layers() {
     let (first, second) = tokio::join!(first.check(whole_server()), second.check(whole_server()));
     assert_eq!(u8::from(first.is_ok()) + u8::from(second.is_ok()), 1);
     assert_eq!((breaker.snapshot().totals.successes, timing.snapshot().calls), (1, 1));
-    assert_eq!((breaker.snapshot().totals.failures, timing.snapshot().failed()), ([0; 6], 0));
+    assert_eq!((breaker.snapshot().totals.failures, timing.snapshot().failed), ([0; 6], 0));
 }
 
 /// A channel that can never connect.
@@ -150,10 +150,10 @@ fn body(request: Request<ReplayBody>) -> Request<tonic::body::Body> {
     request.map(tonic::body::Body::new)
 }
 
-/// Every gRPC request is a POST, which is sent again only when it cannot have been processed. The error of a channel
-/// tells both retries so.
+/// Every gRPC request is a POST, which is sent again only if it cannot have been processed. Both retries recognise the
+/// error of a channel without a connection.
 #[tokio::test(start_paused = true)]
-async fn a_retry_finds_out_that_there_was_no_connection() {
+async fn a_retry_detects_that_there_was_no_connection() {
     let (http, grpc) = (retry(), retry());
     let stack = ServiceBuilder::new()
         .layer(http.http_layer().classify(ByGrpcStatus))
@@ -171,5 +171,5 @@ async fn a_retry_finds_out_that_there_was_no_connection() {
         .service(refused());
     HealthClient::new(stack).check(whole_server()).await.unwrap_err();
     assert_eq!((grpc.snapshot().retries, grpc.snapshot().given_up[&GiveUp::Attempts]), (2, 1));
-    assert_eq!((breaker.snapshot().failures, timing.snapshot().failed()), (3, 3));
+    assert_eq!((breaker.snapshot().failures, timing.snapshot().failed), (3, 3));
 }

@@ -31,7 +31,7 @@ fn answer(status: StatusCode) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::default()).unwrap()
 }
 
-/// Sends a request and reads the answer to its end: its status, and whether the body was whole.
+/// Sends a request and reads the response to its end. Returns its status, and whether the body was complete.
 async fn read<S, B>(service: S) -> (StatusCode, bool)
 where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
@@ -49,7 +49,7 @@ fn failures(breaker: &CircuitBreaker, kind: FailureKind) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_trace_outside_of_retry_is_a_span_for_each_call_and_inside_one_for_each_attempt() {
     let outer = Arc::new(AtomicUsize::new(0));
-    let (tell, told) = mpsc::channel();
+    let (sender, attempts) = mpsc::channel();
     let counted = Arc::clone(&outer);
     let stack = ServiceBuilder::new()
         .layer(TraceLayer::new_for_http().make_span_with(move |_: &Request<Empty<Bytes>>| {
@@ -58,13 +58,13 @@ async fn a_trace_outside_of_retry_is_a_span_for_each_call_and_inside_one_for_eac
         }))
         .layer(retry().http_layer())
         .layer(TraceLayer::new_for_http().make_span_with(move |request: &Request<ReplayBody>| {
-            tell.send(request.extensions().get::<Attempt>().unwrap().number()).unwrap();
+            sender.send(request.extensions().get::<Attempt>().unwrap().number).unwrap();
             Span::none()
         }))
         .service_fn(|_| async { Ok::<_, Infallible>(answer(StatusCode::BAD_GATEWAY)) });
     assert_eq!(read(stack).await.0, StatusCode::BAD_GATEWAY);
     assert_eq!(outer.load(Ordering::SeqCst), 1);
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(attempts.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
 }
 
 async fn hangs<R>(_: R) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -90,7 +90,7 @@ async fn a_timeout_that_answers_408_is_a_success_and_one_that_answers_504_a_time
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_further_out_is_a_cancellation() {
+async fn an_outer_timeout_is_a_cancellation() {
     let (breaker, timing) = (breaker(), Timing::new("test"));
     let stack = ServiceBuilder::new()
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, secs(2)))
@@ -102,7 +102,7 @@ async fn a_timeout_further_out_is_a_cancellation() {
     assert_eq!(of_kind(timing.snapshot().failures, FailureKind::Cancelled), 1);
 }
 
-/// A head and half a body, and then nothing.
+/// A head and half a body, then silence.
 async fn stalls<R>(_: R) -> Result<Response<AnyBody>, Infallible> {
     use tokio_stream::StreamExt;
     let half = tokio_stream::iter([Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"half a ")))]);
@@ -116,7 +116,7 @@ async fn a_timeout_of_the_body_belongs_inside() {
     let stack = ServiceBuilder::new().layer(outside.http_layer()).layer(limit).service_fn(stalls);
     assert_eq!(read(stack).await, (StatusCode::OK, false));
     assert_eq!(failures(&outside, FailureKind::Timeout), 1);
-    // Outside of the breaker it looks as if the reader had lost interest: it counts where that took too long.
+    // Outside of the breaker it looks like a reader that drops the body: a failure only after a stall.
     for (limit, failed) in [(secs(1) / 2, 0), (secs(2), 1)] {
         let inside = breaker();
         let stack = ServiceBuilder::new()
@@ -163,7 +163,7 @@ async fn catching_panics_outside_keeps_them_apart_from_errors() {
     }
 }
 
-/// An answer in two parts that may break off between them.
+/// A response in two parts that may break off between them.
 fn in_two_parts<R>(whole: bool) -> impl Fn(R) -> Ready<Result<Response<AnyBody>, Infallible>> + Clone {
     move |_| {
         let part = || Ok(Frame::data(Bytes::from(vec![b'x'; 1_000])));
@@ -197,7 +197,7 @@ async fn compression_on_either_side_leaves_one_outcome_at_the_end() {
         }
         for timing in [&before, &after] {
             let snapshot = timing.snapshot();
-            assert_eq!((snapshot.calls, snapshot.failed(), snapshot.in_flight), (1, u64::from(!whole), 0));
+            assert_eq!((snapshot.calls, snapshot.failed, snapshot.in_flight), (1, u64::from(!whole), 0));
         }
     }
 }

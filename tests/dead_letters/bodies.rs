@@ -1,4 +1,4 @@
-//! Bodies of every kind: what a letter holds of each, and that none can do harm.
+//! Bodies of every kind: what a letter holds of each, and that none harms the caller.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,7 +27,7 @@ fn unavailable() -> Response<Empty<Bytes>> {
     response
 }
 
-/// Sends `body` to a service that does not read it and fails; the letter that comes of it.
+/// Sends `body` to a service that fails without reading it, and returns the letter.
 async fn parked<B>(cap: usize, method: Method, body: B) -> (DeadLetterQueue, Letter)
 where
     B: Body<Data = Bytes> + Send + 'static,
@@ -43,7 +43,7 @@ where
     (queue, letter)
 }
 
-/// Gives chunk after chunk, and never ends.
+/// Yields chunks forever.
 struct Endless;
 
 impl Body for Endless {
@@ -67,7 +67,7 @@ impl Body for Panics {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_no_body_does_harm() {
+async fn p21_no_body_harms_the_caller() {
     let (_, letter) = parked(10_000, Method::POST, Endless).await;
     assert_eq!((kept(&letter).body_state, kept(&letter).body.len()), (BodyState::TooLarge(11_000), 0));
     let (_, letter) = parked(10, Method::POST, Panics).await;
@@ -80,7 +80,7 @@ async fn p21_no_body_does_harm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_what_a_letter_holds_while_the_rest_of_its_body_is_waited_for_counts() {
+async fn p21_a_letter_counts_while_it_waits_for_the_rest_of_its_body() {
     let queue = DeadLetterQueue::builder("orders").max_parking_bytes(65_536).build().unwrap();
     let service = queue.http_layer().layer(service_fn(|request: Request<ReplayBody>| async {
         let mut body = request.into_body();
@@ -104,7 +104,7 @@ async fn p21_what_a_letter_holds_while_the_rest_of_its_body_is_waited_for_counts
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_bodies_come_back_with_the_methods_that_rarely_have_one() {
+async fn p23_bodies_of_methods_that_rarely_have_one_are_restored() {
     for method in [Method::GET, Method::HEAD, Method::DELETE, Method::POST] {
         for body in ["", "seven"] {
             let (queue, letter) = parked(10, method.clone(), Full::new(Bytes::from(body))).await;
@@ -124,7 +124,7 @@ async fn p23_bodies_come_back_with_the_methods_that_rarely_have_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_stands_after_a_body_is_kept() {
+async fn trailers_are_stored() {
     let mut trailers = HeaderMap::new();
     trailers.insert("checksum", "7".parse().unwrap());
     let frames = [Ok::<_, BoxError>(Frame::data(Bytes::from("a"))), Ok(Frame::trailers(trailers))];
@@ -137,7 +137,7 @@ async fn what_stands_after_a_body_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_body_comes_back_as_it_was() {
+async fn a_compressed_body_is_restored_unchanged() {
     let queue = DeadLetterQueue::builder("orders").opaque_bodies(true).build().unwrap();
     let service = queue
         .http_layer()

@@ -1,4 +1,4 @@
-//! The wall clock is set while letters wait: by an hour, by thirty days, to 1970 and to 2106.
+//! Steps of the wall clock while letters wait: by an hour, by thirty days, to 1970 and to 2106.
 
 use campanile::DeadLetterQueue;
 use campanile::store::MemoryStore;
@@ -15,21 +15,25 @@ fn run(work: impl Future<Output = ()>) {
 }
 
 #[test]
-fn letters_in_memory_do_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::letters_in_memory_do_not_mind_a_step") else { return };
+fn a_clock_step_does_not_affect_letters_in_memory() {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_letters_in_memory") else {
+        return;
+    };
     the_clock_can_be_set(&wall);
     run(async {
         let store = MemoryStore::default();
         clock_checks::all(&store, &wall).await;
-        // The store begins when the clock is wrong.
+        // The store is opened while the clock is wrong.
         wall.set(-30 * 86_400);
         clock_checks::all(&MemoryStore::default(), &wall).await;
     });
 }
 
 #[test]
-fn a_redrive_from_memory_does_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::a_redrive_from_memory_does_not_mind_a_step") else { return };
+fn a_clock_step_does_not_affect_a_redrive_from_memory() {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_a_redrive_from_memory") else {
+        return;
+    };
     run(async {
         clock_checks::redrives(|name| DeadLetterQueue::builder(name).build().unwrap(), &wall).await;
     });
@@ -37,8 +41,10 @@ fn a_redrive_from_memory_does_not_mind_a_step() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn letters_in_a_file_do_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::letters_in_a_file_do_not_mind_a_step") else { return };
+fn a_clock_step_does_not_affect_letters_in_a_file() {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_letters_in_a_file") else {
+        return;
+    };
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
@@ -48,8 +54,10 @@ fn letters_in_a_file_do_not_mind_a_step() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_redrive_from_a_file_does_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::a_redrive_from_a_file_does_not_mind_a_step") else { return };
+fn a_clock_step_does_not_affect_a_redrive_from_a_file() {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_a_redrive_from_a_file") else {
+        return;
+    };
     run(async {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
@@ -58,11 +66,11 @@ fn a_redrive_from_a_file_does_not_mind_a_step() {
     });
 }
 
-/// Two handles stand for two processes: what they share is the file.
+/// Two handles stand for two processes: they share only the file.
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_file_that_is_opened_again_does_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::a_file_that_is_opened_again_does_not_mind_a_step") else {
+fn a_clock_step_does_not_affect_a_file_that_is_opened_again() {
+    let Some(wall) = Wall::in_child("clock::a_clock_step_does_not_affect_a_file_that_is_opened_again") else {
         return;
     };
     run(async {
@@ -106,7 +114,7 @@ fn a_file_that_is_opened_again_does_not_mind_a_step() {
 #[cfg(feature = "sqlite")]
 const PATH: &str = "CAMPANILE_TEST_LETTERS_AHEAD";
 
-/// Not a test of its own: parks three letters, with a clock that is thirty days ahead.
+/// Not a test: a child that parks three letters, with a clock that is thirty days ahead.
 #[cfg(feature = "sqlite")]
 #[test]
 fn ahead() {
@@ -132,7 +140,7 @@ fn letters_of_a_process_whose_clock_was_ahead_are_sent() {
         for number in 0..2 {
             clock_checks::park(&queue, number).await;
         }
-        clock_checks::redrives_what_lies_ahead(&queue, 5).await;
+        clock_checks::redrives_letters_dated_ahead(&queue, 5).await;
         assert!(queue.is_empty().await.unwrap());
     });
 }

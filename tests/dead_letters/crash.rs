@@ -1,8 +1,8 @@
-//! Properties 20, 22 and 23: what a caller was told is true after `kill -9`, whatever was under way.
+//! Properties 20, 22 and 23: acknowledged letters survive `kill -9` at any moment.
 //!
-//! A child parks and redrives; it is killed at a random moment, again and again, on one and the same file. Meanwhile
-//! another process reads the file, a check looks at it, its disk is full for a time and the wall clock steps. An
-//! acknowledged letter is there then, whole and once, or it was delivered; and each request was counted once.
+//! A child parks and redrives letters in one file, and is killed at random moments, again and again. Meanwhile
+//! another process reads the file, a check inspects it, its disk is full for a time and the wall clock steps. Then each
+//! acknowledged letter is there, complete and once, or was delivered, and each request was counted once.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -35,7 +35,7 @@ fn with_spill(path: &Path) -> DeadLetterQueueBuilder {
     builder().spill(SpillSettings::new(path).after(AFTER))
 }
 
-/// Not a test of its own: the child of those below, at work until it is killed.
+/// Not a test: the child of the tests below, which works until it is killed.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
@@ -52,17 +52,17 @@ fn child() {
     });
 }
 
-/// Looks at the file again and again, as health does. What it finds while there is no room does not matter here.
+/// Checks the file again and again, as health does. The results while the disk is full do not matter here.
 #[cfg(feature = "checks")]
 async fn check(path: PathBuf) {
-    let check = campanile::health::SqliteCheck::new(path).unwrap();
+    let check = campanile::health::SqliteCheck::builder(path).build().unwrap();
     loop {
         let _ = campanile::health::Check::check(&check).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
-/// Not a test of its own: another process, which opens the files, reads and closes them until its input ends.
+/// Not a test: another process, which opens, reads and closes the files until its input ends.
 #[test]
 fn visitor() {
     let Some(paths) = std::env::var_os(VISITED) else {
@@ -71,7 +71,7 @@ fn visitor() {
     std::thread::spawn(move || {
         loop {
             for path in std::env::split_paths(&paths) {
-                // One that removes the log when it seems to be the last to go.
+                // SQLite removes the log when it seems to be the last connection.
                 if let Ok(visitor) = Connection::open(&path) {
                     let _ = visitor.query_row("SELECT count(*) FROM letters", [], |row| row.get::<_, i64>(0));
                 }
@@ -82,7 +82,7 @@ fn visitor() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Ends with this.
+/// Ends when this is dropped.
 struct Visitor(Child);
 
 impl Visitor {
@@ -114,7 +114,7 @@ fn torment(victim: &Victim, path: &Path, clock: &Clock, random: &mut Rng) {
     for _ in 0..moments {
         std::thread::sleep(Duration::from_micros(random.u64(..20_000) / moments));
         match random.u8(..4) {
-            // There is room for a few letters more, or for none.
+            // There is space for a few more letters, or for none.
             0 => victim.limit_files(Some(size(&path.with_extension("db-wal")) + random.u64(..60_000))),
             1 => victim.limit_files(None),
             _ => clock.step(random),
@@ -133,14 +133,14 @@ async fn p22_p23_every_acknowledged_letter_survives_kills() {
     let mut ledger = Ledger::default();
     for round in 0..rounds {
         let victim = Victim::start("crash::child", round, &clock, &[(PATH, path.as_os_str())]);
-        // Some are killed as they begin.
+        // Some are killed at the start.
         if round % 4 > 0 {
-            while !ledger.hear(&victim.line()) {}
+            while !ledger.record(&victim.line()) {}
             torment(&victim, &path, &clock, &mut random);
         } else {
             std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         }
-        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        victim.kill().iter().for_each(|line| _ = ledger.record(line));
         let queue = builder().sqlite(&path).await.unwrap();
         ledger.assert_kept(&there(&queues(&queue)).await, round);
     }
@@ -152,7 +152,7 @@ async fn p22_p23_every_acknowledged_letter_survives_kills() {
 }
 
 #[tokio::test]
-async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
+async fn p22_p23_letters_in_the_spill_survive_kills() {
     let rounds = times(40, 500);
     let mut random = Rng::with_seed(times(23, random_seed()).into());
     let folder = tempfile::tempdir().unwrap();
@@ -165,8 +165,8 @@ async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
         let variables: [(&str, &OsStr); 2] = [(PATH, path.as_os_str()), (SPILL, spill.as_os_str())];
         let victim = Victim::start("crash::child", round, &clock, &variables);
         if round % 4 > 0 {
-            while !ledger.hear(&victim.line()) {}
-            // Another holds the store for longer than a caller waits; the rest happens meanwhile or after.
+            while !ledger.record(&victim.line()) {}
+            // Another process locks the store for longer than a caller waits. The rest happens meanwhile or later.
             let other = Connection::open(&path).unwrap();
             other.busy_timeout(Duration::from_secs(5)).unwrap();
             let locked = round % 4 > 1 && other.execute_batch("BEGIN IMMEDIATE").is_ok();
@@ -180,9 +180,9 @@ async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
         } else {
             std::thread::sleep(Duration::from_micros(random.u64(..60_000)));
         }
-        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        victim.kill().iter().for_each(|line| _ = ledger.record(line));
 
-        // A letter may be in both files, and is one.
+        // A letter that is in both files counts once.
         let mut all = BTreeSet::new();
         for file in [&path, &spill] {
             let queue = builder().sqlite(file).await.unwrap();
@@ -202,7 +202,7 @@ async fn p22_p23_letters_survive_kills_on_their_way_through_the_spill() {
     send_all(&queues).await;
 }
 
-/// Another one in each long run, which says which.
+/// A random seed in each long run, which prints it.
 fn random_seed() -> u32 {
     let seed = fastrand::u32(..);
     eprintln!("the seed of a long run: {seed}");

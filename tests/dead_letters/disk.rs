@@ -1,9 +1,9 @@
-//! Trouble with the disk: full, read-only, damaged, locked. The caller's result stays as it is, the letter goes to the
-//! spill or is counted as dropped, and all is well again when the disk is.
+//! A disk that is full, read-only, damaged or locked. The result of the caller stays unchanged. The letter goes to the
+//! spill or is counted as dropped. When the disk works again, letters are parked again.
 //!
-//! A full disk is a small file system that a child mounts for itself alone, which needs root or user namespaces. Where
-//! neither is to be had, a limit on the size of files stands in for it: SQLite's writes fail just as really, but of
-//! both files at once, and not by the error that says so. Each test prints which it was.
+//! A full disk is a small file system that a child mounts in its own namespace, which needs root or user namespaces. Where
+//! neither is available, a limit on the size of files replaces it: writes of SQLite really fail too, but for
+//! both files at once, and with another error. Each test prints which one was used.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,7 +24,7 @@ const SMALL: &str = "CAMPANILE_TEST_SMALL_DISK";
 const OTHER: &str = "CAMPANILE_TEST_OTHER_DISK";
 const WAY: &str = "CAMPANILE_TEST_DISK_WAY";
 
-/// How a child gets a disk that is full.
+/// How a child gets a full disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
     /// A file system of its own, mounted by root.
@@ -45,7 +45,7 @@ fn works(command: &mut Command) -> bool {
 }
 
 impl Way {
-    /// Those that work here, the best first; there is one.
+    /// Those that work here, the best first. There is at least one.
     fn all() -> Vec<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut ways = vec![Self::Root, Self::UserNamespace, Self::FileLimit];
@@ -62,9 +62,9 @@ impl Way {
         Self::all()[0]
     }
 
-    /// A program, which is to follow, with `small` as its disk.
+    /// A command that runs a program, to be added, with `small` as its disk.
     fn command(self, small: &Path) -> Command {
-        // Room for the log and the reserve of all that a test parks at once.
+        // Space for the log and the reserve of all letters that a test parks at once.
         const MOUNT: &str = r#"mount -t tmpfs -o size=8m,mode=0777 tmpfs "$0" && exec "$@""#;
         let mut command = match self {
             Self::Root => {
@@ -79,7 +79,7 @@ impl Way {
             }
             Self::FileLimit => {
                 let mut command = Command::new("sh");
-                // Without the trap the first write that is too much ends the program.
+                // Without the trap, the first write beyond the limit ends the program.
                 command.args(["-c", r#"trap "" XFSZ && prlimit --pid $$ --fsize=unlimited: && exec "$@""#]);
                 command
             }
@@ -93,7 +93,7 @@ impl Way {
     }
 }
 
-/// This very program, as the child of a test.
+/// This program, as the child of a test.
 fn child_of(mut command: Command, scenario: &str) -> Command {
     command.arg(std::env::current_exe().unwrap());
     command.args(["--exact", "disk::child", "--nocapture"]).env(SCENARIO, scenario);
@@ -110,7 +110,7 @@ pub(crate) fn run_on_a_full_disk(way: Way, scenario: &str) {
     assert!(output.status.success() && out.contains("1 passed"), "{scenario} by {way:?}:\n{out}\n{err}");
 }
 
-/// Not a test of its own: what the tests below run in a process with a disk of its own.
+/// Not a test: the tests below run it in a process with a disk of its own.
 #[test]
 fn child() {
     let Ok(scenario) = std::env::var(SCENARIO) else {
@@ -132,7 +132,7 @@ fn child() {
     });
 }
 
-/// What a child has to work with.
+/// The files of a child.
 pub(crate) struct Disk {
     pub(crate) small: PathBuf,
     other: PathBuf,
@@ -155,7 +155,7 @@ impl Disk {
         assert!(works(Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={to}:")])));
     }
 
-    /// From now on there is no room.
+    /// Fills the disk.
     pub(crate) fn fill(&self) {
         if self.limited {
             return Self::limit("1");
@@ -166,7 +166,7 @@ impl Disk {
         }
     }
 
-    /// From now on there is.
+    /// Frees the disk.
     pub(crate) fn clear(&self) {
         if self.limited {
             return Self::limit("unlimited");
@@ -179,7 +179,7 @@ impl Disk {
     }
 }
 
-/// Parks letters of some size each: what fits into the space that SQLite has anyway needs no disk.
+/// Parks large letters: small ones would fit into space that SQLite already has.
 pub(crate) async fn fail_large(queue: &DeadLetterQueue, letters: u64) {
     for _ in 0..letters {
         let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
@@ -194,7 +194,7 @@ async fn full(disk: &Disk) {
     fail_large(&queue, 5).await;
     assert_accounted(&queue, 10, 5, Some((DropReason::Store, 5)));
     if disk.limited {
-        // No file may have a second byte: nothing can be written, whatever is kept for it.
+        // No file may have a second byte, so that nothing can be written.
         let error = queue.purge(LetterFilter::all()).await.unwrap_err();
         assert!(error.to_string().contains("letters.db"), "{error}");
     }
@@ -245,8 +245,8 @@ async fn full_with_a_full_spill(disk: &Disk) {
 }
 
 #[test]
-fn p21_a_full_disk_costs_letters_and_says_so() {
-    // Each of them, so that the one that works everywhere is known to work.
+fn p21_a_full_disk_drops_letters_and_logs_it() {
+    // All of them, so that the one that works everywhere is tested too.
     for way in Way::all() {
         run_on_a_full_disk(way, "full");
     }
@@ -264,35 +264,35 @@ fn p20_a_full_disk_spills_to_another() {
 }
 
 #[test]
-fn p21_a_disk_that_is_full_for_the_spill_too_costs_letters_and_says_so() {
+fn p21_a_disk_that_is_full_for_the_spill_too_drops_letters_and_logs_it() {
     run_on_a_full_disk(Way::best(), "full with a full spill");
 }
 
-/// Whether modes of files bind this user.
+/// Whether file modes apply to this user.
 fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
 }
 
-/// Once more where SQLite removed its log in the middle of it.
+/// Tries again if SQLite removed its log meanwhile.
 fn chmod(mode: &str, folder: &Path) {
     assert!((0..20).any(|_| works(Command::new("chmod").args(["-R", mode]).arg(folder))));
 }
 
 #[tokio::test]
-async fn a_read_only_file_or_folder_is_named() {
+async fn a_read_only_file_or_folder_is_named_in_the_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = DeadLetterQueue::sqlite(&path).await.unwrap();
     fail(&queue, 1).await;
     drop(queue);
-    // As another user root is bound by modes as well.
+    // As another user, because modes do not apply to root.
     let output = if is_root() {
         chmod("a+rX", folder.path());
         let mut other = Command::new("setpriv");
         other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
         let exe = std::env::current_exe().unwrap();
-        // What is built may lie where only root can read.
+        // The build may lie where only root can read.
         let copy = folder.path().join("child");
         std::fs::copy(exe, &copy).unwrap();
         other.arg(copy);
@@ -309,7 +309,7 @@ async fn a_read_only_file_or_folder_is_named() {
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
 }
 
-/// Not a test of its own: the child of the one above, which may not write there.
+/// Not a test: the child of the test above, which may not write there.
 #[tokio::test]
 async fn read_only_child() {
     let Some(path) = std::env::var_os(SMALL).map(PathBuf::from) else {
@@ -330,19 +330,19 @@ fn builder(folder: &TempDir) -> DeadLetterQueueBuilder {
         .spill(folder.path().join("spill.db"))
 }
 
-/// Damages a file that is in use, with all of its log in it.
+/// Damages an open file after its log was written back.
 fn damage(path: &Path) {
     let connection = rusqlite::Connection::open(path).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     crate::support::damage(path);
-    // A change by another makes everyone read anew.
+    // A change by another process makes every connection read again.
     connection.pragma_update(None, "cache_size", 5_000).unwrap();
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     connection.pragma_update(None, "user_version", version).unwrap();
 }
 
 #[tokio::test]
-async fn p21_a_file_that_is_damaged_while_it_is_in_use_changes_nothing_for_the_caller() {
+async fn p21_damage_to_an_open_file_does_not_affect_the_caller() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30));
@@ -358,7 +358,7 @@ async fn p21_a_file_that_is_damaged_while_it_is_in_use_changes_nothing_for_the_c
 }
 
 #[tokio::test]
-async fn p20_letters_of_a_damaged_file_spill_and_come_to_the_new_one() {
+async fn p20_letters_of_a_damaged_file_go_to_the_spill_and_then_to_the_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = builder(&folder).sqlite(&path).await.unwrap();
@@ -381,7 +381,7 @@ async fn p20_letters_of_a_damaged_file_spill_and_come_to_the_new_one() {
     assert_eq!(waiting(&queue).await, [1, 2, 3]);
 }
 
-/// Another process that holds a lock for as long as this lives.
+/// Another process that holds a lock until this is dropped.
 struct Locked(Child);
 
 impl Locked {
@@ -402,7 +402,7 @@ impl Drop for Locked {
     }
 }
 
-/// The child's part.
+/// Runs in the child.
 fn lock() {
     let path = std::env::var_os(SMALL).unwrap();
     let connection = rusqlite::Connection::open(path).unwrap();
@@ -413,7 +413,7 @@ fn lock() {
 }
 
 #[tokio::test]
-async fn p20_letters_of_a_locked_file_spill_and_come_back() {
+async fn p20_letters_of_a_locked_file_go_to_the_spill_and_return() {
     const AFTER: Duration = Duration::from_millis(200);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
@@ -434,7 +434,7 @@ async fn p20_letters_of_a_locked_file_spill_and_come_back() {
 }
 
 #[tokio::test]
-async fn p21_a_file_that_is_locked_for_long_costs_letters_and_no_time() {
+async fn p21_a_file_that_is_locked_for_long_drops_letters_and_does_not_delay_callers() {
     const LIMIT: Duration = Duration::from_millis(100);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");

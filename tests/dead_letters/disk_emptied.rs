@@ -1,4 +1,4 @@
-//! A full disk can be emptied: letters are sent, purged and expire, while none is parked.
+//! A full disk can be emptied: letters are sent, purged and expire while none can be parked.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ async fn full(disk: &Disk) -> DeadLetterQueue {
     queue
 }
 
-/// Sends all, and fails each second one; gives what was failed, recorded or not.
+/// Sends all letters and fails every second one. Returns the number of failures, recorded or not.
 async fn send_half(queue: &DeadLetterQueue) -> u64 {
     let mut sent = 0;
     let half = service_fn(move |text: String| {
@@ -50,7 +50,7 @@ pub(crate) async fn emptied(disk: &Disk) {
     assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, failed - 1);
     assert!(queue.is_empty().await.unwrap());
     assert_eq!(queue.purges().await.unwrap().len(), 2);
-    // What is removed makes room for others.
+    // Removed letters free space for others.
     disk.clear();
     until("letters are parked again", async || {
         fail_large(&queue, 1).await;
@@ -59,7 +59,7 @@ pub(crate) async fn emptied(disk: &Disk) {
     .await;
 }
 
-/// A redrive that goes on while the disk fills up under it.
+/// A redrive that runs while the disk becomes full.
 pub(crate) async fn sent_in_part(disk: &Disk) {
     let queue = disk.builder().expire_after(Duration::from_secs(3_600)).sqlite(disk.small.join("letters.db"));
     let queue = queue.await.unwrap();
@@ -79,12 +79,12 @@ pub(crate) async fn sent_in_part(disk: &Disk) {
     assert_eq!(queue.len().await.unwrap(), 10);
 }
 
-/// A process that begins on a full disk.
+/// A process that starts on a full disk.
 pub(crate) async fn opened(disk: &Disk) {
     let queue = full(disk).await;
     let letters = queue.len().await.unwrap();
     drop(queue);
-    // Its log is gone with the last handle; what that gave back is taken, too.
+    // The log was removed with the last handle. Its space is filled too.
     disk.clear();
     disk.fill();
     let queue = disk.builder().sqlite(disk.small.join("letters.db")).await.unwrap();

@@ -1,4 +1,4 @@
-//! A request goes out as it came in, to the last bit, or its letter is evidence only.
+//! A request is sent again exactly as it was, or its letter is evidence only.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tower::{BoxError, Layer, ServiceExt, service_fn};
 use crate::long::times;
 use crate::model::{Any, Shape};
 
-/// Parks a request and sends it again; gives what arrived, or why it cannot be sent.
+/// Parks a request and sends it again. Returns the request that arrived, or why it cannot be sent.
 async fn there_and_back<Req>(queue: &DeadLetterQueue, request: Req) -> Result<Req, Unsendable>
 where
     Req: Clone + Serialize + DeserializeOwned + Send + 'static,
@@ -40,23 +40,23 @@ where
             let why = letter.unsendable.unwrap();
             assert_eq!((report.matched, report.skipped, report.failed), (1, 1, 0));
             assert_eq!(report.skipped_by, BTreeMap::from([(why, 1)]));
-            assert!(!letter.is_whole());
+            assert!(letter.unsendable.is_some());
             Err(why)
         }
     }
 }
 
-/// Whether JSON by itself brings a value back.
+/// Whether JSON alone restores a value.
 fn json_holds(shape: &Shape, any: &Any) -> bool {
     use serde::de::DeserializeSeed;
     let text = serde_json::to_value(any).ok().and_then(|value| serde_json::to_string(&value).ok());
     let value = text.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let again = value.and_then(|value| shape.deserialize(&value).ok());
-    again.is_some_and(|again| again.told() == any.0.told())
+    again.is_some_and(|again| again.shown() == any.0.shown())
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_serde_can_say_comes_back_the_same_or_is_evidence() {
+async fn any_value_of_serde_is_restored_exactly_or_is_evidence() {
     let queue = DeadLetterQueue::in_memory(10);
     let mut rng = fastrand::Rng::with_seed(0x5eed);
     let (mut sent, mut evidence) = (0, 0);
@@ -66,7 +66,7 @@ async fn whatever_serde_can_say_comes_back_the_same_or_is_evidence() {
         Any::set_shape(shape.clone());
         match there_and_back(&queue, any.clone()).await {
             Ok(arrived) => {
-                assert_eq!(arrived.0.told(), any.0.told(), "case {case}: {shape:?}");
+                assert_eq!(arrived.0.shown(), any.0.shown(), "case {case}: {shape:?}");
                 sent += 1;
             }
             Err(why) => {
@@ -83,7 +83,7 @@ async fn whatever_serde_can_say_comes_back_the_same_or_is_evidence() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_number_comes_back_to_the_last_bit() {
+async fn numbers_are_restored_to_the_last_bit() {
     let queue = DeadLetterQueue::in_memory(10);
     let mut rng = fastrand::Rng::with_seed(4);
     let mut numbers: Vec<f64> = std::iter::repeat_with(|| f64::from_bits(rng.u64(..)))
@@ -107,7 +107,7 @@ struct Flat {
 struct Deep(Vec<Deep>);
 
 #[tokio::test(start_paused = true)]
-async fn what_json_does_not_hold_is_evidence_and_never_sent() {
+async fn values_that_json_does_not_hold_are_evidence_and_never_sent() {
     let queue = DeadLetterQueue::in_memory(10);
     let evidence = Unsendable::EvidenceOnly;
     assert_eq!(there_and_back(&queue, Some(f64::INFINITY)).await.unwrap_err(), evidence);

@@ -1,8 +1,8 @@
-//! Groups of letters: one for each cause, whatever ids, names, addresses and lists an error holds.
+//! Letters are grouped by cause, regardless of the ids, names, addresses and lists in their errors.
 //!
-//! `causes.txt` has a line for each cause, as clients, databases, brokers and file systems write theirs. A word in
-//! braces stands for what differs from one failure to the next. Every third line is held out, and so are those from
-//! [`LATER`] on: the rules were made by the other lines.
+//! `causes.txt` has a line for each cause, in the words of clients, databases, brokers and file systems. A word in
+//! braces stands for a part that differs between failures. Every third line is held out, and so are those from
+//! [`LATER`] on: the rules were written with the other lines.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::long;
 
 const CAUSES: &str = include_str!("causes.txt");
 
-/// Lines from here on were written when the rules stood.
+/// Lines from here on were written after the rules.
 const LATER: usize = 78;
 
 /// How many failures there are of each cause.
@@ -48,7 +48,7 @@ fn pick<'a>(random: &mut Rng, of: &[&'a str]) -> &'a str {
     of[random.usize(..of.len())]
 }
 
-/// One to six of what `one` gives, with `between` after each but the last.
+/// One to six results of `one`, separated by `between`.
 fn some(random: &mut Rng, between: &str, mut one: impl FnMut(&mut Rng) -> String) -> String {
     let count = random.usize(1..=6);
     (0..count).map(|_| one(random)).collect::<Vec<_>>().join(between)
@@ -161,7 +161,7 @@ fn message(random: &mut Rng, cause: &str) -> String {
     text.replace("\\n", "\n")
 }
 
-/// How many pairs of two failures there are.
+/// Counts of pairs of failures.
 #[derive(Debug, Default)]
 struct Pairs {
     /// Of one cause and in one group.
@@ -173,12 +173,12 @@ struct Pairs {
 }
 
 impl Pairs {
-    /// Of pairs in one group, the share that is of one cause.
+    /// The share of the pairs in one group that have one cause.
     fn precision(&self) -> f64 {
         self.both as f64 / self.group as f64
     }
 
-    /// Of pairs of one cause, the share that is in one group.
+    /// The share of the pairs with one cause that are in one group.
     fn recall(&self) -> f64 {
         self.both as f64 / self.cause as f64
     }
@@ -199,7 +199,7 @@ fn pairs_of(found: &[(usize, Fingerprint)]) -> Pairs {
     }
 }
 
-/// The groups that failures of these causes fall into.
+/// The groups of failures with these causes.
 async fn grouped(seed: u64, causes: &[(usize, &str)]) -> Vec<(usize, Fingerprint)> {
     let (queue, mut random) = (DeadLetterQueue::in_memory(100_000), Rng::with_seed(seed));
     let fails =
@@ -222,7 +222,7 @@ async fn grouped(seed: u64, causes: &[(usize, &str)]) -> Vec<(usize, Fingerprint
     found
 }
 
-/// Prints the causes that are not one group each.
+/// Prints the causes that do not have one group each.
 fn show(causes: &[(usize, &str)], found: &[(usize, Fingerprint)], letters: &[Letter]) {
     for &(number, cause) in causes {
         let mut groups: HashMap<Fingerprint, Vec<&str>> = HashMap::new();
@@ -241,7 +241,7 @@ fn show(causes: &[(usize, &str)], found: &[(usize, Fingerprint)], letters: &[Let
 }
 
 #[tokio::test]
-async fn letters_of_one_cause_are_one_group_and_those_of_others_are_not_in_it() {
+async fn letters_are_grouped_by_cause() {
     let causes: Vec<_> = CAUSES.lines().enumerate().collect();
     assert!(causes.len() >= 40);
     let (held_out, tuned): (Vec<_>, Vec<_>) =
@@ -263,9 +263,9 @@ async fn letters_of_one_cause_are_one_group_and_those_of_others_are_not_in_it() 
     assert!(worst.is_empty(), "{worst:?}");
 }
 
-/// What the same service answers with are causes of their own.
+/// Different statuses of one service are different causes.
 #[tokio::test]
-async fn codes_are_no_ids() {
+async fn codes_are_part_of_the_cause() {
     let shapes = async |texts: &[&str]| {
         let queue = DeadLetterQueue::in_memory(100);
         for text in texts {
@@ -281,9 +281,9 @@ async fn codes_are_no_ids() {
     assert_eq!(shapes(&["broken (os error 111)", "broken (os error 104)"]).await, 2);
     assert_eq!(shapes(&["exit status: 1", "exit status: 137"]).await, 2);
     assert_eq!(shapes(&["SQLSTATE 40001", "SQLSTATE 40P01", "SQLSTATE[23505]"]).await, 3);
-    // Words of another language stay.
+    // Words of other languages are part of the cause.
     assert_eq!(shapes(&["die Zahlung wurde abgelehnt", "die Ware wurde nicht geliefert"]).await, 2);
-    // Code of others cannot make it slow or fail.
+    // A hostile message cannot slow it down or make it fail.
     let odd = ["", "'", "\"", "[", "((((((", "#", "[]", "''", "\u{301}[é]", "=", "a=", "://", "[::1", "`\\`"];
     assert!(shapes(&odd).await >= 1);
     let deep = "(\"[".repeat(1_000);

@@ -1,4 +1,4 @@
-//! gRPC: the status decides, wherever it stands, and calls come back as they were.
+//! gRPC: the status in the head or the trailers decides, and calls are sent again unchanged.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,12 +23,12 @@ use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{Mood, MoodyStore};
 
-/// A queue that stores messages, in which no secret can be found.
+/// A queue that stores messages, although they cannot be searched for secrets.
 fn storing() -> DeadLetterQueue {
     DeadLetterQueue::builder("calls").capacity(10).opaque_bodies(true).build().unwrap()
 }
 
-/// The codes that the calls to come end with; nothing is left is fine.
+/// The codes of the next calls; `OK` when none is left.
 type Codes = Arc<Mutex<VecDeque<Code>>>;
 
 fn codes(codes: impl IntoIterator<Item = Code>) -> Codes {
@@ -92,14 +92,14 @@ async fn p20_calls_are_parked_by_their_status_on_both_sides_and_sent_again() {
     }
     client.check(check()).await.unwrap();
 
-    let told = |letters: &[Letter]| -> Vec<_> {
+    let summary = |letters: &[Letter]| -> Vec<_> {
         letters.iter().map(|letter| (letter.error_type.clone(), letter.kind, letter.tries)).collect()
     };
     let error = |name: &str, tries| (name.to_owned(), FailureKind::Error, tries);
-    // `NOT_FOUND` is the caller's own.
-    assert_eq!(told(&letters(&client_side).await), [error("UNAVAILABLE", 2), error("INTERNAL", 1)]);
+    // `NOT_FOUND` is the caller's fault.
+    assert_eq!(summary(&letters(&client_side).await), [error("UNAVAILABLE", 2), error("INTERNAL", 1)]);
     assert_eq!(
-        told(&letters(&server_side).await),
+        summary(&letters(&server_side).await),
         [error("UNAVAILABLE", 1), error("UNAVAILABLE", 1), error("INTERNAL", 1)]
     );
     for letter in [letters(&client_side).await, letters(&server_side).await].concat() {
@@ -110,7 +110,7 @@ async fn p20_calls_are_parked_by_their_status_on_both_sides_and_sent_again() {
         assert_eq!(request.body, [0, 0, 0, 0, 0], "the message as it went over the wire");
     }
 
-    // Any code but OK is a failure now.
+    // In a redrive, any code but OK is a failure.
     codes.lock().unwrap().push_back(Code::NotFound);
     let again = Redrive::all();
     let report = client_side.redrive_http(stack.clone(), again.clone()).await.unwrap();
@@ -118,7 +118,7 @@ async fn p20_calls_are_parked_by_their_status_on_both_sides_and_sent_again() {
     assert_eq!(letters(&client_side).await[0].error_type, "NOT_FOUND");
     assert_eq!(client_side.redrive_http(stack, again.clone()).await.unwrap().redriven, 1);
 
-    // What came in goes back into the service.
+    // The call goes to the service again.
     let service = ServiceBuilder::new()
         .map_request(|request: Request<ReplayBody>| request.map(Body::new))
         .service(tonic_health::server::health_reporter().1);
@@ -132,7 +132,7 @@ fn call() -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// An answer of these frames.
+/// A response with these frames.
 fn answer(frames: Vec<Result<Frame<Bytes>, BoxError>>) -> Response<StreamBody<Frames>> {
     Response::builder()
         .header("content-type", "application/grpc")
@@ -156,7 +156,7 @@ fn message() -> Result<Frame<Bytes>, BoxError> {
 type MakeFrames = fn() -> Vec<Result<Frame<Bytes>, BoxError>>;
 
 #[tokio::test(start_paused = true)]
-async fn p20_a_status_in_the_trailers_is_parked_before_they_go_on_unless_a_message_came_first() {
+async fn p20_a_failure_in_the_trailers_is_parked_first_unless_a_message_preceded_it() {
     let cases: [(MakeFrames, Option<(&str, &str)>); 7] = [
         (|| vec![trailers("14")], Some(("UNAVAILABLE", "so it is"))),
         (|| vec![trailers("0")], None),
@@ -172,7 +172,7 @@ async fn p20_a_status_in_the_trailers_is_parked_before_they_go_on_unless_a_messa
             Ok::<_, BoxError>(answer(frames()))
         }));
         let mut body = service.oneshot(call()).await.unwrap().into_body();
-        assert_eq!(queue.snapshot().failures, 0, "the head tells nothing");
+        assert_eq!(queue.snapshot().failures, 0, "the head shows no failure");
         let mut last = None;
         while let Some(frame) = body.frame().await {
             last = Some(frame);
@@ -205,7 +205,7 @@ async fn p21_a_store_that_hangs_delays_trailers_no_longer_than_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_leaves_before_the_status_is_owed_its_call_where_that_is_said() {
+async fn cancelled_calls_are_parked_if_that_is_set() {
     for parks in [false, true] {
         let queue = DeadLetterQueue::builder("orders").park_cancelled(parks).build().unwrap();
         let service = queue.grpc_layer().layer(service_fn(|_: Request<ReplayBody>| async {
@@ -222,7 +222,7 @@ async fn a_caller_that_leaves_before_the_status_is_owed_its_call_where_that_is_s
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_of_grpc_is_a_failure() {
+async fn a_response_without_a_grpc_status_is_a_failure() {
     let queue = DeadLetterQueue::in_memory(10);
     let service = queue.grpc_layer().layer(service_fn(|_: Request<ReplayBody>| async {
         Ok::<_, BoxError>(Response::builder().status(502).body(Empty::<Bytes>::new()).unwrap())

@@ -1,12 +1,13 @@
-//! What a queue tells of itself: groups, frequencies, records, metrics; and what it removes by itself.
+//! The reports of a queue (groups, frequencies, purge records, metrics), and the letters that it removes by itself.
 
 use std::time::Duration;
 
 use campanile::dead_letter::{DropReason, LetterFilter};
 use campanile::{DeadLetterQueue, FailureKind};
 use tower::{Layer, ServiceExt, service_fn};
+use tracing::Level;
 
-use crate::support::{Mood, MoodyStore, Order, assert_accounted, fail, order, waiting};
+use crate::support::{LogLines, Mood, MoodyStore, Order, assert_accounted, fail, order, waiting};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -18,7 +19,7 @@ async fn time_out(queue: &DeadLetterQueue, number: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn groups_tell_causes_with_an_example_each() {
+async fn each_group_has_a_cause_and_an_example() {
     let queue = DeadLetterQueue::builder("orders").component("payments").build().unwrap();
     for number in 1..=3 {
         fail(&queue, number).await;
@@ -29,9 +30,12 @@ async fn groups_tell_causes_with_an_example_each() {
     let groups = queue.groups(LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).collect::<Vec<_>>(), [3, 1]);
     let refused = &groups[0];
-    assert_eq!((refused.component(), refused.kind()), ("payments", FailureKind::Error));
-    assert_eq!(refused.message(), "order 3 refused", "the newest is the example");
-    assert_eq!((groups[1].kind(), groups[1].error_type()), (FailureKind::Timeout, "io::TimedOut"));
+    assert_eq!((refused.example.component.as_str(), refused.example.kind), ("payments", FailureKind::Error));
+    assert_eq!(refused.example.message, "order 3 refused", "the newest is the example");
+    assert_eq!(
+        (groups[1].example.kind, groups[1].example.error_type.as_str()),
+        (FailureKind::Timeout, "io::TimedOut")
+    );
     let apart = refused.last_seen.duration_since(refused.first_seen).unwrap();
     assert!(apart > Duration::from_millis(1_900) && apart < Duration::from_secs(3), "{apart:?}");
 
@@ -44,7 +48,7 @@ async fn groups_tell_causes_with_an_example_each() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn frequencies_count_what_failed_lately_whether_or_not_it_waits() {
+async fn frequencies_count_recent_failures_whether_or_not_their_letters_wait() {
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     tokio::time::sleep(2 * HOUR).await;
@@ -79,23 +83,38 @@ async fn a_purge_leaves_a_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_whose_time_is_over_go_and_are_counted() {
+async fn the_log_of_a_purge_shows_the_conditions_that_are_set() {
+    let lines = LogLines::at(Level::INFO);
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let queue = DeadLetterQueue::in_memory(100);
+    queue.purge_as("ada", LetterFilter::all().component("payments").limit(2)).await.unwrap();
+    queue.purge_as("ada", LetterFilter::all()).await.unwrap();
+    let logged = lines.lines();
+    assert!(
+        logged[0].contains(r#"by="ada" filter=LetterFilter { component: "payments", limit: 2 }"#),
+        "{logged:?}"
+    );
+    assert!(logged[1].contains(r#"by="ada" filter=LetterFilter"#) && !logged[1].contains('{'), "{logged:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_letters_are_removed_and_counted() {
     let queue = DeadLetterQueue::builder("orders").expire_after(Duration::from_secs(30)).build().unwrap();
     fail(&queue, 1).await;
     tokio::time::sleep(Duration::from_secs(20)).await;
     fail(&queue, 2).await;
     assert_eq!(waiting(&queue).await, [1, 2]);
     tokio::time::sleep(Duration::from_secs(14)).await;
-    assert_eq!(waiting(&queue).await, [2], "nobody asked for it");
+    assert_eq!(waiting(&queue).await, [2], "the queue removes it by itself");
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert!(queue.is_empty().await.unwrap());
     assert_eq!((queue.snapshot().expired, queue.snapshot().evicted), (2, 0));
-    // What has gone was parked all the same.
+    // Removed letters still count as parked.
     assert_accounted(&queue, 2, 2, None);
 }
 
 #[test]
-fn letters_go_in_the_next_runtime_too() {
+fn letters_expire_in_the_next_runtime_too() {
     let queue = DeadLetterQueue::builder("orders").expire_after(Duration::from_secs(30)).build().unwrap();
     let run = |number| {
         let runtime =
@@ -110,7 +129,7 @@ fn letters_go_in_the_next_runtime_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_larger_than_the_queue_is_dropped_and_empties_nothing() {
+async fn a_letter_larger_than_the_queue_is_dropped_and_evicts_nothing() {
     use campanile::dead_letter::WhenFull;
     for when_full in [WhenFull::RefuseNew, WhenFull::DropOldest] {
         let queue = DeadLetterQueue::builder("q").max_bytes(65_536).when_full(when_full).build().unwrap();
@@ -126,7 +145,7 @@ async fn a_letter_larger_than_the_queue_is_dropped_and_empties_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_panics_is_an_error_of_the_store() {
+async fn a_panic_of_the_store_is_an_error() {
     let queue = DeadLetterQueue::builder("orders").on(MoodyStore::new(Mood::ReadsPanic)).unwrap();
     fail(&queue, 1).await;
     let error = queue.list(LetterFilter::all()).await.unwrap_err();

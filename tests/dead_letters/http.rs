@@ -1,4 +1,4 @@
-//! The HTTP layer: whole requests are kept, and come back as they were.
+//! The HTTP layer: complete requests are stored, and sent again unchanged.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -39,7 +39,7 @@ fn kept(letter: &Letter) -> &HttpRequest {
     }
 }
 
-/// Gives its steps one after the other.
+/// Yields its steps one after the other.
 struct Script(VecDeque<Say>);
 
 enum Say {
@@ -96,14 +96,14 @@ async fn p20_a_failure_status_is_parked_and_then_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_what_the_service_did_not_read_is_read_before_parking() {
+async fn p20_the_unread_rest_of_a_body_is_read_before_parking() {
     let queue = DeadLetterQueue::in_memory(10);
     let refused = || std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
     let service = queue.http_layer().layer(service_fn(move |_: Request<ReplayBody>| async move {
         Err::<Response<Empty<Bytes>>, _>(refused())
     }));
     let body = [Say::Data("one "), Say::Data("two "), Say::Data("three")];
-    // The error is of the service's own type.
+    // The error has the type of the service.
     let error: std::io::Error = service.oneshot(streamed(body)).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     let half = queue.http_layer().layer(service_fn(move |mut request: Request<ReplayBody>| async move {
@@ -114,13 +114,16 @@ async fn p20_what_the_service_did_not_read_is_read_before_parking() {
     half.oneshot(streamed(body)).await.unwrap_err();
     for letter in queue.list(LetterFilter::all()).await.unwrap() {
         assert_eq!(kept(&letter).body, b"one two three");
-        assert_eq!((letter.error_type.as_str(), letter.is_whole()), ("io::ConnectionRefused", true));
+        assert_eq!(
+            (letter.error_type.as_str(), letter.unsendable.is_none()),
+            ("io::ConnectionRefused", true)
+        );
     }
     assert_accounted(&queue, 2, 2, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_large_broken_or_hanging_leaves_a_letter_that_says_so() {
+async fn a_letter_shows_that_its_body_is_too_large_broken_or_hanging() {
     let queue = DeadLetterQueue::builder("uploads").body_cap(8).build().unwrap();
     let service = queue
         .http_layer()
@@ -140,7 +143,7 @@ async fn a_body_that_is_large_broken_or_hanging_leaves_a_letter_that_says_so() {
         letters.iter().map(|letter| (kept(letter).body_state, kept(letter).body.len())).collect();
     assert_eq!(states[0], (BodyState::TooLarge(10), 0));
     assert_eq!(states[1..], [(BodyState::Partial, 3), (BodyState::Partial, 3)]);
-    // None of them may be sent: it would be another request.
+    // None may be sent, because it would be another request.
     let sink = service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(status(200)) });
     let report = queue.redrive(sink, Redrive::all()).await.unwrap();
     assert_eq!((report.skipped, report.redriven), (3, 0));
@@ -163,7 +166,7 @@ async fn p21_a_slow_store_and_a_slow_body_delay_the_response_no_longer_than_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_a_refusal_by_a_breaker_is_a_failure_of_its_own_kind() {
+async fn p20_a_rejection_by_a_breaker_has_its_own_kind() {
     let queue = DeadLetterQueue::in_memory(10);
     let service = queue.http_layer().layer(service_fn(|_: Request<ReplayBody>| async {
         let mut response = status(503);
@@ -195,7 +198,7 @@ fn failing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_request_comes_back_as_it_was() {
+async fn p23_a_request_is_restored_unchanged() {
     let queue = DeadLetterQueue::builder("orders").opaque_bodies(true).build().unwrap();
     let request = Request::put("https://host:8443/a/b?c=d%20e")
         .version(http::Version::HTTP_2)
@@ -236,10 +239,10 @@ async fn p23_a_request_comes_back_as_it_was() {
         let all: Vec<_> = head.headers.get_all("x-many").iter().collect();
         assert_eq!(all, ["1", "2"]);
         assert_eq!(head.headers["x-bytes"].as_bytes(), [0xe9, 0x41]);
-        assert!(!head.headers.contains_key("authorization"), "whoever sends it adds it anew");
+        assert!(!head.headers.contains_key("authorization"), "the service must add it");
         assert_eq!(head.headers["idempotency-key"], id.to_string(), "the same each time");
         let mark = head.extensions.get::<Redriven>().unwrap();
-        assert_eq!((mark.id(), mark.try_number()), (id, number));
+        assert_eq!((mark.id, mark.try_number), (id, number));
     }
     assert!(queue.is_empty().await.unwrap());
 }
@@ -263,7 +266,7 @@ async fn p23_through_the_same_stack_a_request_is_not_parked_twice() {
     let stack = queue
         .http_layer()
         .layer(service_fn(|_: Request<ReplayBody>| async { Ok::<_, Infallible>(status(503)) }));
-    // Another task does not know of the redrive, except by the request's own mark.
+    // Another task knows of the redrive only by the mark of the request.
     let spawned = service_fn(move |request: Request<ReplayBody>| {
         let stack = stack.clone();
         async move { tokio::spawn(stack.oneshot(request)).await.unwrap() }
@@ -291,7 +294,7 @@ async fn p23_a_breaker_in_the_stack_pauses_a_redrive() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_breaks_off_is_no_success() {
+async fn a_response_that_breaks_off_is_a_failure() {
     let queue = DeadLetterQueue::in_memory(10);
     failing(&queue).oneshot(post("x")).await.unwrap();
     let service = service_fn(|_: Request<ReplayBody>| async {
@@ -323,13 +326,13 @@ async fn p24_secrets_in_headers_query_and_body_are_redacted() {
     assert!(everything.contains("order"));
     assert!(letter.redacted.contains(&Redaction::Header("authorization".to_owned())));
     assert!(letter.redacted.contains(&Redaction::Body("ssn".to_owned())));
-    assert!(!letter.is_whole());
+    assert!(letter.unsendable.is_some());
     assert_eq!(letter.trace_id.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
     assert_eq!(letter.span_id.as_deref(), Some("b7ad6b7169203331"));
 }
 
 #[tokio::test]
-async fn an_axum_router_takes_the_layer_as_it_is() {
+async fn the_layer_works_on_an_axum_router() {
     let queue = DeadLetterQueue::in_memory(10);
     let router = axum::Router::new()
         .route("/orders", axum::routing::post(|body: String| async move { (StatusCode::BAD_GATEWAY, body) }))

@@ -1,4 +1,4 @@
-//! What a letter says.
+//! The contents of a letter.
 
 use std::error::Error;
 use std::fmt;
@@ -32,7 +32,7 @@ fn millis(attempts: &[Attempt]) -> Vec<u128> {
     attempts.iter().map(|attempt| attempt.took.unwrap().as_millis()).collect()
 }
 
-/// Waits as many milliseconds as the item says, then fails and says how often it did.
+/// Waits as many milliseconds as the item says, and then fails with the number of the call.
 fn failing() -> impl tower::Service<Order, Response = (), Error = BoxError, Future: Send> + Clone {
     let calls = Arc::new(std::sync::atomic::AtomicU32::new(0));
     service_fn(move |order: Order| {
@@ -45,7 +45,7 @@ fn failing() -> impl tower::Service<Order, Response = (), Error = BoxError, Futu
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_letter_tells_of_every_attempt_that_a_retry_made() {
+async fn p23_a_letter_lists_every_attempt_of_a_retry() {
     let queue = DeadLetterQueue::in_memory(10);
     let stack = ServiceBuilder::new().layer(queue.layer()).layer(retry().layer()).service(failing());
     let began = SystemTime::now();
@@ -62,7 +62,7 @@ async fn p23_a_letter_tells_of_every_attempt_that_a_retry_made() {
         letter.attempts.iter().map(|attempt| attempt.at.duration_since(began).unwrap().as_millis()).collect();
     assert!(at[1] - at[0] >= 14 && at[2] - at[1] >= 14, "{at:?}");
 
-    // Those of a redrive too, by its number.
+    // The attempts of a redrive have its number.
     for redrive in 1..=2 {
         let report = queue.redrive(stack.clone(), Redrive::all()).await.unwrap();
         assert_eq!(report.failed, 1);
@@ -71,7 +71,7 @@ async fn p23_a_letter_tells_of_every_attempt_that_a_retry_made() {
         let numbers: Vec<_> = letter.attempts.iter().map(|attempt| attempt.redrive_number).collect();
         assert_eq!(numbers[3 * redrive as usize..], [redrive; 3]);
         assert!(letter.attempts.last().unwrap().redrive);
-        // The call has failed when its last attempt has.
+        // The call failed with its last attempt.
         let apart =
             |a: SystemTime, b: SystemTime| a.duration_since(b).unwrap_or_else(|error| error.duration());
         assert!(apart(letter.first_failed, letter.attempts[2].at) < Duration::from_millis(5));
@@ -80,7 +80,7 @@ async fn p23_a_letter_tells_of_every_attempt_that_a_retry_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retry_of_a_function_is_told_of_too() {
+async fn a_letter_lists_the_attempts_of_a_retried_function() {
     let queue = DeadLetterQueue::in_memory(10);
     let inside = retry();
     let service = queue.layer().layer(service_fn(move |_: Order| {
@@ -103,7 +103,7 @@ async fn a_retry_of_a_function_is_told_of_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_a_retry_is_one_attempt_that_took_its_time() {
+async fn a_call_without_a_retry_is_one_attempt_with_a_duration() {
     let queue = DeadLetterQueue::in_memory(10);
     queue.layer().layer(failing()).oneshot(order(70)).await.unwrap_err();
     let letter = only(&queue).await;
@@ -129,7 +129,7 @@ async fn an_attempt_that_a_timeout_ends_is_the_last() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn layers_inside_each_other_tell_their_own() {
+async fn nested_layers_list_their_own_attempts() {
     let (outer, inner) = (DeadLetterQueue::in_memory(10), DeadLetterQueue::in_memory(10));
     let stack = ServiceBuilder::new()
         .layer(outer.layer())
@@ -145,7 +145,7 @@ async fn layers_inside_each_other_tell_their_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_comes_of_another_names_it() {
+async fn a_letter_names_its_origin() {
     let (first, second) = (DeadLetterQueue::in_memory(10), DeadLetterQueue::in_memory(10));
     first.layer().layer(failing()).oneshot(order(1)).await.unwrap_err();
     let origin = only(&first).await;
@@ -158,7 +158,7 @@ async fn a_letter_that_comes_of_another_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_says_who_parked_it() {
+async fn a_letter_names_the_service_that_parked_it() {
     let queue = DeadLetterQueue::builder("orders").service("checkout", "1.4.2").build().unwrap();
     queue.layer().layer(failing()).oneshot(order(1)).await.unwrap_err();
     let letter = only(&queue).await;
@@ -181,7 +181,7 @@ const OLD: &str = r#"{
 }"#;
 
 #[test]
-fn letters_of_old_are_read() {
+fn letters_of_old_versions_are_read() {
     let letter: Letter = serde_json::from_str(OLD).unwrap();
     assert_eq!((letter.tries, letter.redrives, letter.attempts.len()), (2, 0, 2));
     assert_eq!((letter.attempts[1].took, letter.attempts[0].took), (Some(Duration::from_millis(20)), None));
@@ -189,7 +189,7 @@ fn letters_of_old_are_read() {
     assert_eq!(letter.attempts[0].error_type, "");
 }
 
-/// The one in the documents is whole, and has all that one of today has.
+/// The letter in the documents can be read, and has every field.
 #[test]
 fn the_documents_show_a_letter() {
     let page = include_str!("../../docs/dead-letters.md");
@@ -201,7 +201,7 @@ fn the_documents_show_a_letter() {
 
 #[cfg(feature = "telemetry")]
 #[tokio::test(start_paused = true)]
-async fn a_letter_knows_what_the_telemetry_of_the_process_knows() {
+async fn a_letter_has_the_identity_of_the_telemetry() {
     use campanile::Telemetry;
     use campanile::telemetry::CorrelationId;
     use opentelemetry::Context;
@@ -220,7 +220,7 @@ async fn a_letter_knows_what_the_telemetry_of_the_process_knows() {
     drop(telemetry);
 }
 
-/// Does its worst, each in its own way.
+/// Errors that misbehave in different ways.
 #[derive(Clone, Copy)]
 enum Worst {
     DisplayPanics,
@@ -260,7 +260,7 @@ impl Error for Worst {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_an_error_that_misbehaves_reaches_its_caller_and_is_parked() {
+async fn p21_a_misbehaving_error_reaches_its_caller_and_is_parked() {
     for worst in [Worst::DisplayPanics, Worst::DisplayFails, Worst::SourcePanics, Worst::Ring, Worst::Endless]
     {
         let queue = DeadLetterQueue::in_memory(10);

@@ -1,4 +1,4 @@
-//! Dead letters through their public API; on a paused clock wherever no file is involved.
+//! Dead letters through their public API. Tests without files run on a paused clock.
 
 #![allow(clippy::disallowed_types)] // The library's own mutex is not public.
 

@@ -1,4 +1,4 @@
-//! The store in memory keeps to what is asked of every store.
+//! The store in memory fulfils the contract of every store.
 
 use campanile::store::MemoryStore;
 

@@ -1,4 +1,4 @@
-//! Values of every shape that serde knows: what to write, and how to read it again.
+//! Values of every shape in serde's data model: how they are written and read.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -38,7 +38,7 @@ pub(crate) enum Variant {
     Struct(Vec<Shape>),
 }
 
-/// A value; of a variant its number and its fields.
+/// A value. A variant has its number and its fields.
 #[derive(Clone, Debug)]
 pub(crate) enum Tree {
     Plain(Plain),
@@ -179,17 +179,17 @@ impl Shape {
 }
 
 impl Tree {
-    /// All that there is to it, to the last bit. A map has no order.
-    pub(crate) fn told(&self) -> String {
-        let all = |trees: &[Self]| trees.iter().map(Self::told).collect::<Vec<_>>().join(",");
+    /// The exact contents. A map has no order.
+    pub(crate) fn shown(&self) -> String {
+        let all = |trees: &[Self]| trees.iter().map(Self::shown).collect::<Vec<_>>().join(",");
         match self {
             Self::Plain(Plain::F32(value)) => format!("{:x}f32", value.to_bits()),
             Self::Plain(Plain::F64(value)) => format!("{:x}f64", value.to_bits()),
             Self::Plain(value) => format!("{value:?}"),
             Self::Bytes(_) | Self::Unit | Self::UnitVariant(_) | Self::Option(None) => format!("{self:?}"),
-            Self::Option(Some(value)) => format!("some {}", value.told()),
-            Self::Newtype(value) => format!("new {}", value.told()),
-            Self::NewtypeVariant(place, value) => format!("{place} {}", value.told()),
+            Self::Option(Some(value)) => format!("some {}", value.shown()),
+            Self::Newtype(value) => format!("new {}", value.shown()),
+            Self::NewtypeVariant(place, value) => format!("{place} {}", value.shown()),
             Self::Seq(values) => format!("[{}]", all(values)),
             Self::Tuple(values) | Self::TupleStruct(values) | Self::Struct(values) => {
                 format!("({})", all(values))
@@ -198,8 +198,10 @@ impl Tree {
                 format!("{place}({})", all(values))
             }
             Self::Map(entries) => {
-                let mut entries: Vec<_> =
-                    entries.iter().map(|(key, value)| format!("{}: {}", key.told(), value.told())).collect();
+                let mut entries: Vec<_> = entries
+                    .iter()
+                    .map(|(key, value)| format!("{}: {}", key.shown(), value.shown()))
+                    .collect();
                 entries.sort();
                 format!("{{{}}}", entries.join(","))
             }
@@ -412,11 +414,11 @@ impl<'de> Visitor<'de> for Read<'_> {
 }
 
 thread_local! {
-    /// What is read, since a request knows of its type only.
+    /// The shape to read, because a request knows only its type.
     static SHAPE: RefCell<Option<Arc<Shape>>> = const { RefCell::new(None) };
 }
 
-/// A request of the shape that was set last on its thread.
+/// A request with the shape that was last set on its thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Any(pub(crate) Tree);
 

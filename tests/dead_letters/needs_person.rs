@@ -1,56 +1,27 @@
-//! What cannot be sent is looked at less and less often, and set aside for a person.
+//! Letters that cannot be sent are read less and less often, and then set aside for a person.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, Unsendable};
+use campanile::dead_letter::{LetterFilter, Redrive, Unsendable};
 use campanile::{Backoff, DeadLetterQueue, Jitter};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::sleep;
 use tower::{BoxError, Layer, ServiceExt, service_fn};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
-use crate::support::{Order, fail, order};
+use crate::support::{LogLines, Order, fail, order};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// 10 s, 20 s, 40 s and so on.
-fn patient(set_aside_after: u32) -> AutoRedrive {
+fn patient(set_aside_after: u32) -> Redrive {
     let backoff = Backoff::exponential(10 * SECOND, 3_600 * SECOND).jitter(Jitter::None);
-    AutoRedrive::default().backoff(backoff).set_aside_after(set_aside_after)
+    Redrive::all().backoff(backoff).set_aside_after(set_aside_after)
 }
 
-/// Keeps the warnings.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-impl Visit for Lines {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.lock().unwrap().last_mut().unwrap().push_str(&format!("{field}={value:?} "));
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN && metadata.target().starts_with("campanile")
-    }
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn event(&self, event: &Event<'_>) {
-        self.0.lock().unwrap().push(String::new());
-        event.record(&mut self.clone());
-    }
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-/// The request of another version, which reads no [`Order`]; it counts how often it tried.
+/// A request of another version, which cannot be read from an [`Order`]. It counts the reads.
 #[derive(Clone, Debug, Serialize)]
 struct Later {
     customer: u64,
@@ -70,16 +41,16 @@ impl<'de> Deserialize<'de> for Later {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
-    let lines = Lines::default();
-    let _told = tracing::subscriber::set_default(lines.clone());
+async fn letters_of_another_type_wait_longer_each_time_and_are_then_set_aside() {
+    let lines = LogLines::at(Level::WARN);
+    let _guard = tracing::subscriber::set_default(lines.clone());
     let queue = DeadLetterQueue::in_memory(1_000);
     for number in 0..100 {
         fail(&queue, number).await;
     }
     let service = service_fn(|_: Later| async { Ok::<_, BoxError>(()) });
     let running = queue.redrive_automatically(service, patient(5)).unwrap();
-    // Looks after 0 s, 10 s, 30 s, 70 s and 150 s.
+    // The letters are read after 0 s, 10 s, 30 s, 70 s and 150 s.
     for (after, looks) in [(5, 1), (8, 2), (20, 3), (40, 4), (70, 4), (20, 5), (86_400, 5)] {
         sleep(after * SECOND).await;
         assert_eq!(READS.load(Ordering::SeqCst), 100 * looks, "{after}");
@@ -94,13 +65,21 @@ async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
     assert_eq!(groups[0].example.unsendable, Some(Unsendable::OtherType));
     assert_eq!((groups[0].example.redrives, groups[0].example.tries), (0, 1));
 
-    // One line when they were met, and one when they were set aside, for all of them.
-    let told = lines.0.lock().unwrap().clone();
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("letters=100 set_aside=0") && told[0].contains("other_type 100"), "{told:?}");
-    assert!(told[1].contains("letters=100 set_aside=100"), "{told:?}");
+    // One line when all were skipped first, and one when all were set aside.
+    let logged = lines.lines();
+    assert_eq!(logged.len(), 2, "{logged:?}");
+    assert!(
+        logged[0].contains("letters=100 set_aside=0") && logged[0].contains("other_type 100"),
+        "{logged:?}"
+    );
+    assert!(logged[1].contains("letters=100 set_aside=100"), "{logged:?}");
+    // The log names the field, and not its value.
+    assert!(
+        logged[0].contains("its field `customer` does not fit the type `dead_letters::needs_person::Later`"),
+        "{logged:?}"
+    );
 
-    // A deploy that reads them again.
+    // A deploy that can read them.
     let sent = Arc::new(AtomicU64::new(0));
     let service = service_fn({
         let sent = Arc::clone(&sent);
@@ -120,7 +99,7 @@ async fn letters_of_an_old_type_wait_longer_and_longer_and_then_for_a_person() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_version_can_send_is_set_aside_at_once() {
+async fn letters_that_no_version_can_send_are_set_aside_at_once() {
     #[derive(Clone, Serialize, Deserialize)]
     struct Login {
         password: String,
@@ -147,16 +126,16 @@ async fn what_no_version_can_send_is_set_aside_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_none_is_set_aside_they_are_looked_at_ever_less_often() {
+async fn without_a_limit_skipped_letters_are_read_less_and_less_often() {
     let queue = DeadLetterQueue::in_memory(10);
     fail(&queue, 1).await;
     let service = service_fn(|_: Option<String>| async { Ok::<_, BoxError>(()) });
     let running = queue.redrive_automatically(service, patient(0)).unwrap();
     sleep(10 * 3_600 * SECOND).await;
-    // Ten looks in the first 85 minutes, and one each hour then.
+    // Ten reads in the first 85 minutes, and then one each hour.
     let report = running.stop(SECOND).await;
     assert!((17..=19).contains(&report.skipped) && report.set_aside == 0, "{report:?}");
-    // One by hand leaves it as it is.
+    // A redrive by hand leaves it unchanged.
     let before = queue.list(LetterFilter::all()).await.unwrap();
     let service = service_fn(|_: Option<String>| async { Ok::<_, BoxError>(()) });
     assert_eq!(queue.redrive(service, Redrive::all()).await.unwrap().skipped, 1);
@@ -164,7 +143,7 @@ async fn where_none_is_set_aside_they_are_looked_at_ever_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_while_a_letter_is_read_ends_no_redrive() {
+async fn a_panic_of_deserialize_does_not_end_the_redrive() {
     #[derive(Clone, Debug)]
     struct Touchy(u32);
     impl<'de> Deserialize<'de> for Touchy {

@@ -1,4 +1,4 @@
-//! Properties 20 and 21: each final failure is parked once, and no store can hurt the caller.
+//! Properties 20 and 21: each final failure is parked once, and no store affects the caller.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use serde::de::Deserializer;
 use serde::ser::{Error, Serializer};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
-use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{Mood, MoodyStore, Order, assert_accounted, call, fail, order, waiting};
 
@@ -26,14 +26,33 @@ async fn p20_a_failure_is_parked_before_its_caller_sees_it() {
     for number in 1..=3 {
         let error = fail(&queue, number).await;
         assert_eq!(error.to_string(), format!("order {number} refused"));
-        // Looked at without a wait in between.
+        // Checked without a wait.
         assert_accounted(&queue, number.into(), number.into(), None);
     }
     assert_eq!(waiting(&queue).await, [1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_it_is_parked_once_after_the_last_attempt() {
+async fn a_future_that_is_polled_after_its_end_panics() {
+    for succeeds in [true, false] {
+        let queue = DeadLetterQueue::in_memory(100);
+        let service = service_fn(move |_: Order| async move {
+            if succeeds { Ok(()) } else { Err(BoxError::from("refused")) }
+        });
+        let mut call = Box::pin(queue.layer().layer(service).call(order(1)));
+        assert_eq!((&mut call).await.is_ok(), succeeds);
+        let again = tokio::spawn(async move { call.await.is_ok() }).await.unwrap_err();
+        let panic = again.into_panic();
+        assert_eq!(
+            panic.downcast_ref::<&str>().copied(),
+            Some("`DeadLetterFuture` polled after it completed")
+        );
+        assert_accounted(&queue, u64::from(!succeeds), u64::from(!succeeds), None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p20_a_request_is_parked_once_after_the_last_attempt() {
     #[derive(Clone)]
     struct Thrice;
     impl tower::retry::Policy<Order, (), BoxError> for Thrice {
@@ -65,7 +84,7 @@ async fn p20_it_is_parked_once_after_the_last_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_many_at_once_are_each_parked_once() {
+async fn p20_concurrent_failures_are_each_parked_once() {
     let queue = DeadLetterQueue::in_memory(10_000);
     let tasks: Vec<_> = (0..500)
         .map(|number| {
@@ -83,7 +102,7 @@ async fn p20_many_at_once_are_each_parked_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_a_panic_is_parked_and_goes_on() {
+async fn p20_a_panic_is_parked_and_then_resumed() {
     let queue = DeadLetterQueue::in_memory(100);
     let later = queue.layer().layer(service_fn(|order: Order| async move {
         assert_ne!(order.number, 7, "seven");
@@ -103,7 +122,7 @@ async fn p20_a_panic_is_parked_and_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancelled_call_is_no_final_failure() {
+async fn a_cancelled_call_is_not_parked() {
     let queue = DeadLetterQueue::in_memory(100);
     let service = queue.layer().layer(service_fn(|_: Order| std::future::pending::<Result<(), BoxError>>()));
     assert!(tokio::time::timeout(TIMEOUT, service.oneshot(order(1))).await.is_err());
@@ -111,7 +130,7 @@ async fn a_cancelled_call_is_no_final_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_that_leaves_while_its_letter_is_parked_does_not_undo_it() {
+async fn parking_continues_when_the_caller_leaves() {
     let queue = moody(Mood::Slow(TIMEOUT / 2));
     assert!(tokio::time::timeout(TIMEOUT / 4, fail(&queue, 1)).await.is_err());
     assert_eq!(queue.snapshot().parking, 1);
@@ -121,7 +140,7 @@ async fn a_caller_that_leaves_while_its_letter_is_parked_does_not_undo_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_a_slow_store_delays_its_caller_no_longer_than_the_limit() {
+async fn p21_a_slow_store_delays_the_caller_for_at_most_the_park_timeout() {
     let queue = moody(Mood::Slow(Duration::from_secs(20)));
     let began = Instant::now();
     assert_eq!(fail(&queue, 1).await.to_string(), "order 1 refused");
@@ -129,14 +148,14 @@ async fn p21_a_slow_store_delays_its_caller_no_longer_than_the_limit() {
     assert!(took >= TIMEOUT && took < TIMEOUT + Duration::from_millis(5), "{took:?}");
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.failures, snapshot.parking, snapshot.late), (1, 1, 1));
-    // The letter was not given up with its caller.
+    // The letter was not dropped with its caller.
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_accounted(&queue, 1, 1, None);
     assert_eq!(waiting(&queue).await, [1]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_a_store_that_hangs_is_given_up_once() {
+async fn p21_a_letter_for_a_store_that_hangs_is_dropped_once() {
     let queue = moody(Mood::Hangs);
     let began = Instant::now();
     fail(&queue, 1).await;
@@ -157,18 +176,18 @@ async fn p21_letters_on_their_way_are_bounded_by_their_bytes() {
         let snapshot = queue.snapshot();
         (snapshot.parking, snapshot.parking_bytes, snapshot.dropped(DropReason::Busy))
     };
-    // Each is 10,000 bytes and what is known of the failure.
+    // Each has 10,000 bytes and the facts about the failure.
     let (parking, bytes, busy) = send(10_000, 20).await;
     assert_eq!((parking, busy), (6, 14));
     assert!((60_000..=65_536).contains(&bytes), "{bytes}");
-    // A small one has room still.
+    // A small one still fits.
     assert_eq!(send(10, 1).await.0, 7);
     tokio::time::sleep(Duration::from_secs(31)).await;
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.parking, snapshot.parking_bytes), (0, 0));
     assert_eq!((snapshot.failures, snapshot.dropped(DropReason::Timeout)), (21, 7));
 
-    // One that is alone is the store's to judge; with it, there is no room for another.
+    // A single letter may have any size, but then no other fits.
     let (parking, bytes, busy) = send(100_000, 2).await;
     assert!((parking, busy) == (1, 15) && bytes > 100_000, "{parking} {bytes} {busy}");
     let queue = hangs().on(MoodyStore::new(Mood::Fine)).unwrap();
@@ -180,7 +199,7 @@ async fn p21_letters_on_their_way_are_bounded_by_their_bytes() {
 }
 
 #[test]
-fn p20_a_letter_that_is_dropped_with_its_runtime_is_counted_and_takes_no_room() {
+fn p20_a_letter_that_is_dropped_with_its_runtime_is_counted_and_frees_its_bytes() {
     let queue = moody(Mood::Hangs);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
@@ -192,7 +211,7 @@ fn p20_a_letter_that_is_dropped_with_its_runtime_is_counted_and_takes_no_room() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_a_store_that_fails_or_panics_changes_nothing_for_the_caller() {
+async fn p21_a_store_that_fails_or_panics_does_not_affect_the_caller() {
     for (mood, reason) in [
         (Mood::Fails, DropReason::Store),
         (Mood::PanicsAtOnce, DropReason::Panic),
@@ -209,7 +228,7 @@ async fn p21_a_store_that_fails_or_panics_changes_nothing_for_the_caller() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p21_a_full_queue_refuses_or_makes_room_and_counts_both() {
+async fn p21_a_full_queue_refuses_or_evicts_and_counts_both() {
     let refusing = DeadLetterQueue::in_memory(2);
     let evicting =
         DeadLetterQueue::builder("orders").capacity(2).when_full(WhenFull::DropOldest).build().unwrap();
@@ -243,7 +262,7 @@ impl<'de> Deserialize<'de> for Unwritable {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p20_a_request_that_cannot_be_written_is_counted() {
+async fn p20_a_request_that_cannot_be_serialized_is_counted() {
     let queue = DeadLetterQueue::in_memory(10);
     for panics in [false, true] {
         let service = queue.layer().layer(service_fn(|_: Unwritable| async { Err::<(), _>("broken") }));
@@ -253,7 +272,7 @@ async fn p20_a_request_that_cannot_be_written_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p12_what_succeeds_passes_unchanged() {
+async fn p12_successful_calls_pass_unchanged() {
     let queue = DeadLetterQueue::in_memory(10);
     let (mut service, mut handle) = tower_test::mock::spawn_layer::<u32, u32, _>(queue.layer());
     handle.allow(0);
@@ -285,7 +304,7 @@ async fn the_classifier_decides_what_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_tells_what_happened() {
+async fn a_letter_describes_the_failure() {
     #[derive(Debug)]
     struct Outer(std::io::Error);
     impl std::fmt::Display for Outer {

@@ -1,7 +1,7 @@
-//! Property 24: what redaction names is not stored.
+//! Property 24: named secrets are not stored.
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{LetterFilter, Payload, Redaction, Redrive};
+use campanile::dead_letter::{DeadLetterSettings, LetterFilter, Payload, Redaction, Redrive};
 use campanile::redact::RedactionSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -38,7 +38,7 @@ async fn p24_fields_and_messages_are_redacted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p24_a_message_loses_what_its_request_keeps_to_be_sent_again() {
+async fn p24_messages_are_redacted_more_strictly_than_requests() {
     let queue = DeadLetterQueue::in_memory(10);
     let service = queue.layer().layer(service_fn(|order: String| async move {
         Err::<(), BoxError>(format!("refused: {order}").into())
@@ -51,7 +51,7 @@ async fn p24_a_message_loses_what_its_request_keeps_to_be_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_letter_that_is_not_whole_is_not_sent() {
+async fn a_redacted_letter_is_not_sent() {
     let queue = DeadLetterQueue::in_memory(10);
     let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
     let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
@@ -63,16 +63,19 @@ async fn a_letter_that_is_not_whole_is_not_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn defaults_can_be_left_out() {
-    let queue = DeadLetterQueue::builder("logins").redact_defaults(false).build().unwrap();
+async fn the_default_names_can_be_switched_off() {
+    let queue = DeadLetterQueue::builder("logins")
+        .settings(DeadLetterSettings { redact_defaults: false, ..DeadLetterSettings::default() })
+        .build()
+        .unwrap();
     let service = queue.layer().layer(service_fn(|_: Login| async { Err::<(), _>("broken") }));
     let login = Login { user: "ann".to_owned(), password: "hunter2".to_owned(), pin_code: 1 };
     service.oneshot(login).await.unwrap_err();
-    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].is_whole());
+    assert!(queue.list(LetterFilter::all()).await.unwrap()[0].unsendable.is_none());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hash_joins_letters_that_a_marker_would_not() {
+async fn a_hash_tells_equal_secrets_from_different_ones() {
     let redaction = RedactionSettings::names_only().hash(["user"]).key("0123456789abcdef");
     let queue = DeadLetterQueue::builder("logins").redaction(redaction).build().unwrap();
     let service = queue.layer().layer(service_fn(|login: Login| async move {

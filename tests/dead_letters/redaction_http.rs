@@ -1,4 +1,4 @@
-//! Property 39: what cannot be searched for secrets is not stored in clear; the rest stays as it was, byte for byte.
+//! Property 39: bodies that cannot be searched for secrets are not stored. Others are stored unchanged but for secrets.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +16,7 @@ fn builder() -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders")
 }
 
-/// The letter of `request`, in a queue by `builder`.
+/// The queue of `builder`, and the letter of `request` in it.
 async fn letter(builder: DeadLetterQueueBuilder, request: Request<Full<Bytes>>) -> (DeadLetterQueue, Letter) {
     let queue = builder.build().unwrap();
     let fails = service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("broken") });
@@ -36,21 +36,21 @@ fn post(kind: &str, body: impl Into<Bytes>) -> Request<Full<Bytes>> {
     Request::post("/a").header("content-type", kind).body(Full::new(body.into())).unwrap()
 }
 
-/// What is left of a body of type `kind`; none if it is not stored.
+/// The stored body of a request of type `kind`; `None` if it is not stored.
 async fn left(kind: &str, body: &[u8]) -> Option<Vec<u8>> {
     let (_, letter) = letter(builder(), post(kind, body.to_vec())).await;
     let request = kept(&letter);
     if request.body_state == BodyState::Unsearched(body.len() as u64) {
-        assert!(request.body.is_empty() && !letter.is_whole(), "{request:?}");
+        assert!(request.body.is_empty() && letter.unsendable.is_some(), "{request:?}");
         return None;
     }
     assert_eq!(request.body_state, BodyState::Complete);
-    assert_eq!(letter.is_whole(), request.body == body, "{request:?}");
+    assert_eq!(letter.unsendable.is_none(), request.body == body, "{request:?}");
     Some(request.body.clone())
 }
 
 #[tokio::test(start_paused = true)]
-async fn p39_a_secret_in_json_goes_and_every_other_byte_stays() {
+async fn p39_a_secret_in_json_is_removed_and_every_other_byte_stays() {
     for (before, after) in [
         (
             r#" { "z" : 1.50, "a":[1e3, 12345678901234567890123, "é\u00e9\/"],  "password" : "x\"y" , "b":{} }"#,
@@ -76,7 +76,7 @@ async fn p39_a_secret_in_json_goes_and_every_other_byte_stays() {
             "{\"token\":\"a\"}\n{\"token\":\"b\",\"n\":1}\n",
             "{\"token\":\"[redacted]\"}\n{\"token\":\"[redacted]\",\"n\":1}\n",
         ),
-        // Cut off, and none.
+        // Cut off, and empty.
         (r#"{"n":1,"password":"x y, z"#, r#"{"n":1,"password":"[redacted]"#),
         (r#"{"n":1 "password":"x"}"#, r#"{"n":1 "password":"[redacted]"}"#),
         (
@@ -90,7 +90,7 @@ async fn p39_a_secret_in_json_goes_and_every_other_byte_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p39_one_byte_that_is_not_utf8_switches_nothing_off() {
+async fn p39_a_byte_that_is_not_utf8_does_not_stop_the_search() {
     for (kind, before, after) in [
         ("text/plain", &b"caf\xe9 password=hunter2 x"[..], &b"caf\xe9 password=[redacted] x"[..]),
         ("text/plain; charset=iso-8859-1", b"\xfc token: a b", b"\xfc token: [redacted]"),
@@ -114,7 +114,7 @@ async fn p39_one_byte_that_is_not_utf8_switches_nothing_off() {
         let clean = left(kind, before).await;
         assert_eq!(clean.as_deref(), Some(after), "{kind}: {}", String::from_utf8_lossy(before));
     }
-    // A header need not be UTF-8 either.
+    // A header that is not UTF-8.
     let referer = HeaderValue::from_bytes(b"http://h/\xe9?token=hunter2").unwrap();
     let request = Request::post("/a").header("referer", referer).body(Full::default()).unwrap();
     let (_, letter) = letter(builder(), request).await;
@@ -122,7 +122,7 @@ async fn p39_one_byte_that_is_not_utf8_switches_nothing_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
+async fn p39_bodies_that_cannot_be_searched_are_stored_only_if_set() {
     let utf16: Vec<u8> = "password=hunter2".encode_utf16().flat_map(u16::to_le_bytes).collect();
     for (kind, body) in [
         ("text/plain; charset=utf-16", utf16.as_slice()),
@@ -135,7 +135,7 @@ async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
     ] {
         assert_eq!(left(kind, body).await, None, "{kind}");
         let (_, kept_as_it_was) = letter(builder().opaque_bodies(true), post(kind, body.to_vec())).await;
-        assert!(kept_as_it_was.is_whole() && kept(&kept_as_it_was).body == body, "{kind}");
+        assert!(kept_as_it_was.unsendable.is_none() && kept(&kept_as_it_was).body == body, "{kind}");
     }
     for encoding in ["gzip", "br", "GZIP", "identity, gzip"] {
         let request = Request::post("/a").header("content-encoding", encoding);
@@ -145,7 +145,7 @@ async fn p39_what_cannot_be_searched_is_not_stored_unless_asked_for() {
             service_fn(|_: Request<ReplayBody>| async { Err::<Response<Empty<Bytes>>, _>("it was sent") });
         assert_eq!(queue.redrive_http(never, Redrive::all()).await.unwrap().skipped, 1);
     }
-    // Of two types at once.
+    // With two types.
     let request = post("application/json", "{}");
     let (mut head, body) = request.into_parts();
     head.headers.append("content-type", HeaderValue::from_static("application/x-www-form-urlencoded"));
@@ -190,7 +190,7 @@ async fn p39_each_part_of_a_multipart_body_is_searched() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_password_longer_than_any_window_goes_to_its_end() {
+async fn a_long_password_is_removed_completely() {
     let long = "p".repeat(5000);
     for text in
         [format!("see http://u:{long}@h/x"), format!("http://u:{long}/a@h/x"), format!("x http://u:{long}")]
@@ -200,7 +200,7 @@ async fn a_password_longer_than_any_window_goes_to_its_end() {
     }
 }
 
-/// The query of a signed request, and what is secret in it.
+/// The query of a signed request, and its secrets.
 const SIGNED: &[&str] = &[
     "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20261121%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Date=20261121T163209Z&X-Amz-Expires=300&X-Amz-Security-Token=hunter2&X-Amz-SignedHeaders=host&X-Amz-Signature=0123456789abcdef",
     "AWSAccessKeyId=AKIAIOSFODNN7EXAMPLE&Expires=1700000000&Signature=vjbyPxybdZaNmGa%2ByT272YEAiv4%3D",
@@ -210,12 +210,12 @@ const SIGNED: &[&str] = &[
 ];
 
 #[tokio::test(start_paused = true)]
-async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
+async fn the_parameters_of_a_signature_are_kept_or_removed_together() {
     for query in SIGNED {
         let request = || Request::get(format!("https://h/a?x=1&{query}")).body(Full::default()).unwrap();
-        // Kept, so that the request can be sent again as it was; what is none of it is not.
+        // The signature is kept so that the request can be sent again. Other secrets are removed.
         let (queue, letter_kept) = letter(builder(), request()).await;
-        assert!(letter_kept.is_whole(), "{:?}", letter_kept.redacted);
+        assert!(letter_kept.unsendable.is_none(), "{:?}", letter_kept.redacted);
         let seen = Arc::new(Mutex::new(String::new()));
         let note = Arc::clone(&seen);
         let repaired = service_fn(move |request: Request<ReplayBody>| {
@@ -227,15 +227,18 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         let besides = Request::get(format!("https://h/a?access_token=hunter3&{query}"));
         let (_, letter_besides) = letter(builder(), besides.body(Full::default()).unwrap()).await;
         let uri = &kept(&letter_besides).uri;
-        assert!(uri.ends_with(query) && !uri.contains("hunter3") && !letter_besides.is_whole(), "{uri}");
-        // In a text it is of no use, and goes.
+        assert!(
+            uri.ends_with(query) && !uri.contains("hunter3") && letter_besides.unsendable.is_some(),
+            "{uri}"
+        );
+        // In a text, a signature is removed.
         let text = left("text/plain", format!("see https://h/a?{query}").as_bytes()).await.unwrap();
         let text = String::from_utf8(text).unwrap();
         for secret in ["hunter2", "AKIA", "vjby", "sig=abc", "Signature=0", "Signature=a"] {
             assert!(!text.contains(secret), "{text}");
         }
     }
-    // Who names one of them has all of them removed.
+    // If the settings name one parameter, all are removed.
     for (name, query) in [
         ("X-Amz-Signature", SIGNED[0]),
         ("x-amz-credential", SIGNED[0]),
@@ -245,7 +248,10 @@ async fn what_belongs_to_a_signature_is_kept_or_removed_together() {
         let request = Request::get(format!("https://h/a?x=1&{query}")).body(Full::default()).unwrap();
         let (_, letter) = letter(builder().redact([name]), request).await;
         let uri = &kept(&letter).uri;
-        assert!(!letter.is_whole() && letter.redacted.iter().all(|gone| matches!(gone, Redaction::Uri(_))));
+        assert!(
+            letter.unsendable.is_some()
+                && letter.redacted.iter().all(|gone| matches!(gone, Redaction::Uri(_)))
+        );
         for secret in ["hunter2", "AKIA", "vjby", "abc", "0123"] {
             assert!(!uri.contains(secret), "{name}: {uri}");
         }
@@ -263,7 +269,7 @@ async fn a_large_request_is_searched_on_another_thread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_not_stored_is_told_in_the_log_and_why() {
+async fn a_body_that_is_not_stored_is_logged_with_the_reason() {
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
     let queue = builder().build().unwrap();
@@ -273,14 +279,14 @@ async fn a_body_that_is_not_stored_is_told_in_the_log_and_why() {
         let request = post("application/grpc+proto; x=\u{9b}", &b"\0\0\0\0\x01\x08"[..]);
         layer.layer(fails).oneshot(request).await.unwrap_err();
     }
-    let told = log.0.lock().unwrap().clone();
-    let about = |told: &&String| told.contains("opaque_bodies(true)");
-    let told: Vec<_> = told.iter().filter(about).collect();
-    assert_eq!(told.len(), 3, "the first, the second and the fourth: {told:?}");
-    assert!(told[0].contains("6 bytes of application/grpc+proto cannot be searched"), "{told:?}");
-    assert!(told[0].contains("queue=\"orders\"") && told[2].contains("count=4"), "{told:?}");
+    let logged = log.0.lock().unwrap().clone();
+    let about = |logged: &&String| logged.contains("opaque_bodies(true)");
+    let logged: Vec<_> = logged.iter().filter(about).collect();
+    assert_eq!(logged.len(), 3, "the first, the second and the fourth: {logged:?}");
+    assert!(logged[0].contains("6 bytes of application/grpc+proto cannot be searched"), "{logged:?}");
+    assert!(logged[0].contains("queue=\"orders\"") && logged[2].contains("count=4"), "{logged:?}");
     assert_eq!(queue.list(LetterFilter::all()).await.unwrap().len(), 5);
-    // What is stored is no matter for the log.
+    // A stored body is not logged.
     log.0.lock().unwrap().clear();
     letter(builder().opaque_bodies(true), post("application/grpc", &b"\0\0\0\0\x01\x08"[..])).await;
     assert!(!log.0.lock().unwrap().iter().any(|line| line.contains("opaque")));

@@ -1,4 +1,4 @@
-//! Property 23: redrive delivers at least once, loses nothing, and takes care.
+//! Property 23: a redrive delivers at least once, loses nothing, and keeps its limits.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,10 +19,10 @@ async fn queue_of(letters: u32) -> DeadLetterQueue {
     queue
 }
 
-/// Which orders arrived, and when.
+/// The orders that arrived, and when.
 type Seen = Mutex<Vec<(u32, Instant)>>;
 
-/// Notes when each order arrives, and fails those that `fails` names.
+/// Records when each order arrives, and fails those that `fails` selects.
 fn noting(
     fails: impl Fn(u32) -> bool + Clone,
 ) -> (impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone, Arc<Seen>) {
@@ -44,7 +44,7 @@ fn numbers(seen: &Seen) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_letters_come_back_in_order_and_go_when_they_succeed() {
+async fn p23_letters_are_sent_in_order_and_removed_when_they_succeed() {
     let queue = queue_of(600).await;
     let (service, seen) = noting(|_| false);
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
@@ -55,7 +55,7 @@ async fn p23_letters_come_back_in_order_and_go_when_they_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_what_fails_again_stays_with_its_history() {
+async fn p23_a_letter_that_fails_again_stays_with_its_history() {
     let queue = queue_of(3).await;
     let before = queue.list(LetterFilter::all()).await.unwrap();
     let (service, _) = noting(|number| number == 2);
@@ -89,7 +89,7 @@ async fn the_history_is_bounded_and_keeps_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_it_stops_after_failures_in_a_row() {
+async fn p23_a_redrive_stops_after_failures_in_a_row() {
     let queue = queue_of(50).await;
     let (service, seen) = noting(|number| number > 5);
     let report = queue.redrive(service, Redrive::all().stop_after(3)).await.unwrap();
@@ -100,7 +100,7 @@ async fn p23_it_stops_after_failures_in_a_row() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_it_keeps_to_its_rate_and_concurrency() {
+async fn p23_a_redrive_keeps_to_its_rate_and_concurrency() {
     let queue = queue_of(100).await;
     let (service, seen) = noting(|_| false);
     let began = Instant::now();
@@ -112,7 +112,7 @@ async fn p23_it_keeps_to_its_rate_and_concurrency() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_no_more_are_under_way_than_allowed() {
+async fn p23_no_more_letters_are_sent_at_once_than_allowed() {
     let queue = queue_of(100).await;
     let (now, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let service = {
@@ -127,7 +127,7 @@ async fn p23_no_more_are_under_way_than_allowed() {
             }
         })
     };
-    // A limit inside that is smaller than ours must not stall it.
+    // A smaller limit inside of the service must not block the redrive.
     let limited = ServiceBuilder::new().concurrency_limit(3).service(service.clone());
     let report =
         queue.redrive(limited, Redrive::only(LetterFilter::all().limit(50)).concurrency(16)).await.unwrap();
@@ -162,7 +162,7 @@ async fn p23_a_redrive_that_is_killed_midway_loses_nothing() {
     assert!(queue.is_empty().await.unwrap(), "it never came to an end");
 }
 
-/// Times to cut at that differ, and are the same in each run.
+/// Different times to cancel at, the same in each run.
 fn cut_time() -> u64 {
     static STATE: AtomicU32 = AtomicU32::new(1);
     let state = STATE.load(Ordering::SeqCst).wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -171,7 +171,7 @@ fn cut_time() -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_an_open_breaker_pauses_it_and_is_no_attempt() {
+async fn p23_an_open_breaker_pauses_the_redrive_without_an_attempt() {
     let queue = queue_of(10).await;
     let opens_at = Instant::now() + Duration::from_secs(12);
     let sent = Arc::new(AtomicU32::new(0));
@@ -194,7 +194,7 @@ async fn p23_an_open_breaker_pauses_it_and_is_no_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_breaker_that_stays_open_ends_it_unharmed() {
+async fn p23_a_breaker_that_stays_open_ends_the_redrive() {
     let queue = queue_of(10).await;
     let before = queue.list(LetterFilter::all()).await.unwrap();
     let wait = Duration::from_secs(7);
@@ -222,12 +222,12 @@ async fn p23_through_the_same_stack_a_letter_is_not_parked_twice() {
     assert_eq!(report.failed, 3);
     assert_eq!(queue.snapshot().failures, 3);
     assert_eq!(waiting(&queue).await, [1, 2, 3]);
-    // A queue further in is another matter.
+    // An inner queue parks its own letter.
     assert_eq!(waiting(&other).await, [1, 2, 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_parked_meanwhile_wait_for_the_next_redrive() {
+async fn letters_parked_during_a_redrive_wait_for_the_next() {
     let queue = queue_of(3).await;
     let parks = queue.clone();
     let service = service_fn(move |order: Order| {
@@ -237,7 +237,7 @@ async fn letters_parked_meanwhile_wait_for_the_next_redrive() {
             Ok::<_, String>(())
         }
     });
-    // The nested call is another request of another task, as it would be in a service.
+    // The nested call is another request in another task, as in a service.
     let spawned = service_fn(move |order: Order| {
         let service = service.clone();
         async move { tokio::spawn(service.oneshot(order)).await.unwrap() }
@@ -258,7 +258,7 @@ async fn a_dry_run_counts_and_sends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_chooses_what_is_sent() {
+async fn a_filter_selects_the_letters_to_send() {
     let queue = queue_of(10).await;
     let letters = queue.list(LetterFilter::all()).await.unwrap();
     let (service, seen) = noting(|_| false);
@@ -277,7 +277,7 @@ async fn letters_in_memory_are_bounded_by_their_bytes() {
     for _ in 0..LETTERS {
         assert!(fails.clone().oneshot("x".repeat(300_000)).await.is_err());
     }
-    // The letter with which the bound is reached is still taken.
+    // The last letter may exceed the limit.
     for (bytes, at_once) in [(65_536, 1), (1_000_000, 4), (64 * 1024 * 1024, 32)] {
         let running = Arc::new(AtomicUsize::new(0));
         let most = Arc::new(AtomicUsize::new(0));
@@ -322,7 +322,7 @@ async fn a_letter_of_another_type_is_skipped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_never_ready_ends_it() {
+async fn an_error_of_poll_ready_ends_the_redrive() {
     let queue = queue_of(2).await;
     let (service, mut handle) = tower_test::mock::pair::<Order, ()>();
     handle.send_error("gone for good");
@@ -332,7 +332,7 @@ async fn a_service_that_is_never_ready_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_cannot_remove_ends_it_and_the_letter_stays() {
+async fn a_store_that_cannot_remove_letters_ends_the_redrive() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     for number in 1..=3 {
@@ -344,7 +344,7 @@ async fn a_store_that_cannot_remove_ends_it_and_the_letter_stays() {
     assert!(error.to_string().contains("the disk is on fire"), "{error}");
     assert_eq!((numbers(&seen), waiting(&queue).await), (vec![1], vec![1, 2, 3]));
     store.settles.store(true, Ordering::SeqCst);
-    // It could not even say that it is done with them: they are free when the lease is over.
+    // Their release could not be recorded. They can be claimed when the lease is over.
     let report = queue.redrive(service.clone(), Redrive::all()).await.unwrap();
     assert_eq!((report.matched, report.held), (0, 3));
     tokio::time::sleep(Duration::from_secs(30)).await;

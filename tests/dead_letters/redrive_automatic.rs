@@ -1,10 +1,10 @@
-//! Letters that are sent again by themselves, each when it is due.
+//! Redrives in the background, which send each letter when it is due.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive, RedriveState};
+use campanile::dead_letter::{LetterFilter, Redrive, RedriveState};
 use campanile::{Backoff, DeadLetterQueue, Jitter, RejectReason, Rejected};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Layer, Service, service_fn};
@@ -20,7 +20,7 @@ fn exact() -> Backoff {
 
 type Seen = Arc<Mutex<Vec<(u32, Duration)>>>;
 
-/// Notes which orders come when, in time since now, and fails those that `fails` names.
+/// Records when each order arrives, as time since the start, and fails those that `fails` selects.
 fn noting(
     fails: impl Fn(u32) -> bool + Clone + Send + 'static,
 ) -> (impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static, Seen) {
@@ -41,7 +41,7 @@ fn at(seen: &Seen, number: u32) -> Vec<f64> {
 }
 
 fn assert_near(at: &[f64], expected: &[f64]) {
-    // What is due within a tenth of a second goes together, and each wait begins when the one before ended.
+    // Letters that are due within 100 ms are sent together, and each wait starts when the last one ended.
     let near = |(at, expected): (&f64, &f64)| *at >= *expected && *at <= expected + 0.5;
     assert!(at.len() == expected.len() && at.iter().zip(expected).all(near), "{at:?}, not {expected:?}");
 }
@@ -50,7 +50,7 @@ fn assert_near(at: &[f64], expected: &[f64]) {
 async fn each_letter_waits_longer_with_each_failure() {
     let queue = DeadLetterQueue::in_memory(100);
     let (service, seen) = noting(|number| number == 2);
-    let settings = AutoRedrive::default().backoff(exact()).set_aside_after(4);
+    let settings = Redrive::all().backoff(exact()).set_aside_after(4);
     let running = queue.redrive_automatically(service, settings).unwrap();
     fail(&queue, 1).await;
     fail(&queue, 2).await;
@@ -67,11 +67,11 @@ async fn each_letter_waits_longer_with_each_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_that_lay_there_before_are_sent_at_once_and_those_of_others_when_it_looks() {
+async fn earlier_letters_are_sent_at_once_and_those_of_others_at_the_interval() {
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().interval(20 * SECOND);
+    let settings = Redrive::all().interval(20 * SECOND);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(SECOND).await;
     fail(&queue.named(queue.name()), 2).await;
@@ -88,11 +88,11 @@ async fn letters_that_lay_there_before_are_sent_at_once_and_those_of_others_when
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_of_them_send_no_letter_twice() {
+async fn two_background_redrives_send_no_letter_twice() {
     let queue = DeadLetterQueue::in_memory(1_000);
     let other = queue.named(queue.name());
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().backoff(exact()).interval(SECOND);
+    let settings = Redrive::all().backoff(exact()).interval(SECOND);
     let running =
         [&queue, &other].map(|queue| queue.redrive_automatically(service.clone(), settings.clone()).unwrap());
     for number in 0..400 {
@@ -108,7 +108,7 @@ async fn two_of_them_send_no_letter_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
+async fn p23_an_open_circuit_is_probed_with_one_letter_and_none_is_claimed() {
     let queue = DeadLetterQueue::in_memory(100);
     for number in 1..=20 {
         fail(&queue, number).await;
@@ -127,10 +127,10 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
             }
         }
     });
-    let running = queue.redrive_automatically(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
     sleep(SECOND).await;
     assert!(matches!(running.progress().state, RedriveState::Paused { .. }));
-    // Whoever wants the letters meanwhile may have them.
+    // Another redrive may send the letters meanwhile.
     let other = queue.named(queue.name());
     let fine = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
     let report = other.redrive(fine, Redrive::only(LetterFilter::all().limit(5))).await.unwrap();
@@ -144,30 +144,30 @@ async fn p23_an_open_circuit_is_asked_with_one_letter_and_holds_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failures_in_a_row_make_it_rest() {
+async fn a_background_redrive_rests_after_failures_in_a_row() {
     let queue = DeadLetterQueue::in_memory(100);
     for number in 1..=30 {
         fail(&queue, number).await;
     }
     let (service, seen) = noting(|_| true);
-    let settings = AutoRedrive::default().backoff(exact()).rest_after(10);
+    let settings = Redrive::all().backoff(exact()).stop_after(10);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(9 * SECOND).await;
     assert_eq!(seen.lock().unwrap().len(), 30);
-    // One second with jitter lies between the first ten and the next, two between those and the last.
+    // The rest after the first ten takes one second with jitter, the next takes two.
     assert!((0.5..=1.1).contains(&at(&seen, 11)[0]), "{:?}", at(&seen, 11));
     assert!((1.5..=3.2).contains(&at(&seen, 21)[0]), "{:?}", at(&seen, 21));
     drop(running);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_fails_is_asked_again() {
+async fn a_store_that_fails_is_tried_again() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     fail(&queue, 1).await;
     store.settles.store(false, Ordering::SeqCst);
     let (service, seen) = noting(|_| false);
-    let settings = AutoRedrive::default().lease(SECOND);
+    let settings = Redrive::all().lease(SECOND);
     let running = queue.redrive_automatically(service, settings).unwrap();
     sleep(30 * SECOND).await;
     assert!(!running.is_finished());
@@ -180,10 +180,10 @@ async fn a_store_that_fails_is_asked_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_ends_with_its_queue() {
+async fn a_background_redrive_ends_with_its_queue() {
     let queue = DeadLetterQueue::in_memory(100);
     let (service, _) = noting(|_| false);
-    let running = queue.redrive_automatically(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically(service, Redrive::all()).unwrap();
     sleep(SECOND).await;
     assert!(!running.is_finished());
     drop(queue);
@@ -192,7 +192,7 @@ async fn it_ends_with_its_queue() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn to_stop_waits_for_what_is_under_way_within_a_bound() {
+async fn stop_waits_for_calls_in_progress_within_its_limit() {
     for (takes, redriven) in [(5, 1), (50, 0)] {
         let queue = DeadLetterQueue::in_memory(100);
         for number in 1..=3 {
@@ -202,14 +202,14 @@ async fn to_stop_waits_for_what_is_under_way_within_a_bound() {
             sleep(takes * SECOND).await;
             Ok::<_, BoxError>(())
         });
-        let running = queue.redrive_automatically(slow, AutoRedrive::default()).unwrap();
+        let running = queue.redrive_automatically(slow, Redrive::all()).unwrap();
         sleep(SECOND).await;
         let began = Instant::now();
         let report = running.stop(10 * SECOND).await;
         assert_eq!(report.redriven, redriven);
         assert!(began.elapsed() <= 10 * SECOND, "{:?}", began.elapsed());
         sleep(SECOND).await;
-        // What was cut off is free for the next one.
+        // The cancelled letter can be claimed by the next redrive.
         let fine = service_fn(|_: Order| async { Ok::<_, BoxError>(()) });
         let report = queue.redrive(fine, Redrive::all()).await.unwrap();
         assert_eq!((report.redriven, report.held), (3 - redriven, 0));
@@ -221,7 +221,7 @@ async fn p20_a_letter_that_fails_in_its_own_queues_layer_is_not_parked_again() {
     let queue = DeadLetterQueue::in_memory(100);
     fail(&queue, 1).await;
     let (service, seen) = noting(|_| true);
-    let settings = AutoRedrive::default().backoff(exact());
+    let settings = Redrive::all().backoff(exact());
     let running = queue.redrive_automatically(queue.layer().layer(service), settings).unwrap();
     sleep(25 * SECOND).await;
     assert_eq!(seen.lock().unwrap().len(), 2);
@@ -231,19 +231,19 @@ async fn p20_a_letter_that_fails_in_its_own_queues_layer_is_not_parked_again() {
 
 #[tokio::test]
 async fn settings_are_read_and_checked() {
-    let read: AutoRedrive = serde_json::from_str(
+    let read: Redrive = serde_json::from_str(
         r#"{ "rate": 20, "backoff": { "first": "10s", "max": "1h", "jitter": "none" }, "interval": "30s" }"#,
     )
     .unwrap();
-    assert_eq!(read, AutoRedrive::default().rate(20).backoff(exact()).interval(30 * SECOND));
-    assert!(serde_json::from_str::<AutoRedrive>(r#"{ "intervall": "30s" }"#).is_err());
+    assert_eq!(read, Redrive::all().rate(20).backoff(exact()).interval(30 * SECOND));
+    assert!(serde_json::from_str::<Redrive>(r#"{ "intervall": "30s" }"#).is_err());
     let queue = DeadLetterQueue::in_memory(10);
     let wrong = [
-        (AutoRedrive::default().interval(Duration::ZERO), "interval"),
-        (AutoRedrive::default().lease(Duration::ZERO), "lease"),
-        (AutoRedrive::default().backoff(Backoff::constant(Duration::ZERO)), "backoff"),
-        (AutoRedrive::default().rest_after(0), "rest_after"),
-        (AutoRedrive::default().concurrency(0), "concurrency"),
+        (Redrive::all().interval(Duration::ZERO), "interval"),
+        (Redrive::all().lease(Duration::ZERO), "lease"),
+        (Redrive::all().backoff(Backoff::constant(Duration::ZERO)), "backoff"),
+        (Redrive::all().stop_after(0), "stop_after"),
+        (Redrive::all().concurrency(0), "concurrency"),
     ];
     for (settings, name) in wrong {
         let error = queue.redrive_automatically(noting(|_| false).0, settings).unwrap_err();

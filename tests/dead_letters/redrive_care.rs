@@ -1,5 +1,5 @@
-//! Property 23: a redrive keeps to its rate, stops when too much fails, asks an open circuit with one letter, and tells
-//! how far it is.
+//! Property 23: a redrive keeps to its rate, stops when too many letters fail, probes an open circuit with one letter, and
+//! reports its progress.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ async fn queue_of(letters: u32) -> DeadLetterQueue {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_rate_is_kept_to_the_letter() {
+async fn p23_a_rate_is_kept_exactly() {
     for (rate, letters) in [(7.0, 50), (333.0, 1_000), (1_000.0, 2_000), (3_000.0, 3_000)] {
         let queue = queue_of(letters).await;
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -38,14 +38,14 @@ async fn p23_a_rate_is_kept_to_the_letter() {
         let sent = sent.lock().unwrap();
         for (place, at) in sent.iter().enumerate() {
             let (due, at) = (place as f64 / rate, at.duration_since(sent[0]).as_secs_f64());
-            // A timer is good for a millisecond.
+            // Timers have a resolution of a millisecond.
             assert!(at >= due - 0.002 && at <= due + 0.002, "{rate}: letter {place} at {at}, due {due}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_what_a_slow_service_missed_is_not_made_up_for_in_a_burst() {
+async fn p23_a_slow_service_is_not_followed_by_a_burst() {
     let queue = queue_of(40).await;
     let sent = Arc::new(Mutex::new(Vec::new()));
     let service = service_fn({
@@ -66,7 +66,7 @@ async fn p23_what_a_slow_service_missed_is_not_made_up_for_in_a_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_it_stops_when_too_large_a_share_fails() {
+async fn p23_a_redrive_stops_when_too_large_a_share_fails() {
     let queue = queue_of(500).await;
     let service = service_fn(|order: Order| async move {
         if order.number.is_multiple_of(3) { Err(BoxError::from("no")) } else { Ok(()) }
@@ -81,7 +81,7 @@ async fn p23_it_stops_when_too_large_a_share_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_after_a_pause_one_letter_asks_for_all() {
+async fn p23_after_a_pause_one_letter_is_sent_as_a_probe() {
     let queue = queue_of(40).await;
     let (now, closed) = (Arc::new(AtomicU32::new(0)), Instant::now() + Duration::from_secs(12));
     let refused = Arc::new(Mutex::new(Vec::new()));
@@ -104,7 +104,7 @@ async fn p23_after_a_pause_one_letter_asks_for_all() {
     });
     let report = queue.redrive(service, Redrive::all().concurrency(8)).await.unwrap();
     assert_eq!((report.redriven, report.failed, report.stopped), (40, 0, None));
-    // Eight found it open, then one alone after each pause.
+    // Eight were rejected, then one after each pause.
     let refused = refused.lock().unwrap();
     assert_eq!((refused.len(), &refused[8..]), (10, &[0, 0][..]));
 }
@@ -126,7 +126,7 @@ async fn p23_letters_that_fail_too_often_are_set_aside_and_can_be_brought_back()
     assert!(letter.set_aside);
     assert_eq!((letter.tries, letter.redrives), (4, 3));
 
-    // It may be sent on purpose, without being set aside once more.
+    // A filter can select it. It is not set aside again.
     let report =
         queue.redrive(service, Redrive::only(LetterFilter::id(letter.id).set_aside(true))).await.unwrap();
     assert_eq!((report.failed, report.set_aside), (1, 0));
@@ -167,7 +167,7 @@ async fn progress_can_be_read_while_it_runs() {
     assert_eq!(queue.stop_redrives(), 1);
     assert_eq!(queue.redrives()[0].state, RedriveState::Stopping);
     let report = run.await.unwrap().unwrap();
-    // What was under way has ended.
+    // The calls in progress have ended.
     assert_eq!((report.redriven, report.stopped), (301, Some(StopReason::Asked)));
     assert!(queue.redrives().is_empty());
     assert_eq!(waiting(&queue).await.len(), 699);
@@ -175,7 +175,7 @@ async fn progress_can_be_read_while_it_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_is_told() {
+async fn a_pause_shows_in_the_progress() {
     let queue = queue_of(3).await;
     let refusing = service_fn(|_: Order| async {
         let wait = Some(Duration::from_secs(20));
@@ -188,7 +188,7 @@ async fn a_pause_is_told() {
     sleep(Duration::from_secs(1)).await;
     assert!(matches!(queue.redrives()[0].state, RedriveState::Paused { .. }), "{:?}", queue.redrives());
     assert_eq!(queue.redrives()[0].so_far.paused, Duration::from_secs(20));
-    // Nobody has to wait for the end of a pause.
+    // A redrive can be stopped during a pause.
     let asked = Instant::now();
     queue.stop_redrives();
     assert_eq!(run.await.unwrap().unwrap().stopped, Some(StopReason::Asked));
@@ -210,7 +210,7 @@ fn settings_are_read_and_checked() {
 }
 
 #[tokio::test]
-async fn settings_out_of_their_range_are_named() {
+async fn settings_out_of_range_are_named() {
     let queue = DeadLetterQueue::in_memory(10);
     let wrong = [
         (Redrive::all().lease(Duration::from_millis(99)), "lease"),

@@ -1,4 +1,4 @@
-//! Properties 23 and 25: several redrives of one queue send no letter twice, and none that stays behind is lost.
+//! Properties 23 and 25: several redrives of one queue send no letter twice, and lose none.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -21,12 +21,12 @@ async fn queue_of(letters: u32) -> DeadLetterQueue {
     queue
 }
 
-/// As another process has it: nothing in common but the store.
+/// The queue of another process: it shares only the store.
 fn another(queue: &DeadLetterQueue) -> DeadLetterQueue {
     queue.named(queue.name())
 }
 
-/// Takes `time` for each letter and notes it when it arrives.
+/// Records each letter when it arrives, and takes `time` for it.
 fn slow(
     time: Duration,
 ) -> (
@@ -46,7 +46,7 @@ fn slow(
 }
 
 #[tokio::test(start_paused = true)]
-async fn p25_redrives_side_by_side_share_the_letters() {
+async fn p25_concurrent_redrives_share_the_letters() {
     let queue = queue_of(2_000).await;
     let (service, seen) = slow(Duration::from_millis(3));
     let runs = [queue.clone(), another(&queue), another(&queue)].map(|queue| {
@@ -68,7 +68,7 @@ async fn p25_redrives_side_by_side_share_the_letters() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p25_what_is_under_way_and_what_waits_stays_held_for_as_long_as_it_takes() {
+async fn p25_claims_are_renewed_for_as_long_as_a_redrive_takes() {
     let queue = queue_of(5).await;
     let (service, seen) = slow(Duration::from_secs(100));
     let began = Instant::now();
@@ -86,7 +86,7 @@ async fn p25_what_is_under_way_and_what_waits_stays_held_for_as_long_as_it_takes
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_redrive_that_is_dropped_lets_go_of_what_it_held() {
+async fn p23_a_redrive_that_is_dropped_releases_its_claims() {
     let queue = queue_of(100).await;
     let (service, seen) = slow(Duration::from_millis(10));
     let cut = tokio::time::timeout(Duration::from_millis(95), queue.redrive(service.clone(), Redrive::all()));
@@ -101,11 +101,11 @@ async fn p23_a_redrive_that_is_dropped_lets_go_of_what_it_held() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_the_letters_of_a_process_that_died_wait_for_the_end_of_its_lease() {
+async fn p23_the_letters_of_a_dead_process_wait_for_the_end_of_its_lease() {
     let queue = queue_of(10).await;
     let began = Instant::now();
     let (service, _) = slow(Duration::from_millis(10));
-    // A run that is never polled again, and never dropped, does what a dead process does.
+    // A run that is never polled again and never dropped behaves like a dead process.
     let dead = Box::leak(Box::new(Box::pin(queue.redrive(service.clone(), Redrive::all().lease(LEASE)))));
     assert!(tokio::time::timeout(Duration::from_millis(35), dead).await.is_err());
     let report = another(&queue).redrive(service.clone(), Redrive::all()).await.unwrap();
@@ -119,7 +119,7 @@ async fn p23_the_letters_of_a_process_that_died_wait_for_the_end_of_its_lease() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn p25_a_run_that_slept_through_its_lease_does_not_send_what_another_took() {
+async fn p25_a_run_that_missed_its_lease_does_not_send_letters_claimed_by_another() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     for number in 1..=6 {
@@ -130,10 +130,10 @@ async fn p25_a_run_that_slept_through_its_lease_does_not_send_what_another_took(
     assert!(tokio::time::timeout(Duration::from_millis(25), &mut sleeper).await.is_err());
     assert_eq!(*seen.lock().unwrap(), [1, 2, 3]);
     sleep(LEASE).await;
-    // When it wakes, it does not hear of its loss at once.
+    // When it continues, it does not learn at once that its lease is over.
     store.renew_time(Duration::from_millis(50));
     let report = another(&queue).redrive(service, Redrive::all()).await.unwrap();
-    // What was under way when the other fell asleep comes twice: nobody knows how it ended.
+    // The letter that was being sent when the first run was suspended is sent twice: its result is unknown.
     assert_eq!(report.redriven, 4);
     let report = sleeper.await.unwrap();
     assert_eq!((report.redriven, report.held), (3, 3));
@@ -142,7 +142,7 @@ async fn p25_a_run_that_slept_through_its_lease_does_not_send_what_another_took(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_sent_is_free_when_the_run_ends() {
+async fn unsent_letters_are_released_when_the_run_ends() {
     let queue = queue_of(50).await;
     let failing = service_fn(|_: Order| async { Err::<(), BoxError>("no".into()) });
     let report = queue.redrive(failing, Redrive::all().stop_after(3)).await.unwrap();
@@ -153,7 +153,7 @@ async fn what_is_not_sent_is_free_when_the_run_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_it_does_not_end_before_what_it_reports_is_written() {
+async fn p23_a_redrive_ends_only_when_its_results_are_recorded() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     for number in 1..=200 {
@@ -165,13 +165,13 @@ async fn p23_it_does_not_end_before_what_it_reports_is_written() {
     let report = queue.redrive(service, Redrive::all()).await.unwrap();
     assert_eq!(report.redriven, 200);
     assert!(queue.is_empty().await.unwrap());
-    // Letters go on while others are written: the writes cost the end of the last one.
+    // Letters are sent while results are recorded. Only the last write adds time.
     assert!(began.elapsed() <= Duration::from_millis(500), "{:?}", began.elapsed());
     assert_eq!(*seen.lock().unwrap(), (1..=200).collect::<Vec<_>>());
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_what_is_not_yet_written_is_bounded() {
+async fn p23_unrecorded_results_are_bounded() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
     for number in 1..=3_000 {
@@ -193,7 +193,7 @@ async fn p23_what_is_not_yet_written_is_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_filter_for_letters_that_are_set_aside_is_heeded() {
+async fn a_filter_can_select_letters_that_are_set_aside() {
     let queue = queue_of(4).await;
     let first = queue.list(LetterFilter::all().limit(1)).await.unwrap()[0].id;
     let failing = service_fn(|_: Order| async { Err::<(), BoxError>("no".into()) });
@@ -208,7 +208,7 @@ async fn a_filter_for_letters_that_are_set_aside_is_heeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn letters_are_chosen_by_cause_component_kind_and_age() {
+async fn a_filter_selects_by_cause_component_kind_and_age() {
     let queue = DeadLetterQueue::builder("orders").component("payments").build().unwrap();
     for (number, message) in [(1, "no route"), (2, "no route"), (3, "refused")] {
         let failing = service_fn(move |_: Order| async move { Err::<(), BoxError>(message.into()) });
@@ -235,7 +235,7 @@ async fn letters_are_chosen_by_cause_component_kind_and_age() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_has_expired_is_neither_sent_nor_said_to_be_held() {
+async fn expired_letters_are_neither_sent_nor_counted_as_held() {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").expire_after(Duration::from_secs(1)).on(store).unwrap();
     fail(&queue, 1).await;

@@ -1,4 +1,4 @@
-//! HTTP requests on their way back through retries, runs that are cut off, and other runs.
+//! HTTP letters through retries, cancelled runs and further runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::dead_letter::{AutoRedrive, Redrive};
+use campanile::dead_letter::Redrive;
 use campanile::retry::ReplayBody;
 use campanile::{Backoff, DeadLetterQueue, Retry};
 use http::{Request, Response};
@@ -57,7 +57,7 @@ async fn p23_a_letter_has_one_idempotency_key_over_all_attempts_runs_and_process
     let stack = retry.http_layer().layer(service);
     let mut cut = 75;
     while !queue.is_empty().await.unwrap() {
-        // As another process has it.
+        // The queue of another process.
         let other = queue.named(queue.name());
         let run = other.redrive_http(stack.clone(), Redrive::all().concurrency(2).set_aside_after(0));
         let _ = timeout(Duration::from_millis(cut), run).await;
@@ -80,7 +80,7 @@ async fn an_http_service_is_redriven_in_the_background() {
     let queue = queue_of(3).await;
     let service =
         service_fn(|_: Request<ReplayBody>| async { Ok::<_, std::convert::Infallible>(status(204)) });
-    let running = queue.redrive_automatically_http(service, AutoRedrive::default()).unwrap();
+    let running = queue.redrive_automatically_http(service, Redrive::all()).unwrap();
     sleep(Duration::from_secs(1)).await;
     assert_eq!(running.stop(Duration::from_secs(1)).await.redriven, 3);
     assert!(queue.is_empty().await.unwrap());

@@ -1,4 +1,4 @@
-//! Properties 23 and 25 on a file: several redrives, each with a store of its own as another process has it.
+//! Properties 23 and 25 on a file: several redrives, each with its own store, as in several processes.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,13 +26,13 @@ async fn fill(queue: &DeadLetterQueue, numbers: std::ops::RangeInclusive<u32>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p25_redrives_of_one_file_share_its_letters_and_send_none_twice() {
+async fn p25_redrives_of_one_file_send_no_letter_twice() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = open(&path).await;
     fill(&queue, 1..=1_500).await;
     let sent = Arc::new(Mutex::new(BTreeMap::new()));
-    // None goes on before each has its first page.
+    // None continues before each has its first page.
     let all_begun = Arc::new(Barrier::new(3));
     let mut runs = JoinSet::new();
     for _ in 0..3 {
@@ -60,7 +60,7 @@ async fn p25_redrives_of_one_file_share_its_letters_and_send_none_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p23_runs_that_are_cut_off_lose_no_letter_and_keep_its_history() {
+async fn p23_cancelled_runs_lose_no_letter_and_keep_its_history() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = open(&path).await;

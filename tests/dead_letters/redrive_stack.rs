@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::breaker::HalfOpen;
-use campanile::dead_letter::{AutoRedrive, LetterFilter, Redrive};
+use campanile::dead_letter::{LetterFilter, Redrive};
 use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, Jitter, Retry, RetryBudget};
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -25,7 +25,7 @@ fn retry(budget: RetryBudget) -> Retry {
     Retry::builder().max_attempts(3).backoff(wait).budget(budget).build().unwrap()
 }
 
-/// All of the layers around a service.
+/// A service in all layers.
 fn stack<S>(
     queue: &DeadLetterQueue,
     retry: &Retry,
@@ -38,7 +38,7 @@ where
     ServiceBuilder::new().layer(queue.layer()).layer(retry.layer()).layer(breaker.layer()).service(service)
 }
 
-/// A service that works from `repaired` on, and the number of its calls.
+/// A service that fails until `repaired`, and the number of its calls.
 fn down_until(
     repaired: Arc<Mutex<Option<Instant>>>,
 ) -> (
@@ -65,15 +65,15 @@ async fn p23_letters_go_through_the_stack_that_failed_them() {
     for number in 1..=12 {
         stack.clone().oneshot(order(number)).await.unwrap_err();
     }
-    // Three attempts, two more that opened the circuit, and ten refusals.
+    // Three attempts, two more that opened the circuit, and ten rejections.
     assert_eq!((calls.swap(0, Ordering::SeqCst), queue.len().await.unwrap()), (5, 12));
     assert_eq!(queue.list(LetterFilter::all().kind(FailureKind::Rejected)).await.unwrap().len(), 11);
 
     let began = Instant::now();
     *repaired.lock().unwrap() = Some(began + 12 * SECOND);
     let report = queue.redrive(stack.clone(), Redrive::all().concurrency(8)).await.unwrap();
-    // It was asked while open, then once each time the circuit let something through, at 5 s and at 10 s; those two
-    // arrived, whatever became of the retries.
+    // One call was rejected, and then one probe was admitted each time, at 5 s and at 10 s. Both
+    // arrived, regardless of their retries.
     assert_eq!((report.redriven, report.failed, report.stopped), (10, 2, None));
     assert_eq!(calls.load(Ordering::SeqCst), 2 + 10);
     assert!((14 * SECOND..16 * SECOND).contains(&began.elapsed()), "{:?}", began.elapsed());
@@ -85,7 +85,7 @@ async fn p23_letters_go_through_the_stack_that_failed_them() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_the_budget_of_retries_applies_to_a_redrive() {
+async fn p23_the_retry_budget_applies_to_a_redrive() {
     let queue = DeadLetterQueue::in_memory(100);
     let retry = retry(RetryBudget::ratio(0.2).min_per_second(1));
     let breaker = breaker();
@@ -100,13 +100,13 @@ async fn p23_the_budget_of_retries_applies_to_a_redrive() {
     let report = queue.redrive(stack, Redrive::all().stop_after(100)).await.unwrap();
     let sent = u32::try_from(report.failed).unwrap();
     let retries = calls.load(Ordering::SeqCst) - sent;
-    // A reserve of ten, and one for five letters.
+    // A minimum of ten retries, and one for five letters.
     assert!(retries >= 10 && retries <= 10 + sent / 5 + 1, "{retries} retries of {sent} letters");
     assert_eq!((queue.snapshot().failures, queue.len().await.unwrap()), (50, 50));
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_letter_that_opens_the_circuit_does_not_hold_up_the_others_for_ever() {
+async fn a_letter_that_opens_the_circuit_does_not_block_the_others() {
     let queue = DeadLetterQueue::in_memory(100);
     let breaker = breaker();
     let retry = retry(RetryBudget::ratio(1.0));
@@ -119,7 +119,7 @@ async fn one_letter_that_opens_the_circuit_does_not_hold_up_the_others_for_ever(
         stack.clone().oneshot(order(number)).await.unwrap_err();
     }
     breaker.reset();
-    // The circuit opens on its first failure, so that the retry of the poison is always refused.
+    // The circuit opens at the first failure, so that the retry of the failing letter is always rejected.
     let strict = CircuitBreaker::builder("strict").consecutive_failures(1).build().unwrap();
     breaker
         .reconfigure(campanile::breaker::BreakerSettings {
@@ -128,7 +128,7 @@ async fn one_letter_that_opens_the_circuit_does_not_hold_up_the_others_for_ever(
         })
         .unwrap();
     let wait = Backoff::exponential(SECOND, 60 * SECOND).jitter(Jitter::None);
-    let running = queue.redrive_automatically(stack, AutoRedrive::default().backoff(wait)).unwrap();
+    let running = queue.redrive_automatically(stack, Redrive::all().backoff(wait)).unwrap();
     sleep(60 * SECOND).await;
     assert_eq!(waiting(&queue).await, [1]);
     assert_eq!(running.stop(SECOND).await.redriven, 9);

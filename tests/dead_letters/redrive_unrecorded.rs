@@ -1,4 +1,4 @@
-//! The store does not take what became of letters: it is tried again, and what cannot be written down is told.
+//! A store that does not record results: the write is tried again, and unrecorded results are reported.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tower::{BoxError, Service, service_fn};
 
 use crate::support::{Mood, MoodyStore, Order, fail, waiting};
 
-/// A queue of four letters, on a store whose moods are the test's.
+/// A queue of four letters, on a store that the test controls.
 async fn queue() -> (MoodyStore, DeadLetterQueue) {
     let store = MoodyStore::new(Mood::Fine);
     let queue = DeadLetterQueue::builder("orders").on(store.clone()).unwrap();
@@ -21,7 +21,7 @@ async fn queue() -> (MoodyStore, DeadLetterQueue) {
     (store, queue)
 }
 
-/// Fails odd orders, and notes all.
+/// Fails odd orders, and records all.
 fn odd() -> (impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone, Arc<Mutex<Vec<u32>>>)
 {
     let seen: Arc<Mutex<Vec<u32>>> = Arc::default();
@@ -42,7 +42,7 @@ async fn redrives_of(queue: &DeadLetterQueue) -> Vec<u32> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_failures_that_cannot_be_written_down_are_told_and_the_redrive_goes_on() {
+async fn p23_failures_that_cannot_be_recorded_are_reported_and_the_redrive_continues() {
     let (store, queue) = queue().await;
     store.failures_taken.store(0, Ordering::SeqCst);
     let (service, seen) = odd();
@@ -63,7 +63,7 @@ async fn p23_failures_that_cannot_be_written_down_are_told_and_the_redrive_goes_
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_store_with_room_for_one_at_a_time_gets_one_at_a_time() {
+async fn p23_a_store_with_space_for_one_letter_gets_one_at_a_time() {
     let (store, queue) = queue().await;
     store.failures_taken.store(1, Ordering::SeqCst);
     let report = queue.redrive(odd().0, redrive()).await.unwrap();
@@ -72,7 +72,7 @@ async fn p23_a_store_with_room_for_one_at_a_time_gets_one_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p23_a_store_that_comes_back_soon_costs_nothing() {
+async fn p23_a_short_outage_of_the_store_has_no_effect() {
     let (store, queue) = queue().await;
     store.settles.store(false, Ordering::SeqCst);
     let back = Arc::clone(&store.settles);

@@ -1,4 +1,4 @@
-//! Property 24 on the disk: what redaction names is searched for in the raw files, the log of the database included.
+//! Property 24 on disk: the raw files, with the log of the database, are searched for named secrets.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt};
 
 use crate::support::{Mood, MoodyStore, bytes};
 
-/// Stands in every secret, and in nothing else.
+/// Part of every secret, and of nothing else.
 const PLANTED: &[u8] = b"planted";
 
 fn request(content_type: &str, body: &'static str) -> Request<Full<Bytes>> {
@@ -42,7 +42,7 @@ const BODIES: [(&str, &str); 6] = [
     ("application/octet-stream", "marker password: planted-octets"),
 ];
 
-/// Sends every body to a service that fails three times and quotes secrets, each time another.
+/// Sends every body to a service that fails three times and quotes a different secret each time.
 async fn plant(queue: &DeadLetterQueue) {
     let pause = Backoff::exponential(Duration::from_millis(1), Duration::from_millis(1));
     let retry = Retry::builder().max_attempts(3).backoff(pause).retry_non_idempotent(true).build().unwrap();
@@ -60,7 +60,7 @@ async fn plant(queue: &DeadLetterQueue) {
     for (content_type, body) in BODIES {
         stack.clone().oneshot(request(content_type, body)).await.unwrap_err();
     }
-    // What stands after a body is as good as a header.
+    // A trailer is searched like a header.
     let mut trailers = http::HeaderMap::new();
     trailers.insert("x-auth-token", "planted-trailer".parse().unwrap());
     let frames = [Ok::<_, BoxError>(Frame::data(Bytes::from("marker"))), Ok(Frame::trailers(trailers))];
@@ -84,13 +84,13 @@ impl std::error::Error for Wrapped {
     }
 }
 
-/// The files of `folder` hold letters, and no secret.
+/// Asserts that the files of `folder` hold letters and no secret.
 #[track_caller]
 fn assert_clean(folder: &Path) {
     let (mut marked, mut files) = (0, Vec::new());
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
-        // The log and its index go with the last connection, which closes on a thread of its own.
+        // The last connection removes the log and its index, on its own thread.
         let Some(bytes) = bytes(&path) else { continue };
         if let Some(at) = bytes.windows(PLANTED.len()).position(|window| window == PLANTED) {
             let around = &bytes[at.saturating_sub(80)..(at + 80).min(bytes.len())];
@@ -117,11 +117,11 @@ async fn p24_no_secret_is_in_the_file_or_its_log() {
             (letter.attempts.len(), letter.causes.as_slice()),
             (3, &["secret=[redacted]".to_owned()][..])
         );
-        assert!(!letter.is_whole());
+        assert!(letter.unsendable.is_some());
     }
     assert_clean(folder.path());
     drop(queue);
-    // With the log written back into the file.
+    // After the log was written back into the file.
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     assert_clean(folder.path());
 }

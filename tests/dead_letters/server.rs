@@ -66,7 +66,7 @@ async fn bounded<F: Future>(test: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(30), test).await.expect("it came to an end")
 }
 
-/// Waits until it is so.
+/// Waits until the condition holds.
 async fn until(mut so: impl FnMut() -> bool) {
     while !so() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -89,7 +89,7 @@ async fn read(body: Body) -> String {
 }
 
 #[tokio::test]
-async fn p20_requests_that_come_in_are_parked_however_the_service_fails_them() {
+async fn p20_incoming_requests_are_parked_for_every_kind_of_failure() {
     for version in VERSIONS {
         let queue = DeadLetterQueue::in_memory(10);
         let app = Router::new()
@@ -142,7 +142,7 @@ async fn p20_requests_that_come_in_are_parked_however_the_service_fails_them() {
         }
         assert!(letters[3].attempts[0].took.unwrap() >= Duration::from_millis(50));
 
-        // Through the same kind of router, repaired, they come to their end.
+        // A repaired router of the same kind completes them.
         let seen = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&seen);
         let repaired = Router::new()
@@ -154,7 +154,7 @@ async fn p20_requests_that_come_in_are_parked_however_the_service_fails_them() {
 }
 
 #[tokio::test]
-async fn p20_a_route_layer_parks_what_its_route_fails() {
+async fn p20_a_route_layer_parks_the_failures_of_its_route() {
     let queue = DeadLetterQueue::in_memory(10);
     let app = Router::new()
         .route("/guarded", post(|| async { StatusCode::BAD_GATEWAY }))
@@ -169,7 +169,7 @@ async fn p20_a_route_layer_parks_what_its_route_fails() {
 }
 
 #[tokio::test]
-async fn p23_requests_that_went_out_are_parked_and_sent_again_through_the_stack() {
+async fn p23_outgoing_requests_are_parked_and_sent_again_through_the_stack() {
     for version in VERSIONS {
         let queue = DeadLetterQueue::in_memory(10);
         let codes = Arc::new(Mutex::new(vec![200, 503, 503, 503]));
@@ -203,9 +203,9 @@ async fn p23_requests_that_went_out_are_parked_and_sent_again_through_the_stack(
 }
 
 #[tokio::test]
-async fn p20_a_connection_that_is_refused_is_parked_by_what_it_says() {
+async fn p20_a_refused_connection_is_parked_with_its_error() {
     let queue = DeadLetterQueue::in_memory(10);
-    // Nobody listens there any more.
+    // The listener is closed.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let stack = queue.http_layer().layer(client::<ReplayBody>(Version::HTTP_11));
     stack.oneshot(request(address, "/orders", "order 7")).await.unwrap_err();
@@ -215,7 +215,7 @@ async fn p20_a_connection_that_is_refused_is_parked_by_what_it_says() {
     assert_eq!(kept(&letter).body, b"order 7");
 }
 
-/// A handler that never answers, and tells when it was called.
+/// A handler that never answers, and signals when it is called.
 fn hanging(queue: &DeadLetterQueue) -> (Router, mpsc::UnboundedReceiver<()>) {
     let (called, calls) = mpsc::unbounded_channel();
     let app = Router::new()
@@ -231,7 +231,7 @@ fn hanging(queue: &DeadLetterQueue) -> (Router, mpsc::UnboundedReceiver<()>) {
 }
 
 #[tokio::test]
-async fn p20_a_caller_that_leaves_is_owed_its_request_where_that_is_said() {
+async fn p20_cancelled_requests_are_parked_if_that_is_set() {
     for version in VERSIONS {
         for parks in [false, true] {
             let queue = DeadLetterQueue::builder("orders").park_cancelled(parks).build().unwrap();
@@ -260,7 +260,7 @@ async fn p20_a_caller_that_leaves_is_owed_its_request_where_that_is_said() {
 }
 
 #[tokio::test]
-async fn a_caller_that_leaves_after_its_answer_is_owed_nothing() {
+async fn a_caller_that_leaves_after_the_response_leaves_no_letter() {
     let queue = DeadLetterQueue::builder("orders").park_cancelled(true).build().unwrap();
     let app = Router::new().route("/", post(|| async { "done" })).layer(queue.http_layer());
     let request = Request::post("/").body(Body::from("x")).unwrap();
@@ -269,7 +269,7 @@ async fn a_caller_that_leaves_after_its_answer_is_owed_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_parked_as_far_as_it_came() {
+async fn an_upload_that_breaks_off_is_parked_in_part() {
     let queue = DeadLetterQueue::in_memory(10);
     let app = Router::new()
         .route("/upload", post(|| async { StatusCode::SERVICE_UNAVAILABLE }))
@@ -289,11 +289,11 @@ async fn an_upload_that_breaks_off_is_parked_as_far_as_it_came() {
         (kept(&letter).body_state, kept(&letter).body.as_slice()),
         (BodyState::Partial, &b"0123456789"[..])
     );
-    assert!(!letter.is_whole());
+    assert!(letter.unsendable.is_some());
 }
 
 #[tokio::test]
-async fn p21_an_upload_that_hangs_delays_the_answer_no_longer_than_the_limit() {
+async fn p21_an_upload_that_hangs_delays_the_response_for_at_most_the_park_timeout() {
     let limit = Duration::from_millis(100);
     let queue = DeadLetterQueue::builder("orders").park_timeout(limit).build().unwrap();
     let app = Router::new()
@@ -314,7 +314,7 @@ async fn p21_an_upload_that_hangs_delays_the_answer_no_longer_than_the_limit() {
 }
 
 #[tokio::test]
-async fn a_stream_of_events_passes_as_it_comes() {
+async fn a_stream_of_events_passes_unchanged() {
     let queue = DeadLetterQueue::builder("orders").park_cancelled(true).build().unwrap();
     let (events, stream) = mpsc::unbounded_channel::<Result<Frame<Bytes>, std::io::Error>>();
     let stream = Arc::new(Mutex::new(Some(stream)));
@@ -383,7 +383,7 @@ async fn an_upgrade_passes() {
 }
 
 #[tokio::test]
-async fn p23_one_key_stands_on_the_first_call_its_retries_and_its_redrives() {
+async fn p23_the_first_call_its_retries_and_redrives_carry_one_key() {
     let queue = DeadLetterQueue::builder("orders").idempotency_keys(true).build().unwrap();
     let keys = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&keys);
@@ -417,7 +417,7 @@ async fn p23_one_key_stands_on_the_first_call_its_retries_and_its_redrives() {
 }
 
 #[tokio::test]
-async fn a_letter_of_a_server_names_that_of_its_client() {
+async fn a_letter_of_a_server_names_the_letter_of_its_client() {
     let (outside, inside) = (DeadLetterQueue::in_memory(10), DeadLetterQueue::in_memory(10));
     let app = Router::new()
         .route("/orders", post(|body: Body| async { (StatusCode::SERVICE_UNAVAILABLE, read(body).await) }))

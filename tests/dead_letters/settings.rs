@@ -1,9 +1,9 @@
-//! Settings are checked, and say what is wrong.
+//! Settings are checked, and errors name what is wrong.
 
 use std::time::Duration;
 
 use campanile::DeadLetterQueue;
-use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings, WhenFull};
+use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings, StoreSettings, WhenFull};
 use tower::{BoxError, service_fn};
 
 #[test]
@@ -24,7 +24,14 @@ fn each_setting_out_of_range_is_named_with_its_value() {
         (builder().when_full(WhenFull::Spill), "when_full", "Spill"),
         (builder().service("", "1"), "service", "\"\""),
         (builder().service("a", " "), "service_version", "\" \""),
-        (builder().correlation_headers(["x y"]), "correlation_headers", "\"x y\""),
+        (
+            builder().settings(DeadLetterSettings {
+                correlation_headers: vec!["x y".to_owned()],
+                ..DeadLetterSettings::default()
+            }),
+            "correlation_headers",
+            "\"x y\"",
+        ),
     ] {
         let error = broken.build().unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
@@ -57,7 +64,7 @@ fn each_setting_of_a_spill_is_named_with_its_value() {
         (spill().after(Duration::from_secs(1)), "spill.after", "1s"),
         (spill().capacity(0), "spill.capacity", "0"),
         (spill().max_bytes(10), "spill.max_bytes", "10"),
-        // It is fine, but a file cannot be opened here.
+        // The setting is valid, but `build` cannot open a file.
         (spill(), "spill", "spill.db"),
     ] {
         let error = DeadLetterQueue::builder("orders").spill(broken).build().unwrap_err();
@@ -103,4 +110,67 @@ fn settings_are_read_by_serde_and_unknown_keys_refused() {
         serde_json::from_str(r#"{ "filter": { "older_than": "1h" }, "rate": 50, "max_pause": "5s" }"#)
             .unwrap();
     assert_ne!(redrive, Redrive::all());
+}
+
+#[test]
+fn the_store_is_read_by_its_kind() {
+    let read = |text: &str| serde_json::from_str::<StoreSettings>(text).map_err(|error| error.to_string());
+    assert_eq!(read(r#"{ "kind": "memory" }"#).unwrap(), StoreSettings::Memory);
+    for (text, error) in [
+        (r#"{ "kind": "memory", "path": "a" }"#, "unknown field `path`"),
+        (r#"{ "kind": "sqlite", "path": "a", "size": 1 }"#, "unknown field `size`"),
+        (r#"{ "kind": "sqlite" }"#, "missing field `path`"),
+        (r#"{ "kind": "redis", "url": "redis://a/", "path": "a" }"#, "unknown field `path`"),
+        (r#"{ "kind": "postgres" }"#, "unknown variant `postgres`"),
+        (r#"{ "path": "a" }"#, "missing field `kind`"),
+    ] {
+        let of_feature = [("sqlite", cfg!(feature = "sqlite")), ("redis", cfg!(feature = "redis"))]
+            .into_iter()
+            .find(|(name, on)| !on && text.contains(name));
+        let error = of_feature.map_or_else(|| error.to_owned(), |(name, _)| format!("the feature `{name}`"));
+        let found = read(text).unwrap_err();
+        assert!(found.contains(&error), "{text}: {found}");
+    }
+    for store in [
+        StoreSettings::Memory,
+        #[cfg(feature = "sqlite")]
+        StoreSettings::Sqlite { path: "letters.db".into() },
+        #[cfg(feature = "redis")]
+        StoreSettings::Redis(campanile::store::RedisSettings::default()),
+    ] {
+        let text = serde_json::to_string(&store).unwrap();
+        assert_eq!(read(&text).unwrap(), store, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_queue_opens_the_store_of_its_settings() {
+    let memory = DeadLetterQueue::from_settings("orders", &DeadLetterSettings::default()).await.unwrap();
+    assert_eq!((memory.name(), memory.len().await.unwrap()), ("orders", 0));
+    let wrong = DeadLetterSettings { capacity: 0, ..DeadLetterSettings::default() };
+    let error = DeadLetterQueue::from_settings("orders", &wrong).await.unwrap_err();
+    assert!(error.is_setting() && error.to_string().contains("capacity"), "{error}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_queue_opens_the_file_and_the_spill_of_its_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, spill) = (folder.path().join("letters.db"), folder.path().join("spill.db"));
+    let settings = DeadLetterSettings {
+        store: StoreSettings::Sqlite { path: path.clone() },
+        spill: Some(SpillSettings::new(&spill)),
+        ..DeadLetterSettings::default()
+    };
+    let queue = DeadLetterQueue::from_settings("orders", &settings).await.unwrap();
+    crate::support::fail(&queue, 7).await;
+    assert!(path.exists() && spill.exists());
+    let same = DeadLetterQueue::builder("orders").sqlite(&path).await.unwrap();
+    assert_eq!(same.len().await.unwrap(), 1);
+
+    // A builder names its store itself.
+    let twice = DeadLetterQueue::builder("orders").settings(settings);
+    let error = twice.clone().build().unwrap_err();
+    assert!(error.setting() == "store" && error.to_string().contains("from_settings"), "{error}");
+    assert!(twice.sqlite(&path).await.unwrap_err().is_setting());
 }

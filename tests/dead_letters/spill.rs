@@ -1,4 +1,4 @@
-//! The spill: what a store does not take is parked all the same, and comes to the store later.
+//! The spill: letters that the store does not take are parked in it, and move to the store later.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// A queue with a spill, and with more patience than a busy machine needs.
+/// A queue with a spill, and with a timeout that a busy machine does not reach.
 fn builder(folder: &Path) -> DeadLetterQueueBuilder {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).spill(folder.join("spill.db"))
 }
@@ -29,7 +29,7 @@ async fn drained(queue: &DeadLetterQueue) {
 }
 
 #[tokio::test]
-async fn p20_what_a_store_does_not_take_is_parked_in_the_spill_and_comes_back() {
+async fn p20_letters_that_the_store_does_not_take_go_to_the_spill_and_return() {
     for (mood, why) in [
         (Mood::Fails, SpillReason::Error),
         (Mood::PanicsAtOnce, SpillReason::Error),
@@ -61,7 +61,7 @@ async fn p20_what_a_store_does_not_take_is_parked_in_the_spill_and_comes_back() 
 }
 
 #[tokio::test]
-async fn p21_callers_do_not_wait_for_a_store_that_is_known_to_be_away() {
+async fn p21_callers_do_not_wait_for_a_store_that_is_known_to_be_down() {
     const AFTER: Duration = Duration::from_secs(3);
     let folder = folder();
     let store = MoodyStore::new(Mood::Hangs);
@@ -80,7 +80,7 @@ async fn p21_callers_do_not_wait_for_a_store_that_is_known_to_be_away() {
 }
 
 #[tokio::test]
-async fn p20_a_full_queue_spills_and_is_filled_again_as_it_gets_room() {
+async fn p20_a_full_queue_spills_and_is_refilled_when_it_has_space() {
     let folder = folder();
     let queue = builder(folder.path()).capacity(2).when_full(WhenFull::Spill);
     let queue = queue.sqlite(folder.path().join("letters.db")).await.unwrap();
@@ -100,7 +100,7 @@ async fn p20_a_full_queue_spills_and_is_filled_again_as_it_gets_room() {
 }
 
 #[tokio::test]
-async fn p20_a_full_spill_drops_and_says_why() {
+async fn p20_a_full_spill_drops_letters_with_the_reason() {
     for (mood, when_full, reason) in [
         (Mood::Fails, WhenFull::RefuseNew, DropReason::Store),
         (Mood::Hangs, WhenFull::RefuseNew, DropReason::Timeout),
@@ -122,7 +122,7 @@ async fn p20_a_full_spill_drops_and_says_why() {
 }
 
 #[tokio::test]
-async fn p21_a_spill_that_is_stuck_as_well_delays_nobody_beyond_the_limit() {
+async fn p21_a_spill_that_hangs_too_delays_the_caller_for_at_most_the_park_timeout() {
     const LIMIT: Duration = Duration::from_millis(300);
     let folder = folder();
     let store = MoodyStore::new(Mood::Hangs);
@@ -145,7 +145,7 @@ async fn p21_a_spill_that_is_stuck_as_well_delays_nobody_beyond_the_limit() {
 }
 
 #[tokio::test]
-async fn p22_letters_in_the_spill_outlive_the_process_and_drain_when_it_is_back() {
+async fn p22_letters_in_the_spill_survive_a_restart_and_then_drain() {
     let folder = folder();
     let letters = folder.path().join("letters.db");
     let queue = builder(folder.path()).open(MoodyStore::new(Mood::Fails)).await.unwrap();
@@ -161,12 +161,12 @@ async fn p22_letters_in_the_spill_outlive_the_process_and_drain_when_it_is_back(
     let mails = queue.named("mails");
     drained(&mails).await;
     assert_eq!(waiting(&mails).await, [999]);
-    // They were parked by the process before.
+    // The previous process parked them.
     assert_accounted(&queue, 0, 0, None);
 }
 
 #[tokio::test]
-async fn p25_two_on_one_spill_lose_and_duplicate_nothing() {
+async fn p25_two_queues_on_one_spill_lose_and_duplicate_nothing() {
     let folder = folder();
     let store = MoodyStore::new(Mood::Fails);
     let open = async || builder(folder.path()).open(store.clone()).await.unwrap();
@@ -180,7 +180,7 @@ async fn p25_two_on_one_spill_lose_and_duplicate_nothing() {
     assert_eq!((one.snapshot().parked, two.snapshot().parked), (150, 150));
     store.set(Mood::Fine);
     until("all are in the store", async || one.len().await.unwrap() == 300).await;
-    // Depths are as of the last commit of each.
+    // Each depth is that of its last commit.
     until("the spill is empty", async || {
         let spill = rusqlite::Connection::open(folder.path().join("spill.db")).unwrap();
         spill.query_row("SELECT count(*) FROM letters", [], |row| row.get::<_, i64>(0)) == Ok(0)
@@ -192,7 +192,7 @@ async fn p25_two_on_one_spill_lose_and_duplicate_nothing() {
 }
 
 #[tokio::test]
-async fn a_letter_that_no_store_takes_does_not_keep_the_others() {
+async fn a_letter_that_the_store_refuses_does_not_block_the_others() {
     let folder = folder();
     let store = MoodyStore::new(Mood::RefusesLarge);
     let queue = builder(folder.path()).open(store.clone()).await.unwrap();
@@ -211,7 +211,7 @@ async fn a_letter_that_no_store_takes_does_not_keep_the_others() {
 }
 
 #[tokio::test]
-async fn what_gives_way_as_the_spill_drains_is_counted() {
+async fn evictions_by_the_drain_are_counted() {
     let folder = folder();
     let store = MoodyStore::new(Mood::Fine);
     let queue = builder(folder.path()).capacity(3).when_full(WhenFull::DropOldest);
@@ -244,7 +244,7 @@ async fn a_letter_larger_than_the_queue_does_not_wait_in_the_spill_for_ever() {
 }
 
 #[tokio::test]
-async fn a_spill_that_cannot_be_opened_is_named() {
+async fn a_spill_that_cannot_be_opened_is_named_in_the_error() {
     let folder = folder();
     let nowhere = folder.path().join("nowhere/spill.db");
     let error = SpillStore::open(MemoryStore::default(), SpillSettings::new(&nowhere)).await.unwrap_err();
@@ -257,7 +257,7 @@ async fn a_spill_that_cannot_be_opened_is_named() {
 
 const KILLED: &str = "CAMPANILE_TEST_KILLED_DRAIN";
 
-/// Not a test of its own: the child of the one below, which drains until it is killed.
+/// Not a test: the child of the test below, which drains until it is killed.
 #[tokio::test]
 async fn child() {
     let Some(folder) = std::env::var_os(KILLED).map(std::path::PathBuf::from) else {

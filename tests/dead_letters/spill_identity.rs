@@ -1,5 +1,5 @@
-//! A spill that is the store itself would move letters onto themselves and remove them. It is refused by what it is, not by
-//! what it is called.
+//! A spill on the file of the store would move letters onto themselves and remove them. It is refused by the identity of the
+//! file, not by its path.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn builder() -> DeadLetterQueueBuilder {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_spill_that_is_the_store_is_refused_by_any_path() {
+async fn a_spill_on_the_file_of_the_store_is_refused_by_any_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     std::fs::create_dir(folder.path().join("more")).unwrap();
@@ -37,7 +37,7 @@ async fn a_spill_that_is_the_store_is_refused_by_any_path() {
             assert!(said.contains(other.to_str().unwrap()), "{said}");
         }
     }
-    // The other way round: the file that is called so for the first time.
+    // The other way round: the file exists only under the other path.
     let error = builder().spill(path.as_path()).sqlite(folder.path().join("more/../letters.db")).await;
     assert!(error.unwrap_err().is_setting());
     let queue = builder().sqlite(&path).await.unwrap();
@@ -83,7 +83,7 @@ async fn two_stores_may_have_one_spill() {
     assert_eq!((waiting(&first).await, waiting(&second).await), (vec![1], vec![2]));
 }
 
-/// A store of one's own may hide which file it is. Its letters stay where they are, all the same.
+/// A custom store may hide its file. Its letters still stay where they are.
 #[tokio::test]
 async fn letters_are_not_moved_onto_themselves_through_a_store_that_hides_the_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn letters_are_not_moved_onto_themselves_through_a_store_that_hides_the_fi
         fail(&queue, number).await;
     }
     store.set(Mood::Fine);
-    // Several turns of the task that would move them.
+    // Time for several rounds of the drain.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_accounted(&queue, 10, 10, None);
     assert_eq!(waiting(&queue).await, (1..=10).collect::<Vec<_>>());

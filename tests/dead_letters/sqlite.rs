@@ -1,4 +1,4 @@
-//! Letters in a file: they outlive the process, and a bad file is named.
+//! Letters in a file: they survive the process, and errors name a bad file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn refused(path: &Path) -> StoreError {
 }
 
 #[tokio::test]
-async fn letters_outlive_their_process() {
+async fn letters_survive_a_restart() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     let queue = open(&path).await;
@@ -93,7 +93,7 @@ async fn p20_many_callers_at_once_are_each_parked_once() {
 }
 
 #[tokio::test]
-async fn p21_a_full_file_refuses_or_makes_room() {
+async fn p21_a_full_file_refuses_or_evicts() {
     let folder = folder();
     let store = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
     let refusing = DeadLetterQueue::builder("a").capacity(2).on(store.clone()).unwrap();
@@ -174,7 +174,7 @@ async fn p25_many_open_a_new_file_at_once() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_written_is_named() {
+async fn a_folder_that_cannot_be_written_is_named_in_the_error() {
     let folder = folder();
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
@@ -190,7 +190,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[tokio::test]
-async fn garbage_is_refused_and_left_alone() {
+async fn a_file_that_is_not_sqlite_is_refused_and_unchanged() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     let garbage = "this is no database, whatever its name says\n".repeat(1_000);
@@ -210,7 +210,7 @@ async fn filled(path: &Path) {
     settled(path).await;
 }
 
-/// Waits until the writing thread has let the file go: the last connection removes the log.
+/// Waits until the writer has closed the file: the last connection removes the log.
 async fn settled(path: &Path) {
     let log = path.with_extension("db-wal");
     for _ in 0..500 {
@@ -223,7 +223,7 @@ async fn settled(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_file_that_was_cut_short_is_refused() {
+async fn a_truncated_file_is_refused() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     filled(&path).await;
@@ -234,7 +234,7 @@ async fn a_file_that_was_cut_short_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_page_is_found() {
+async fn a_damaged_page_is_detected() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     filled(&path).await;
@@ -264,7 +264,7 @@ async fn a_later_schema_and_another_programs_file_are_refused() {
 }
 
 #[tokio::test]
-async fn p21_a_locked_file_changes_nothing_for_the_caller() {
+async fn p21_a_locked_file_does_not_affect_the_caller() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     let limit = Duration::from_millis(50);
@@ -283,7 +283,7 @@ async fn p21_a_locked_file_changes_nothing_for_the_caller() {
 }
 
 #[tokio::test]
-async fn a_dropped_handle_ends_its_thread_after_what_was_asked() {
+async fn a_dropped_handle_ends_its_thread_after_pending_calls() {
     let folder = folder();
     let path = folder.path().join("letters.db");
     let queue = open(&path).await;

@@ -1,4 +1,4 @@
-//! The file means what every store means.
+//! The store in a file fulfils the contract of every store.
 
 use campanile::store::SqliteStore;
 

@@ -1,4 +1,4 @@
-//! The file itself: its size, and what becomes of it under those who use it.
+//! The file itself: its size, its rights, and concurrent use.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -39,7 +39,7 @@ async fn until(what: &str, done: impl AsyncFn() -> bool) {
     panic!("within a minute: {what}");
 }
 
-/// Parks so many letters of 8 KiB.
+/// Parks letters of 8 KiB.
 async fn park(queue: &DeadLetterQueue, letters: usize) {
     let service = queue.layer().layer(service_fn(|_: String| async { Err::<(), _>("refused") }));
     let calls: Vec<_> =
@@ -50,28 +50,28 @@ async fn park(queue: &DeadLetterQueue, letters: usize) {
 }
 
 #[tokio::test]
-async fn a_file_shrinks_while_nobody_comes() {
+async fn an_idle_file_shrinks() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     park(&queue, 400).await;
     let full = weigh(&path);
     assert!(full > 3_300_000, "{full}");
-    until("the size is told", async || queue.snapshot().file_size == Some(weigh(&path))).await;
+    until("the snapshot has the size", async || queue.snapshot().file_size == Some(weigh(&path))).await;
     let sent = service_fn(|_: String| async { Ok::<_, BoxError>(()) });
     let most = Redrive::all().concurrency(32);
     assert_eq!(queue.redrive(sent, most).await.unwrap().redriven, 400);
     until("the room of letters that are gone is given back", async || weigh(&path) < 600_000).await;
     until("the log is emptied", async || weigh(&path) == std::fs::metadata(&path).unwrap().len()).await;
-    until("the size is told", async || queue.snapshot().file_size == Some(weigh(&path))).await;
+    until("the snapshot has the size", async || queue.snapshot().file_size == Some(weigh(&path))).await;
     assert!(queue.is_empty().await.unwrap());
 
-    // There is room again, and it is used.
+    // There is space again, and it is used.
     park(&queue, 10).await;
     assert_accounted(&queue, 410, 410, None);
 }
 
 #[tokio::test]
-async fn a_log_that_somebody_reads_is_emptied_after() {
+async fn a_log_is_emptied_once_its_reader_has_finished() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     park(&queue, 20).await;
@@ -121,13 +121,13 @@ async fn a_file_that_another_process_locks_cannot_be_opened() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn p21_a_page_that_is_damaged_meanwhile_changes_nothing_for_the_caller() {
+async fn p21_a_damaged_page_does_not_affect_the_caller() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     park(&queue, 50).await;
     let log = path.with_extension("db-wal");
     until("the log is emptied", async || std::fs::metadata(&log).unwrap().len() == 0).await;
-    // And a new connection that has nothing of it in memory.
+    // A new connection has no pages in memory.
     damage(&path);
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
     let error = queue.list(LetterFilter::all()).await.unwrap_err();
@@ -136,7 +136,7 @@ async fn p21_a_page_that_is_damaged_meanwhile_changes_nothing_for_the_caller() {
     assert_accounted(&queue, 51, 50, Some((DropReason::Store, 1)));
 }
 
-/// Not a test of its own: the child of the one below, which may not write.
+/// Not a test: the child of the test below, which may not write.
 #[test]
 fn child() {
     let Some(paths) = std::env::var_os(PATH) else {
@@ -153,7 +153,7 @@ fn child() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_may_only_be_read_is_refused() {
+async fn a_read_only_file_is_refused() {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
 
@@ -174,7 +174,7 @@ async fn what_may_only_be_read_is_refused() {
     forbid(&read_only, 0o555);
     let paths = [path.clone(), read_only.join("letters.db"), read_only.join("new.db")];
 
-    // The superuser may write everywhere: then a child is somebody else, from where anybody may start it.
+    // Root may write everywhere. So the child runs as another user, from a folder that every user can read.
     let program = folder.path().join("child");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let mut child = std::process::Command::new(&program);
@@ -195,13 +195,13 @@ async fn what_may_only_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_long_list_keeps_nobody_waiting() {
+async fn a_long_list_does_not_block_other_calls() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     for number in 0..20 {
         fail(&queue, number).await;
     }
-    // More lists than there are connections, some of them given up.
+    // More lists than connections, some of them cancelled.
     let lists: Vec<_> = (0..40)
         .map(|_| {
             let queue = queue.clone();

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 
 const PATH: &str = "CAMPANILE_TEST_OLD_LETTERS";
 
-/// The schema of version 1, to the letter.
+/// The exact schema of version 1.
 const FIRST: &str = "
     CREATE TABLE queues (
         id INTEGER PRIMARY KEY,
@@ -61,7 +61,7 @@ fn entry(queue: &str, number: u64, now: SystemTime) -> Entry {
     }
 }
 
-/// A file of version 1 with so many letters.
+/// A file of version 1 with this many letters.
 fn old(path: &Path, letters: u64) -> Vec<Entry> {
     let mut connection = Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL").unwrap();
@@ -107,7 +107,7 @@ async fn assert_all_there(store: &SqliteStore, entries: &[Entry]) {
 }
 
 #[tokio::test]
-async fn letters_of_version_1_are_all_there() {
+async fn letters_of_version_1_are_migrated() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let entries = old(&path, 20_000);
@@ -133,13 +133,13 @@ async fn letters_of_version_1_are_all_there() {
     let one_more = entry("orders", 1, SystemTime::now());
     assert_eq!(store.put(one_more.clone(), limits).await.unwrap(), Put::Kept { evicted: 0 });
     assert_eq!(store.get("orders", one_more.id).await.unwrap(), Some(one_more));
-    // The letters that are there already are known.
+    // The depth includes the existing letters.
     assert_eq!(store.put(entries[3].clone(), limits).await.unwrap(), Put::Kept { evicted: 0 });
     assert_eq!(store.count("orders", &LetterFilter::all()).await.unwrap(), 18_001);
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_brought_up_to_date_stays_as_it_was() {
+async fn a_file_that_cannot_be_migrated_is_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     old(&path, 50);
@@ -178,7 +178,7 @@ fn assert_is_old(path: &Path, letters: i64) {
 }
 
 #[tokio::test]
-async fn an_older_file_is_copied_for_its_owner_alone_before_it_is_changed() {
+async fn an_older_file_is_copied_for_its_owner_only_before_the_migration() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let entries = old(&path, 300);
@@ -192,7 +192,7 @@ async fn an_older_file_is_copied_for_its_owner_alone_before_it_is_changed() {
         assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
     }
     drop(before);
-    // One that is of this version is not copied.
+    // A file of this version is not copied.
     std::fs::remove_file(&copy).unwrap();
     let again = SqliteStore::open(&path).await.unwrap();
     assert_all_there(&again, &entries).await;
@@ -200,7 +200,7 @@ async fn an_older_file_is_copied_for_its_owner_alone_before_it_is_changed() {
         std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!copy.exists() && names.iter().all(|name| !name.to_string_lossy().contains(".v")), "{names:?}");
     drop(again);
-    // The way back: the copy in the place of the file.
+    // The downgrade: the copy replaces the file.
     let fresh = folder.path().join("fresh.db");
     old(&fresh, 20);
     let store = SqliteStore::open(&fresh).await.unwrap();
@@ -209,7 +209,7 @@ async fn an_older_file_is_copied_for_its_owner_alone_before_it_is_changed() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_copied_is_left_as_it_was() {
+async fn a_file_that_cannot_be_copied_is_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let entries = old(&path, 50);
@@ -220,7 +220,7 @@ async fn a_file_that_cannot_be_copied_is_left_as_it_was() {
     assert!(error.is_unwritable() && said.contains("cannot copy") && said.contains("version 1"), "{said}");
     assert_is_old(&path, 50);
     std::fs::remove_dir(&in_the_way).unwrap();
-    // What a kill left behind is in nobody's way.
+    // A partial copy that a killed process left is replaced.
     std::fs::write(&in_the_way, "half of a copy").unwrap();
     assert_all_there(&SqliteStore::open(&path).await.unwrap(), &entries).await;
     assert!(!in_the_way.exists());
@@ -228,7 +228,7 @@ async fn a_file_that_cannot_be_copied_is_left_as_it_was() {
 }
 
 #[tokio::test]
-async fn two_processes_change_a_schema_at_once() {
+async fn two_processes_migrate_a_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let entries = old(&path, 3_000);
@@ -250,7 +250,7 @@ async fn two_processes_change_a_schema_at_once() {
 }
 
 #[tokio::test]
-async fn letters_of_an_older_file_that_a_clock_dated_ahead_are_taken_as_of_now() {
+async fn letters_of_an_older_file_with_later_times_are_dated_now() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     old(&path, 50);
@@ -259,7 +259,7 @@ async fn letters_of_an_older_file_that_a_clock_dated_ahead_are_taken_as_of_now()
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.count("orders", &LetterFilter::older_than(Duration::ZERO)).await.unwrap(), 45);
     assert!(store.frequencies("orders", Duration::from_secs(60)).await.unwrap().is_empty());
-    // A program of an older version that has the file open still can neither read nor write it.
+    // A program of an older version that still has the file open can neither read nor write it.
     assert!(connection.prepare("SELECT letters FROM causes").is_err());
 }
 
@@ -280,7 +280,7 @@ async fn a_file_of_a_later_version_is_refused_with_both_versions() {
     }
 }
 
-/// Not a test of its own: the child of the one below, opening the file.
+/// Not a test: the child of the test below, which opens the file.
 #[test]
 fn child() {
     let Ok(path) = std::env::var(PATH) else {
@@ -291,7 +291,7 @@ fn child() {
 }
 
 #[tokio::test]
-async fn p22_a_kill_amid_the_change_of_a_schema_loses_nothing() {
+async fn p22_a_kill_during_a_migration_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let entries = old(&path, 5_000);
@@ -308,7 +308,7 @@ async fn p22_a_kill_amid_the_change_of_a_schema_loses_nothing() {
             .spawn()
             .unwrap();
         tokio::time::sleep(Duration::from_millis(10 + 5 * kills)).await;
-        // It may be done by now.
+        // The migration may be complete by now.
         let _ = child.kill();
         child.wait().unwrap();
         kills += 1;

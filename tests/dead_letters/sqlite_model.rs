@@ -1,7 +1,7 @@
-//! The file answers as the store in memory does, whatever is asked of both.
+//! The store in a file gives the same answers as the store in memory.
 //!
-//! The one looks at all letters, the other finds its way by lanes, causes and sums: letters that failed long after
-//! they were parked, ids that tell no time, many causes and few, all in an order that nobody thought of.
+//! The store in memory scans all letters; the file uses lanes, causes and sums. The test uses letters that failed long after
+//! they were parked, ids without a time, and many causes or few, in random order.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use fastrand::Rng;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// To the microsecond, as a store keeps it.
+/// Rounded to the microsecond, as in a store.
 fn now() -> SystemTime {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     SystemTime::UNIX_EPOCH + Duration::from_micros(since.as_micros() as u64)
@@ -35,7 +35,7 @@ struct Both {
 impl Both {
     fn entry(&mut self) -> Entry {
         let rng = &mut self.rng;
-        // Whole hours; a filter asks for half ones, so that no moment lies between two answers.
+        // Whole hours. Filters use half hours, so that no time lies between the answers.
         let failed = self.started - HOUR * rng.u32(..5);
         let mut id = LetterId::new().to_bytes();
         if rng.u8(..4) == 0 {
@@ -150,7 +150,7 @@ impl Both {
                 assert_eq!(done, memory.settle(&queue, owner, settled.clone()).await.unwrap(), "{settled:?}");
             }
             17 => {
-                let record = PurgeRecord::new("somebody", self.filter());
+                let record = PurgeRecord::new("operator", self.filter());
                 if self.rng.bool() {
                     let done = file.purge(&queue, record.clone()).await.unwrap();
                     assert_eq!(done, memory.purge(&queue, record).await.unwrap());
@@ -179,7 +179,7 @@ impl Both {
 }
 
 #[tokio::test]
-async fn a_file_answers_as_memory_does() {
+async fn a_file_gives_the_same_answers_as_memory() {
     let folder = tempfile::tempdir().unwrap();
     let file = SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
     for (number, causes) in [1, 3, 20, 400, 20, 400].into_iter().enumerate() {

@@ -26,13 +26,13 @@ async fn two() -> (TempDir, [std::path::PathBuf; 2], [DeadLetterQueue; 2]) {
 }
 
 #[tokio::test]
-async fn p22_a_file_that_was_moved_is_had_by_its_new_path() {
+async fn p22_a_moved_file_is_used_at_its_new_path() {
     let folder = tempfile::tempdir().unwrap();
     let (path, moved) = (folder.path().join("letters.db"), folder.path().join("old.db"));
     let queue = open(&path).await;
     fail_all(&queue, 1..=3).await;
     rename(&path, &moved).unwrap();
-    // The one who has it open has not looked yet.
+    // The process that has it open has not checked yet.
     let old = open(&moved).await;
     assert_eq!(waiting(&old).await, [1, 2, 3]);
     fail(&queue, 4).await;
@@ -58,7 +58,7 @@ async fn p22_an_open_file_that_is_moved_over_another_has_one_writer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p22_two_open_files_that_change_places_lose_no_letter() {
+async fn p22_two_open_files_that_are_swapped_lose_no_letter() {
     let (folder, [one, other], queues) = two().await;
     let aside = folder.path().join("aside.db");
     rename(&one, &aside).unwrap();
@@ -72,7 +72,7 @@ async fn p22_two_open_files_that_change_places_lose_no_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p25_a_redrive_comes_to_the_end_while_letters_are_purged() {
+async fn p25_a_redrive_ends_while_letters_are_purged() {
     let folder = tempfile::tempdir().unwrap();
     let queue = open(&folder.path().join("letters.db")).await;
     let mut failing = JoinSet::new();

@@ -1,4 +1,4 @@
-//! Property 25: several processes work on one file, each a real one.
+//! Property 25: several real processes work on one file.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +20,7 @@ fn say(word: &str, number: u64) {
     std::io::stdout().lock().write_all(line.as_bytes()).unwrap();
 }
 
-/// Not a test of its own: the other process of those below, at work until its input ends.
+/// Not a test: the other process of the tests below, which works until its input ends.
 #[test]
 fn child() {
     let Ok(path) = std::env::var(PATH) else {
@@ -54,7 +54,7 @@ fn child() {
     });
 }
 
-/// What an operator does: looks around, and throws away every tenth letter.
+/// The work of an operator: lists letters, and purges every tenth.
 async fn look_and_purge(queue: &DeadLetterQueue) {
     let page = queue.list(LetterFilter::all().limit(50)).await.unwrap();
     let before = queue.groups(LetterFilter::all()).await.unwrap();
@@ -88,7 +88,7 @@ impl Other {
         Self { child, lines }
     }
 
-    /// Ends it; all numbers that it said after `word`.
+    /// Ends the process, and returns all numbers that it printed after `word`.
     fn end(mut self, word: &str) -> Vec<u64> {
         drop(self.child.stdin.take());
         let said = self.lines.lines().map(Result::unwrap);
@@ -99,7 +99,7 @@ impl Other {
     }
 }
 
-/// Notes what arrives.
+/// Records the letters that arrive.
 fn noting() -> (
     impl Service<Order, Response = (), Error = BoxError, Future: Send> + Clone + Send + 'static,
     Arc<Mutex<Vec<u64>>>,
@@ -114,7 +114,7 @@ fn noting() -> (
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p25_another_process_looks_and_purges_while_one_parks_and_redrives() {
+async fn p25_one_process_lists_and_purges_while_another_parks_and_redrives() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let queue = open(&path).await;
@@ -146,7 +146,7 @@ async fn p25_another_process_looks_and_purges_while_one_parks_and_redrives() {
     let seen = seen.lock().unwrap().clone();
     let once: BTreeSet<u64> = seen.iter().copied().collect();
     assert_eq!(once.len(), seen.len(), "a letter was sent twice");
-    // One may be thrown away while it is being sent.
+    // A letter may be purged while it is being sent.
     let all: BTreeSet<u64> = seen.into_iter().chain(purged).collect();
     assert_eq!(all, (0..600).collect());
 }

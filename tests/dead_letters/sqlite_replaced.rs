@@ -1,5 +1,5 @@
-//! The file, or what lies beside it, is removed or replaced while it is open. What is acknowledged after that is there all
-//! the same when the process is killed.
+//! The file, or its log or index, is removed or replaced while it is open. Letters that are acknowledged later survive
+//! when the process is killed.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::support::{fail, open, until, waiting};
 const PATH: &str = "CAMPANILE_TEST_REPLACED_LETTERS";
 const SPILL: &str = "CAMPANILE_TEST_REPLACED_SPILL";
 
-/// Not a test of its own: the process of those below, which parks as many letters as each line of its input says.
+/// Not a test: the process of the tests below, which parks as many letters as each line of its input says.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
@@ -43,7 +43,7 @@ fn child() {
     });
 }
 
-/// What a process has counted.
+/// The counters of a process.
 #[derive(Debug, PartialEq)]
 struct Counts {
     parked: u64,
@@ -110,7 +110,7 @@ fn parked(parked: u64) -> Counts {
 }
 
 #[tokio::test]
-async fn p22_letters_are_there_after_the_file_was_removed_under_the_process() {
+async fn p22_letters_are_parked_after_the_open_file_was_removed() {
     for suffixes in [&[""][..], &["", "-wal", "-shm"], &["", "-wal"], &["", "-shm"]] {
         let (_folder, path) = folder();
         let mut process = Process::start(&path, None);
@@ -142,7 +142,7 @@ async fn p22_no_letter_is_lost_with_the_log_or_its_index() {
     }
 }
 
-/// Two processes that write by two indices of one log would write over each other.
+/// Two processes with two indices of one log would overwrite each other.
 #[tokio::test]
 async fn p22_two_processes_lose_no_letter_with_the_index_of_their_log() {
     let (_folder, path) = folder();
@@ -164,7 +164,7 @@ async fn p22_two_processes_lose_no_letter_with_the_index_of_their_log() {
 }
 
 #[tokio::test]
-async fn p22_a_file_that_was_renamed_keeps_its_letters_and_a_new_one_is_begun() {
+async fn p22_a_renamed_file_keeps_its_letters_and_a_new_one_is_created() {
     let (folder, path) = folder();
     let mut process = Process::start(&path, None);
     process.park(10);
@@ -173,7 +173,7 @@ async fn p22_a_file_that_was_renamed_keeps_its_letters_and_a_new_one_is_begun() 
     assert_eq!(process.park(10), parked(20));
     process.kill();
     assert_eq!(waiting(&open(&path).await).await, (11..=20).collect::<Vec<_>>());
-    // What was in the log is in the file, which lost its log with its name.
+    // The log was written back into the file before it was renamed.
     assert!(!beside(&old, "-wal").exists());
     assert_eq!(waiting(&open(&old).await).await, (1..=10).collect::<Vec<_>>());
 }
@@ -185,14 +185,14 @@ fn back_up(path: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn p22_a_backup_in_its_place_is_gone_on_with() {
+async fn p22_a_backup_in_its_place_is_used() {
     let (folder, path) = folder();
     let mut process = Process::start(&path, None);
     process.park(5);
     let backup = folder.path().join("backup.db");
     back_up(&path, &backup);
     assert_eq!(process.park(5), parked(10));
-    // The log of the file before stays, and does not belong to the backup.
+    // The log of the replaced file stays. It does not belong to the backup.
     std::fs::rename(&backup, &path).unwrap();
     assert_eq!(process.park(10), parked(20));
     process.kill();
@@ -200,9 +200,9 @@ async fn p22_a_backup_in_its_place_is_gone_on_with() {
     assert_eq!(there, (1..=5).chain(11..=20).collect::<Vec<_>>());
 }
 
-/// What another process reads just now cannot be cleared away.
+/// Files that another process reads cannot be removed.
 #[tokio::test]
-async fn p22_a_log_that_belongs_to_the_file_before_is_not_applied_to_a_backup() {
+async fn p22_the_log_of_the_replaced_file_is_not_applied_to_a_backup() {
     let (folder, path) = folder();
     let mut process = Process::start(&path, None);
     process.park(5);
@@ -219,7 +219,7 @@ async fn p22_a_log_that_belongs_to_the_file_before_is_not_applied_to_a_backup() 
     assert_eq!(there, (1..=5).chain(46..=55).collect::<Vec<_>>());
 }
 
-/// Copies over a file that is open, as `cp` does: its inode stays. From another process, or this one would give up its
+/// Copies over an open file, as `cp` does: its inode stays. Another process does it, because this one would lose its
 /// locks.
 fn copy_over(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
@@ -248,7 +248,7 @@ async fn p22_a_backup_that_is_copied_over_the_file_is_noticed() {
 }
 
 #[tokio::test]
-async fn p22_a_file_that_is_cut_to_nothing_is_begun_anew() {
+async fn p22_a_file_that_is_truncated_to_nothing_is_created_again() {
     let (_folder, path) = folder();
     let mut process = Process::start(&path, None);
     process.park(10);
@@ -258,14 +258,14 @@ async fn p22_a_file_that_is_cut_to_nothing_is_begun_anew() {
     assert_eq!(waiting(&open(&path).await).await, (11..=20).collect::<Vec<_>>());
 }
 
-/// Brings the log into the file, as SQLite does now and then.
+/// Writes the log back into the file, as SQLite does from time to time.
 fn checkpoint(path: &Path) {
     let connection = Connection::open(path).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
 }
 
 #[tokio::test]
-async fn p20_letters_for_a_file_that_is_overwritten_with_nonsense_are_counted() {
+async fn p20_letters_for_an_overwritten_file_are_counted() {
     let (folder, path) = folder();
     let nonsense = folder.path().join("nonsense");
     std::fs::write(&nonsense, vec![0xa5; 40_960]).unwrap();
@@ -282,7 +282,7 @@ async fn p20_letters_for_a_file_that_is_overwritten_with_nonsense_are_counted() 
 }
 
 #[tokio::test]
-async fn p22_where_no_file_can_be_made_letters_spill_and_come_back() {
+async fn p22_letters_spill_while_no_file_can_be_created_and_return() {
     let (folder, path) = folder();
     let spill = folder.path().join("spill.db");
     let mut process = Process::start(&path, Some(&spill));
@@ -298,7 +298,7 @@ async fn p22_where_no_file_can_be_made_letters_spill_and_come_back() {
 }
 
 #[tokio::test]
-async fn p20_what_can_be_kept_nowhere_is_counted_as_dropped() {
+async fn p20_letters_that_no_store_takes_are_counted_as_dropped() {
     let (folder, path) = folder();
     let mut process = Process::start(&path, None);
     assert_eq!(process.park(5), parked(5));
@@ -313,7 +313,7 @@ async fn p20_what_can_be_kept_nowhere_is_counted_as_dropped() {
         .unwrap();
     assert_eq!(things, 1, "the other program's file is as it was");
 
-    // As soon as there is a place for letters, they are parked again.
+    // When a file can be created again, letters are parked again.
     std::fs::remove_file(&path).unwrap();
     assert_eq!(process.park(3), Counts { parked: 8, spilled: 0, dropped: 10 });
     process.kill();
@@ -321,7 +321,7 @@ async fn p20_what_can_be_kept_nowhere_is_counted_as_dropped() {
 }
 
 #[tokio::test]
-async fn what_is_read_is_what_is_at_the_path() {
+async fn reads_use_the_file_at_the_path() {
     let (folder, path) = folder();
     let queue = open(&path).await;
     fail(&queue, 1).await;
@@ -338,7 +338,7 @@ async fn what_is_read_is_what_is_at_the_path() {
     assert_eq!(queue.purge(LetterFilter::all()).await.unwrap().purged, 0);
     fail(&queue, 3).await;
 
-    // A handle on a file that replaced one that is open is a handle on that one.
+    // A handle on the replacement of an open file shares the store of the open file.
     back_up(&path, &backup);
     std::fs::rename(&backup, &path).unwrap();
     let again = open(&path).await;

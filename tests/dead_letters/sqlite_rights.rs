@@ -1,4 +1,4 @@
-//! Who may read the file and what lies beside it, and whose locks it keeps.
+//! The rights of the file, its log and its index, and the locks on it.
 
 use std::fs::{metadata, set_permissions};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -43,7 +43,7 @@ async fn refused(path: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_new_file_is_its_owners_alone() {
+async fn a_new_file_is_readable_by_its_owner_only() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     fail(&queue, 1).await;
@@ -53,14 +53,14 @@ async fn a_new_file_is_its_owners_alone() {
 }
 
 #[tokio::test]
-async fn rights_of_others_are_taken_away() {
+async fn rights_of_others_are_removed() {
     let (_folder, path) = folder();
     let queue = open(&path).await;
     fail(&queue, 1).await;
     for (path, rights) in all(&path).iter().zip([0o644, 0o640, 0o606]) {
         allow(path, rights);
     }
-    // It is open already: nothing of that is lost.
+    // It is already open, and nothing is lost.
     let again = open(&path).await;
     for path in all(&path) {
         assert_eq!(mode(&path), 0o600, "{}", path.display());
@@ -68,7 +68,7 @@ async fn rights_of_others_are_taken_away() {
     fail(&queue, 2).await;
     assert_eq!(waiting(&again).await, [1, 2]);
 
-    // What a later log is made with is what the file has.
+    // A later log gets the rights of the file.
     drop((queue, again));
     allow(&path, 0o660);
     let queue = open(&path).await;
@@ -88,7 +88,7 @@ async fn a_link_to_nothing_is_refused() {
     );
     assert!(!target.exists(), "made through the link");
 
-    // One that exists is a file as any other, with its log beside it.
+    // A link to an existing file is followed, with its log beside the file.
     fail(&open(&target).await, 1).await;
     allow(&target, 0o604);
     let queue = open(&path).await;
@@ -98,17 +98,17 @@ async fn a_link_to_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_plain_file_is_refused() {
+async fn a_path_that_is_not_a_plain_file_is_refused() {
     let (folder, path) = folder();
     let why = refused(folder.path()).await;
     assert!(why.contains("it is no plain file"), "{why}");
-    // To open it would wait for one who writes.
+    // Opening a pipe would wait for a writer.
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let why = refused(&path).await;
     assert!(why.contains("it is no plain file"), "{why}");
     std::fs::remove_file(&path).unwrap();
 
-    // Letters would go wherever the link leads.
+    // Letters would go to the target of the link.
     for suffix in ["-wal", "-shm", "-journal"] {
         let companion = beside(&path, suffix);
         symlink(folder.path().join("elsewhere"), &companion).unwrap();
@@ -120,23 +120,23 @@ async fn what_is_no_plain_file_is_refused() {
     open(&path).await;
 }
 
-/// A folder like `/tmp`, in which others may make files, and take away none but their own.
+/// A folder like `/tmp`, in which every user may create files and remove only their own.
 fn shared() -> (TempDir, PathBuf) {
     let (folder, path) = folder();
     allow(folder.path(), 0o1777);
     (folder, path)
 }
 
-/// Gives a file to another user; `false` where this test does not run as one who may.
+/// Gives a file to another user. Returns `false` if this user may not.
 fn give_away(path: &Path) -> bool {
     lchown(path, Some(65_534), Some(65_534)).is_ok()
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn what_a_stranger_put_into_a_shared_folder_is_refused_and_not_changed() {
+async fn a_file_of_another_user_in_a_shared_folder_is_refused_and_unchanged() {
     let (folder, path) = shared();
-    // The rights of anything of this user would be changed through a link, were it followed.
+    // If a link were followed, it could change the rights of any file of this user.
     let own = folder.path().join("own");
     std::fs::create_dir(&own).unwrap();
     let victim = own.join("web.html");
@@ -151,14 +151,14 @@ async fn what_a_stranger_put_into_a_shared_folder_is_refused_and_not_changed() {
     assert_eq!(mode(&victim), 0o644);
     std::fs::remove_file(&path).unwrap();
 
-    // Or through a second name.
+    // So could a second name.
     std::fs::hard_link(&victim, &path).unwrap();
     let why = refused(&path).await;
     assert!(why.contains("it has a second name"), "{why}");
     assert_eq!(mode(&victim), 0o644);
     std::fs::remove_file(&path).unwrap();
 
-    // A file whose owner could read what is written to it, whatever its rights.
+    // The owner of the file could read the letters, regardless of its rights.
     for (suffix, rights) in [("", 0o666), ("", 0o600), ("-wal", 0o666), ("-shm", 0o600), ("-journal", 0o666)]
     {
         let planted = beside(&path, suffix);
@@ -174,7 +174,7 @@ async fn what_a_stranger_put_into_a_shared_folder_is_refused_and_not_changed() {
         std::fs::remove_file(&planted).unwrap();
     }
 
-    // What is its own is fine there, also through a link of its own.
+    // Files of this user are accepted, also through a link of this user.
     let queue = open(&path).await;
     fail(&queue, 1).await;
     drop(queue);
@@ -195,7 +195,7 @@ async fn the_file_of_another_program_keeps_its_rights() {
     assert_eq!(mode(&path), 0o664);
 }
 
-/// Not a test of its own: the other process of the one below, which wants to write.
+/// Not a test: the other process of the test below, which wants to write.
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(PATH) {
@@ -205,9 +205,9 @@ fn child() {
     }
 }
 
-/// POSIX takes away the locks of a process on a file when it closes any descriptor of it.
+/// POSIX releases the locks of a process on a file when the process closes any descriptor of the file.
 #[tokio::test]
-async fn to_open_a_file_takes_away_no_lock() {
+async fn opening_a_file_releases_no_lock() {
     let (_folder, path) = folder();
     let connection = Connection::open(&path).unwrap();
     connection.execute_batch("CREATE TABLE orders (id INTEGER PRIMARY KEY); BEGIN IMMEDIATE").unwrap();

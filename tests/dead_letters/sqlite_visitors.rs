@@ -1,5 +1,5 @@
-//! Others come to the file and go while letters are parked: a second handle, a check, another process. None of them may take
-//! away the locks of those who stay, or the next one who leaves removes the log and the letters in it.
+//! A second handle, a check or another process opens and closes the file while letters are parked. None may release
+//! the locks of the others. Otherwise the next one that closes the file removes the log and the letters in it.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use crate::support::{fail, open, waiting};
 
 const PATH: &str = "CAMPANILE_TEST_VISITED_LETTERS";
 
-/// Not a test of its own: the process that parks, with visitors of its own.
+/// Not a test: the process that parks, and opens the file several times itself.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else {
@@ -26,7 +26,7 @@ fn child() {
     runtime.block_on(async {
         let queue = open(&path).await;
         #[cfg(feature = "checks")]
-        let check = campanile::health::SqliteCheck::new(&path).unwrap();
+        let check = campanile::health::SqliteCheck::builder(&path).build().unwrap();
         for number in 0_u64.. {
             fail(&queue, u32::try_from(number).unwrap()).await;
             std::io::stdout().lock().write_all(format!("parked {number}\n").as_bytes()).unwrap();
@@ -44,7 +44,7 @@ fn child() {
 }
 
 #[tokio::test]
-async fn p22_who_comes_and_goes_takes_no_letter_along() {
+async fn p22_processes_that_open_and_close_a_file_lose_no_letter() {
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("letters.db");
@@ -66,7 +66,7 @@ async fn p22_who_comes_and_goes_takes_no_letter_along() {
         let mut parked = BTreeSet::from([heard.recv().expect("the child ended by itself")]);
         let log = || std::fs::metadata(folder.path().join("letters.db-wal")).unwrap().ino();
         let first = log();
-        // What `sqlite3 letters.db "SELECT …"` does, which removes the log when it seems to be the last one.
+        // As `sqlite3 letters.db "SELECT …"` does, which removes the log when it seems to be the last connection.
         for _ in 0..20 {
             let visitor = Connection::open(&path).unwrap();
             let count = visitor.query_row("SELECT count(*) FROM letters", [], |row| row.get::<_, i64>(0));
@@ -85,7 +85,7 @@ async fn p22_who_comes_and_goes_takes_no_letter_along() {
 }
 
 #[tokio::test]
-async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
+async fn handles_on_one_file_share_it_by_any_path() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let (link, hard, around) =
@@ -102,7 +102,7 @@ async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
         let letter = entry(&queue);
         put(&store, &letter).await;
         letters.push(letter.id);
-        // What one commits, the others know of at once: they are one.
+        // A commit by one handle is visible to the others at once, because they share the store.
         assert_eq!(first.depth(&queue).waiting, letters.len() as u64);
     }
     // Two names would give the file two logs.
@@ -113,7 +113,7 @@ async fn handles_on_one_file_share_it_by_whatever_path_they_came() {
 }
 
 #[tokio::test]
-async fn those_who_open_a_new_file_at_the_same_time_share_it() {
+async fn concurrent_opens_of_a_new_file_share_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("letters.db");
     let opening: Vec<_> = (0..16).map(|_| tokio::spawn(SqliteStore::open(path.clone()))).collect();
@@ -126,7 +126,7 @@ async fn those_who_open_a_new_file_at_the_same_time_share_it() {
         put(store, &entry(&queue)).await;
     }
     assert!(stores.iter().all(|store| store.depth(&queue).waiting == 16));
-    // The file is let go of with the last of them.
+    // The last handle closes the file.
     drop(stores);
     let store = SqliteStore::open(&path).await.unwrap();
     assert_eq!(store.depth(&queue).waiting, 16);

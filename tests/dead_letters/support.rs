@@ -12,6 +12,9 @@ use campanile::store::{
 };
 use serde::{Deserialize, Serialize};
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Order {
@@ -23,7 +26,7 @@ pub(crate) fn order(number: u32) -> Order {
     Order { number, item: "bell".to_owned() }
 }
 
-/// A queue in a file, with the most patience there is: a busy machine must not make a letter late.
+/// A queue in a file, with the longest park timeout, so that a busy machine does not make a letter late.
 #[cfg(feature = "sqlite")]
 pub(crate) async fn open(path: &std::path::Path) -> DeadLetterQueue {
     DeadLetterQueue::builder("orders").park_timeout(Duration::from_secs(30)).sqlite(path).await.unwrap()
@@ -70,8 +73,8 @@ pub(crate) fn assert_accounted(
     }
 }
 
-/// Writes over all pages of a file but the first, which tells what the file is. Another process does it: this one would give
-/// up its locks on the file.
+/// Overwrites all pages of a file but the first, which has the header. Another process does it, because this one would lose
+/// its locks on the file.
 #[cfg(feature = "sqlite")]
 #[cfg_attr(not(unix), allow(dead_code))]
 pub(crate) fn damage(path: &std::path::Path) {
@@ -85,15 +88,15 @@ pub(crate) fn damage(path: &std::path::Path) {
     std::fs::remove_file(nonsense).unwrap();
 }
 
-/// The bytes of a file that may be open here: another process reads them, as this one would give up its locks on it. Nothing
-/// where it is gone.
+/// The bytes of a file that may be open here. Another process reads them, because this one would lose its locks. Empty
+/// if the file was removed.
 #[cfg(feature = "sqlite")]
 pub(crate) fn bytes(path: &std::path::Path) -> Option<Vec<u8>> {
     let read = std::process::Command::new("cat").arg(path).output().unwrap();
     read.status.success().then_some(read.stdout)
 }
 
-/// What a store does in place of its work.
+/// What a store does instead of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
     Fine,
@@ -105,7 +108,7 @@ pub(crate) enum Mood {
     PanicsLater,
     /// Takes letters and shows none.
     ReadsPanic,
-    /// Fails for what is larger than 10,000 bytes.
+    /// Fails for letters of more than 10,000 bytes.
     #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
     RefusesLarge,
 }
@@ -114,13 +117,13 @@ pub(crate) enum Mood {
 pub(crate) struct MoodyStore {
     inner: Arc<dyn Store>,
     mood: Arc<Mutex<Mood>>,
-    /// Whether what became of letters can be written down.
+    /// Whether results of letters can be recorded.
     pub(crate) settles: Arc<AtomicBool>,
-    /// How many of those that failed again it takes at once, where removals are taken.
+    /// How many failed letters one write may record, if removals are recorded.
     pub(crate) failures_taken: Arc<AtomicU64>,
-    /// How long it takes to write that down, in milliseconds.
+    /// How long recording takes, in milliseconds.
     settle_time: Arc<AtomicU64>,
-    /// How long it takes to prolong a lease, in milliseconds.
+    /// How long renewing a lease takes, in milliseconds.
     renew_time: Arc<AtomicU64>,
 }
 
@@ -129,7 +132,7 @@ impl MoodyStore {
         Self::over(MemoryStore::default(), mood)
     }
 
-    /// One whose letters are in another store.
+    /// A store with the letters of another store.
     pub(crate) fn over(store: impl Store, mood: Mood) -> Self {
         Self {
             inner: Arc::new(store),
@@ -161,7 +164,7 @@ impl MoodyStore {
     }
 }
 
-/// Waits for something that another task or thread brings about.
+/// Waits until another task or thread makes the condition true.
 #[cfg_attr(not(feature = "sqlite"), allow(dead_code))]
 pub(crate) async fn until(what: &str, is: impl AsyncFn() -> bool) {
     for _ in 0..6_000 {
@@ -274,4 +277,45 @@ where
     S: Service<Req>,
 {
     service.ready().await?.call(request).await
+}
+
+/// Collects the log of the crate, one line for each event.
+#[derive(Clone)]
+pub(crate) struct LogLines {
+    level: Level,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl LogLines {
+    /// Events of this level and of more severe ones.
+    pub(crate) fn at(level: Level) -> Self {
+        Self { level, lines: Arc::default() }
+    }
+
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+impl Visit for LogLines {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.lines.lock().unwrap().last_mut().unwrap().push_str(&format!("{field}={value:?} "));
+    }
+}
+
+impl Subscriber for LogLines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.level && metadata.target().starts_with("campanile")
+    }
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn event(&self, event: &Event<'_>) {
+        self.lines.lock().unwrap().push(String::new());
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }

@@ -3,9 +3,11 @@
 use campanile::store::MemoryStore;
 use std::sync::Arc;
 
-use crate::unreadable_checks::{a_bad_letter_hides_no_other, what_cannot_be_read_is_set_aside_as_it_is};
+use crate::unreadable_checks::{
+    an_unreadable_letter_hides_no_other, unreadable_letters_are_set_aside_unchanged,
+};
 
-/// Memory, shared.
+/// A shared store in memory.
 #[derive(Clone, Debug, Default)]
 struct Shared(Arc<MemoryStore>);
 
@@ -68,13 +70,13 @@ mod forward {
 }
 
 #[tokio::test]
-async fn a_bad_letter_in_memory_hides_no_other() {
-    a_bad_letter_hides_no_other(&Shared::default()).await;
+async fn a_bad_letter_in_memory_does_not_hide_others() {
+    an_unreadable_letter_hides_no_other(&Shared::default()).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_in_memory_is_set_aside_as_it_is() {
-    what_cannot_be_read_is_set_aside_as_it_is(&Shared::default()).await;
+async fn unreadable_letters_in_memory_are_set_aside_unchanged() {
+    unreadable_letters_are_set_aside_unchanged(&Shared::default()).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -88,7 +90,7 @@ mod sqlite {
     use rusqlite::Connection;
     use tower::{BoxError, service_fn};
 
-    use super::{a_bad_letter_hides_no_other, what_cannot_be_read_is_set_aside_as_it_is};
+    use super::{an_unreadable_letter_hides_no_other, unreadable_letters_are_set_aside_unchanged};
     use crate::support::open;
     use crate::unreadable_checks::park;
 
@@ -98,13 +100,13 @@ mod sqlite {
     }
 
     #[tokio::test]
-    async fn a_bad_letter_in_a_file_hides_no_other() {
-        a_bad_letter_hides_no_other(&store().await.0).await;
+    async fn a_bad_letter_in_a_file_does_not_hide_others() {
+        an_unreadable_letter_hides_no_other(&store().await.0).await;
     }
 
     #[tokio::test]
-    async fn what_cannot_be_read_in_a_file_is_set_aside_as_it_is() {
-        what_cannot_be_read_is_set_aside_as_it_is(&store().await.0).await;
+    async fn unreadable_letters_in_a_file_are_set_aside_unchanged() {
+        unreadable_letters_are_set_aside_unchanged(&store().await.0).await;
     }
 
     fn change(path: &Path, sql: &str, id: LetterId) {
@@ -118,8 +120,8 @@ mod sqlite {
     const OF: &str = "WHERE id = (SELECT content FROM letters WHERE id = ?1)";
     const CAUSE: &str = "WHERE id = (SELECT cause FROM letters WHERE id = ?1)";
 
-    /// What may become of the row of one letter, whether its letter is still there to read, and whether all three are
-    /// of its cause.
+    /// Damage to the row of one letter, whether the letter can still be read, and whether all three letters have its
+    /// cause.
     fn damages() -> Vec<(String, bool)> {
         let row = |change: &str| format!("UPDATE letters SET {change} WHERE id = ?1");
         vec![
@@ -150,7 +152,7 @@ mod sqlite {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_damaged_row_hides_no_other() {
+    async fn a_damaged_row_does_not_hide_others() {
         for (sql, readable) in damages() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("letters.db");
@@ -170,7 +172,7 @@ mod sqlite {
             queue.groups(LetterFilter::all().set_aside(false)).await.unwrap();
             queue.count(LetterFilter::all().kind(FailureKind::Error)).await.unwrap();
             queue.frequencies(Duration::from_secs(60)).await.unwrap();
-            // More can be parked, also after the file was opened anew, and all can be sent and purged.
+            // More letters can be parked, also after the file was opened again, and all can be sent and purged.
             drop(queue);
             let queue = open(&path).await;
             park(&queue, 4).await;
@@ -187,7 +189,7 @@ mod sqlite {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_letter_without_an_id_can_be_seen_and_purged() {
+    async fn a_letter_without_an_id_can_be_listed_and_purged() {
         for stored in
             ["x'01'", "x''", "id || x'00'", "substr(id, 1, 15)", "'text'", "CAST(x'ff' AS TEXT)", "7", "0.5"]
         {
@@ -209,7 +211,7 @@ mod sqlite {
                 let Payload::Unreadable(raw) = &bad[0].payload else { panic!("{bad:?}") };
                 assert!(String::from_utf8_lossy(raw.head.as_bytes()).contains(&all[1].id.to_string()));
                 assert_eq!(queue.get(bad[0].id).await.unwrap().as_ref(), Some(bad[0]), "{stored}");
-                // Page by page, none is left out and none comes twice.
+                // Page by page, none is missing and none occurs twice.
                 let (mut pages, mut page) = (Vec::new(), LetterFilter::all().limit(1));
                 while let Some(letter) = queue.list(page.clone()).await.unwrap().pop() {
                     page = page.after(letter.id);

@@ -13,7 +13,7 @@ fn bad_settings_are_refused_by_name() {
     ] {
         let mut settings = SamplerSettings::default();
         settings.gpu = Some(serde_json::from_str(text).unwrap());
-        let error = Sampler::start(settings).unwrap_err();
+        let error = Sampler::from_settings(&settings).unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
     }
     let error = serde_json::from_str::<GpuSettings>(r#"{"proceses": true}"#).unwrap_err();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::sampler::{GpuSettings, Sampler, SamplerGuard, SamplerSettings};
+use campanile::sampler::{GpuSettings, Sampler, SamplerSettings};
 
 /// How often the sampler reads in these tests.
 pub(crate) const EVERY: Duration = Duration::from_millis(100);
@@ -16,7 +16,8 @@ pub(crate) fn settings(library: &Path, change: impl FnOnce(&mut GpuSettings)) ->
     let mut gpu = GpuSettings::default();
     gpu.library = Some(library.to_owned());
     change(&mut gpu);
-    let mut settings = SamplerSettings::every(EVERY);
+    let mut settings = SamplerSettings::default();
+    settings.every = EVERY;
     #[cfg(feature = "system")]
     {
         settings.system = None;
@@ -27,7 +28,7 @@ pub(crate) fn settings(library: &Path, change: impl FnOnce(&mut GpuSettings)) ->
 
 /// A pipeline and a sampler that reads one library of the driver, and nothing else.
 pub(crate) struct Sampled {
-    sampler: Option<SamplerGuard>,
+    sampler: Option<Sampler>,
     telemetry: Telemetry,
     // All samplers of a process tell into one table: one at a time.
     _alone: MutexGuard<'static, ()>,
@@ -49,7 +50,7 @@ impl Sampled {
         log().lock().unwrap().clear();
         let settings = settings(library, change);
         let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
-        Self { sampler: Some(Sampler::start(settings).unwrap()), telemetry, _alone: alone }
+        Self { sampler: Some(Sampler::from_settings(&settings).unwrap()), telemetry, _alone: alone }
     }
 
     pub(crate) fn stop(&mut self) {

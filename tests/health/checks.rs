@@ -1,13 +1,11 @@
-//! Checks: on their rhythm, side by side, believed when they said it often enough.
+//! Checks: their schedule, their independence of each other, and the number of results that change an outcome.
 
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::health::{
-    CheckExt, CheckOutcome, Component, Every, Finding, Health, IntoFinding, ServiceCheck,
-};
+use campanile::health::{Check, CheckOutcome, Component, Every, Finding, Health, ServiceCheck};
 use campanile::outcome::ByResult;
 use campanile::redact::RedactionSettings;
 use tokio::time::{Instant, sleep};
@@ -16,12 +14,12 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Every ten seconds, on the second.
+/// Every ten seconds, without jitter.
 fn exactly() -> Every {
     Every::seconds(10).jitter(0.0).timeout(seconds(2))
 }
 
-/// The check and what it is to find: the last answer stays.
+/// A check with these results; the last one repeats.
 fn scripted(answers: impl IntoIterator<Item = Finding>) -> impl Fn() -> std::future::Ready<Finding> {
     let answers: Mutex<Vec<Finding>> = Mutex::new(answers.into_iter().collect());
     move || {
@@ -40,7 +38,7 @@ fn warn() -> Finding {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p51_hanging_and_panicking_checks_are_told_and_the_others_run_on_time_side_by_side() {
+async fn p51_hanging_and_panicking_checks_are_reported_and_the_others_run_on_time_concurrently() {
     const CHECKS: usize = 200;
     let health = Health::standalone();
     for component in 0..1_000 {
@@ -82,23 +80,23 @@ async fn p51_hanging_and_panicking_checks_are_told_and_the_others_run_on_time_si
         assert_eq!((report.last, report.outcome), (outcome, outcome), "{number}");
         assert_eq!((report.took, report.message.as_deref(), report.runs), (took, message, 6), "{number}");
     }
-    assert_eq!(most.load(Ordering::SeqCst), CHECKS * 8 / 10, "all of them at once");
+    assert_eq!(most.load(Ordering::SeqCst), CHECKS * 8 / 10, "all checks run at once");
     assert_eq!(running.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p51_a_check_that_panics_before_there_is_a_future_is_told_too() {
+async fn p51_a_check_that_panics_before_it_returns_a_future_is_reported() {
     let health = Health::standalone();
     let broken = || -> std::future::Ready<()> { panic!("{} on purpose", "early") };
     let check = health.check("p51-early", exactly(), broken).unwrap();
     let report = check.run().await;
     assert_eq!(report.outcome, CheckOutcome::Panicked);
     assert_eq!(report.message.as_deref(), Some("early on purpose"));
-    assert_eq!(check.run().await.runs, 2, "it goes on");
+    assert_eq!(check.run().await.runs, 2, "the check runs again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_spreads_the_first_runs_and_each_keeps_its_rhythm() {
+async fn jitter_spreads_the_first_runs_and_each_check_keeps_its_interval() {
     let health = Health::standalone();
     let began = Instant::now();
     let times: Arc<Vec<Mutex<Vec<Duration>>>> = Arc::new((0..100).map(|_| Mutex::default()).collect());
@@ -128,7 +126,7 @@ async fn jitter_spreads_the_first_runs_and_each_keeps_its_rhythm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_is_late_causes_no_burst() {
+async fn a_late_run_causes_no_burst() {
     let health = Health::standalone();
     let began = Instant::now();
     let times: Arc<Mutex<Vec<u64>>> = Arc::default();
@@ -147,7 +145,7 @@ async fn a_run_that_is_late_causes_no_burst() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outcomes_are_believed_when_they_were_said_often_enough() {
+async fn an_outcome_changes_after_enough_results_in_a_row() {
     use CheckOutcome::{Fail, Pass, Pending, Warn};
     let health = Health::standalone();
     let answers = [fail(), fail(), warn(), Finding::Pass, fail(), fail(), fail(), Finding::Pass]
@@ -181,7 +179,7 @@ async fn outcomes_are_believed_when_they_were_said_often_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn runs_on_demand_join_the_one_under_way_and_move_no_rhythm() {
+async fn requested_runs_join_the_current_one_and_do_not_move_the_schedule() {
     let health = Health::standalone();
     let began = Instant::now();
     let times: Arc<Mutex<Vec<u64>>> = Arc::default();
@@ -203,7 +201,7 @@ async fn runs_on_demand_join_the_one_under_way_and_move_no_rhythm() {
         assert_eq!(run.await.unwrap(), 1);
     }
     sleep(seconds(2)).await;
-    // Between two of its own, and one that nobody waits for to the end.
+    // A requested run between two scheduled ones, whose caller does not wait to the end.
     assert!(tokio::time::timeout(Duration::from_millis(500), check.run()).await.is_err());
     assert_eq!(health.run_check("joined").await[0].runs, 2);
     assert_eq!(health.run_checks().await[0].runs, 3);
@@ -213,7 +211,7 @@ async fn runs_on_demand_join_the_one_under_way_and_move_no_rhythm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_that_is_stopped_ends_at_once_and_is_forgotten() {
+async fn a_stopped_check_ends_at_once_and_is_removed() {
     let health = Health::standalone();
     let alive = Arc::new(());
     let held = Arc::clone(&alive);
@@ -235,11 +233,11 @@ async fn a_check_that_is_stopped_ends_at_once_and_is_forgotten() {
     let report = waiting.await.unwrap();
     assert_eq!((report.last, report.runs), (CheckOutcome::TimedOut, 0));
     sleep(seconds(1)).await;
-    assert_eq!(Arc::strong_count(&alive), 1, "the check and its run are gone");
+    assert_eq!(Arc::strong_count(&alive), 1, "the check and its run are dropped");
     assert!(health.check_reports().is_empty());
-    assert_eq!(check.run().await.runs, 0, "who asks later gets an answer, too");
+    assert_eq!(check.run().await.runs, 0, "a later call returns too");
 
-    // The name is free, and the old handle has no power over the new check.
+    // The name is free, and the old handle does not stop the new check.
     let again = health.check("stopped", exactly(), || async {}).unwrap();
     check.stop();
     assert_eq!(again.run().await.outcome, CheckOutcome::Pass);
@@ -247,7 +245,7 @@ async fn a_check_that_is_stopped_ends_at_once_and_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_health_that_is_dropped_ends_its_checks() {
+async fn dropping_a_health_ends_its_checks() {
     let health = Health::standalone();
     let alive = Arc::new(());
     let held = [(); 2].map(|()| Arc::clone(&alive));
@@ -262,7 +260,7 @@ async fn a_health_that_is_dropped_ends_its_checks() {
     });
     sleep(seconds(1)).await;
     health.drain();
-    assert_eq!(health.check_reports().len(), 2, "a process on its way out is checked as before");
+    assert_eq!(health.check_reports().len(), 2, "checks go on while the process drains");
     drop(health);
     sleep(Duration::from_millis(1)).await;
     assert_eq!(Arc::strong_count(&alive), 1);
@@ -271,14 +269,14 @@ async fn a_health_that_is_dropped_ends_its_checks() {
 }
 
 #[test]
-fn a_check_whose_runtime_is_gone_is_missed() {
+fn a_check_whose_runtime_has_ended_times_out() {
     let health = Health::standalone();
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let error = health.check("homeless", exactly(), || async {}).unwrap_err();
+    let error = health.check("without-runtime", exactly(), || async {}).unwrap_err();
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
     let first = runtime();
     let check = first.block_on(async {
-        let check = health.check("homeless", exactly(), || async {}).unwrap();
+        let check = health.check("without-runtime", exactly(), || async {}).unwrap();
         assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
         check
     });
@@ -287,7 +285,11 @@ fn a_check_whose_runtime_is_gone_is_missed() {
     let paused =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     paused.block_on(async {
-        assert_eq!(check.run().await.last, CheckOutcome::TimedOut, "nobody waits for what does not come");
+        assert_eq!(
+            check.run().await.last,
+            CheckOutcome::TimedOut,
+            "a call does not wait for a run that never comes"
+        );
         sleep(seconds(14)).await;
         let report = check.report();
         assert_eq!((report.outcome, report.runs), (CheckOutcome::TimedOut, 1));
@@ -297,7 +299,7 @@ fn a_check_whose_runtime_is_gone_is_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_checked_is_refused_and_says_why() {
+async fn invalid_settings_are_refused() {
     let health = Health::standalone();
     let add = |component: &str, name: &str, every| {
         health.check_named(component, name, every, || async {}).map(drop).map_err(|error| error.to_string())
@@ -323,7 +325,7 @@ async fn what_cannot_be_checked_is_refused_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_of_snapshots_moves_no_check() {
+async fn snapshots_do_not_run_checks() {
     let health = Health::standalone();
     let began = Instant::now();
     let times: Arc<Mutex<Vec<u64>>> = Arc::default();
@@ -343,7 +345,7 @@ async fn a_flood_of_snapshots_moves_no_check() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_amiss_is_kept_short_and_without_secrets() {
+async fn messages_are_short_and_without_secrets() {
     let health = Health::standalone();
     let long = format!("postgres://ann:hunter2@db/orders does not answer: {}", "é".repeat(5_000));
     let check = health.check("secretive", exactly(), scripted([Finding::Fail(long)])).unwrap();
@@ -353,22 +355,22 @@ async fn what_was_amiss_is_kept_short_and_without_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_amiss_is_redacted_as_the_pipeline_redacts() {
+async fn messages_are_redacted_as_the_pipeline_redacts() {
     let redaction = RedactionSettings::default().mask(["room"]).leave(["password"]);
     let telemetry = campanile::Telemetry::builder("test").redaction(redaction).build().unwrap();
-    let said = || std::future::ready(Finding::Warn("room=17 password=hunter2".to_owned()));
-    for (health, told) in [
+    let warns = || std::future::ready(Finding::Warn("room=17 password=hunter2".to_owned()));
+    for (health, expected) in [
         (telemetry.health(), "room=[redacted] password=hunter2"),
         (Health::standalone(), "room=17 password=[redacted]"),
     ] {
-        let check = health.check("redacted", exactly(), said).unwrap();
-        assert_eq!(check.run().await.message.as_deref(), Some(told));
+        let check = health.check("redacted", exactly(), warns).unwrap();
+        assert_eq!(check.run().await.message.as_deref(), Some(expected));
     }
 }
 
-/// What a check quotes is searched before it is cut: of a secret that is cut in two a part would stay.
+/// A message is searched for secrets before it is cut: a secret that is cut in two would not be recognised.
 #[tokio::test(start_paused = true)]
-async fn a_secret_in_an_error_that_is_cut_is_not_told() {
+async fn a_secret_in_an_error_that_is_cut_is_not_shown() {
     for before in 200..240 {
         let error = format!("{}4111111111111111 {}", "x ".repeat(before / 2), "y ".repeat(300));
         let health = Health::standalone();
@@ -383,7 +385,7 @@ async fn a_secret_in_an_error_that_is_cut_is_not_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn limits_for_the_duration_go_with_any_check() {
+async fn any_check_can_have_limits_for_its_duration() {
     let health = Health::standalone();
     let took = Arc::new(AtomicUsize::new(0));
     let asked = Arc::clone(&took);
@@ -405,16 +407,16 @@ async fn limits_for_the_duration_go_with_any_check() {
 }
 
 #[test]
-fn many_things_say_how_a_check_went() {
-    let found = |what: Result<(), &str>| what.into_finding();
+fn results_convert_into_findings() {
+    let found = |result: Result<(), &str>| Finding::from(result);
     assert_eq!(found(Ok(())), Finding::Pass);
     assert_eq!(found(Err("no")), Finding::Fail("no".to_owned()));
-    assert_eq!(Ok::<_, std::io::Error>(warn()).into_finding(), warn());
+    assert_eq!(Finding::from(Ok::<_, std::io::Error>(warn())), warn());
 }
 
-/// A check may be a call through a circuit: what hangs there was too slow, whichever layer says so.
+/// A check may call through a circuit. A call that the check's timeout ends counts as a timeout there.
 #[tokio::test(start_paused = true)]
-async fn p07_a_check_that_is_given_up_for_time_is_a_timeout_to_the_circuits_it_calls() {
+async fn p07_a_check_that_times_out_is_a_timeout_to_the_circuits_it_calls() {
     use campanile::health::FirstOf;
     use campanile::{CircuitBreaker, FailureKind};
 

@@ -1,11 +1,11 @@
-//! Checks made of others: of a service, and of several that stand in for each other.
+//! Checks of services, and of a primary with alternatives.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use campanile::health::{CheckExt, CheckOutcome, Every, Finding, FirstOf, Health, ServiceCheck};
+use campanile::health::{Check, CheckOutcome, Every, Finding, FirstOf, Health, ServiceCheck};
 use campanile::outcome::{ByResult, FailureKind, Outcome};
 use campanile::{CircuitBreaker, CircuitState};
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
@@ -15,7 +15,7 @@ fn every() -> Every {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_is_asked_through_its_layers_and_judged_as_they_judge() {
+async fn a_service_is_called_through_its_layers_and_classified_as_they_classify() {
     let breaker = CircuitBreaker::builder("asked-service").minimum_calls(100).build().unwrap();
     let answer = Arc::new(AtomicUsize::new(0));
     let answers = Arc::clone(&answer);
@@ -40,7 +40,7 @@ async fn a_service_is_asked_through_its_layers_and_judged_as_they_judge() {
         health.check("asked-service", every(), ServiceCheck::new(service.clone(), || 1, odd_is_bad)).unwrap();
     for (number, outcome, message) in [
         (1, CheckOutcome::Pass, None),
-        (2, CheckOutcome::Fail, Some("it answered, with a failure: overload")),
+        (2, CheckOutcome::Fail, Some("the response was classified as a failure: overload")),
         (9, CheckOutcome::Fail, Some("the disk is full")),
         (10, CheckOutcome::TimedOut, Some("no answer within 2s")),
         (1, CheckOutcome::Pass, None),
@@ -54,7 +54,7 @@ async fn a_service_is_asked_through_its_layers_and_judged_as_they_judge() {
     let refused = check.run().await;
     assert_eq!(refused.message.as_deref(), Some("circuit `asked-service` was forced open by an operator"));
 
-    // Somebody else has the only permit: waiting for it is part of the run.
+    // The test holds the only permit: waiting for it is part of the run.
     let mut held = service;
     held.ready().await.unwrap();
     assert_eq!(check.run().await.outcome, CheckOutcome::TimedOut);
@@ -64,7 +64,7 @@ async fn a_service_is_asked_through_its_layers_and_judged_as_they_judge() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_is_never_ready_says_why() {
+async fn a_service_that_is_never_ready_fails_with_the_reason() {
     #[derive(Clone)]
     struct Closed;
     impl Service<()> for Closed {
@@ -87,7 +87,7 @@ async fn a_service_that_is_never_ready_says_why() {
     assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
 }
 
-/// What a candidate does, to be changed from outside.
+/// A candidate whose behaviour the test changes.
 #[derive(Clone, Default)]
 struct Candidate {
     does: Arc<AtomicUsize>,
@@ -114,7 +114,7 @@ const PANIC: usize = 3;
 const HANG: usize = 4;
 
 #[tokio::test(start_paused = true)]
-async fn alternatives_stand_in_in_their_order_and_each_has_its_time() {
+async fn alternatives_are_checked_in_order_and_each_has_its_share_of_the_time() {
     use CheckOutcome::{Fail, Pass, Warn};
     let candidates: [Candidate; 3] = Default::default();
     let check = |place: usize| {
@@ -156,14 +156,14 @@ async fn alternatives_stand_in_in_their_order_and_each_has_its_time() {
     }
     candidates.iter().for_each(|candidate| candidate.does.store(HANG, Ordering::SeqCst));
     let report = handle.run().await;
-    assert_eq!(report.outcome, Fail, "there is time to tell of the last one: {:?}", report.message);
+    assert_eq!(report.outcome, Fail, "there is time to report the last one: {:?}", report.message);
     assert!(report.message.as_deref().unwrap().contains("`c` failed: no answer within"));
     let asked = candidates.map(|candidate| candidate.asked.load(Ordering::SeqCst));
-    assert_eq!(asked, [9, 7, 4], "nobody is asked without need");
+    assert_eq!(asked, [9, 7, 4], "no candidate is checked without need");
 }
 
 #[tokio::test(start_paused = true)]
-async fn candidates_may_have_less_time_than_their_share() {
+async fn within_limits_the_time_of_each_candidate() {
     let slow = || tokio::time::sleep(Duration::from_millis(300));
     let quick = || tokio::time::sleep(Duration::from_millis(20));
     let first_of = FirstOf::new("slow", slow).or("quick", quick.warn_after(Duration::from_millis(10)));
@@ -171,7 +171,6 @@ async fn candidates_may_have_less_time_than_their_share() {
     let check = health.check("less-time", every(), first_of.within(Duration::from_millis(250))).unwrap();
     let report = check.run().await;
     assert_eq!(report.took, Duration::from_millis(270));
-    let expected =
-        "`quick` serves (it took 20.0ms; up to 10ms is well); `slow` failed: no answer within 250.0ms";
+    let expected = "`quick` serves (took 20.0ms, more than the 10ms of `warn_after`); `slow` failed: no answer within 250.0ms";
     assert_eq!(report.message.as_deref(), Some(expected));
 }

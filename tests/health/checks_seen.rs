@@ -1,4 +1,4 @@
-//! What is seen of checks: readiness, metrics, events.
+//! Checks in readiness, metrics and log lines.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use campanile::health::{CheckOutcome, Component, Every, Finding, Health, HealthSettings};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// A check that finds what stands there at the time.
+/// A check that returns the finding that is set at the time.
 fn found(finding: &Arc<Mutex<Finding>>) -> impl Fn() -> std::future::Ready<Finding> + Send + Sync + 'static {
     let finding = Arc::clone(finding);
     move || std::future::ready(finding.lock().unwrap().clone())
@@ -27,12 +27,12 @@ async fn p52_readiness_follows_a_check_of_a_critical_component_at_once() {
     assert!(health.readiness().ready);
     *finding.lock().unwrap() = Finding::Fail("refused".to_owned());
     check.run().await;
-    assert!(health.readiness().ready, "once is not often enough");
+    assert!(health.readiness().ready, "one failure is not enough");
     check.run().await;
     let readiness = health.readiness();
     assert!(!readiness.ready);
-    assert_eq!(&*readiness.missing[0].component, "followed");
-    assert!(readiness.missing[0].reasons[0].contains("refused"), "{readiness:?}");
+    assert_eq!(&*readiness.missing[0].name, "followed");
+    assert!(readiness.missing[0].reasons[0].text.contains("refused"), "{readiness:?}");
     *finding.lock().unwrap() = Finding::Pass;
     check.run().await;
     assert!(health.readiness().ready);
@@ -41,7 +41,7 @@ async fn p52_readiness_follows_a_check_of_a_critical_component_at_once() {
     check.run().await;
     assert!(!health.readiness().ready);
     check.stop();
-    assert!(health.readiness().ready, "what is not asked any more fails nobody");
+    assert!(health.readiness().ready, "a stopped check does not count");
 }
 
 #[cfg(feature = "prometheus")]
@@ -72,17 +72,17 @@ async fn checks_are_metrics_too() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    assert!(!text.contains("check=\"metered\""), "nothing is known of that one:\n{text}");
+    assert!(!text.contains("check=\"metered\""), "that check has no result:\n{text}");
     drop(pending);
     check.stop();
-    assert!(!telemetry.prometheus_text().contains(passing), "what is stopped is not told");
+    assert!(!telemetry.prometheus_text().contains(passing), "a stopped check has no metrics");
 }
 
-/// Keeps the messages of the checks of one component.
+/// Collects the log lines of health.
 #[derive(Clone, Default)]
-struct Told(Arc<Mutex<Vec<String>>>);
+struct Logged(Arc<Mutex<Vec<String>>>);
 
-impl<S: tracing::Subscriber> Layer<S> for Told {
+impl<S: tracing::Subscriber> Layer<S> for Logged {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         struct Words(String);
         impl tracing::field::Visit for Words {
@@ -100,11 +100,11 @@ impl<S: tracing::Subscriber> Layer<S> for Told {
 
 #[cfg(feature = "http")]
 #[test]
-fn a_secret_header_that_goes_to_another_machine_in_clear_is_told() {
+fn a_secret_header_to_another_machine_without_tls_is_logged() {
     use campanile::health::HttpCheck;
 
-    let told = Told::default();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(told.clone()), || {
+    let logged = Logged::default();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(logged.clone()), || {
         for (url, header) in [
             ("http://search.internal:9200/", "authorization"),
             ("http://search.internal:9200/", "accept"),
@@ -114,19 +114,19 @@ fn a_secret_header_that_goes_to_another_machine_in_clear_is_told() {
             HttpCheck::builder(url).header(header, "hunter2").build().unwrap();
         }
     });
-    let told = told.0.lock().unwrap();
-    let [one] = &told[..] else { panic!("{told:?}") };
+    let logged = logged.0.lock().unwrap();
+    let [one] = &logged[..] else { panic!("{logged:?}") };
     assert!(one.contains("header=\"authorization\"") && one.contains("search.internal"), "{one}");
     assert!(!one.contains("hunter2"), "{one}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_is_an_event_and_a_run_is_none() {
-    let told = Told::default();
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
+async fn a_change_of_the_outcome_is_logged_and_a_run_is_not() {
+    let logged = Logged::default();
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(logged.clone()));
     let health = Health::standalone();
     let finding = Arc::new(Mutex::new(Finding::Pass));
-    let check = health.check("told", Every::seconds(10).failures(2), found(&finding)).unwrap();
+    let check = health.check("logged", Every::seconds(10).failures(2), found(&finding)).unwrap();
     let fail = Finding::Fail("gone".to_owned());
     let warn = Finding::Warn("full".to_owned());
     for (finds, expected) in [
@@ -135,21 +135,21 @@ async fn a_change_is_an_event_and_a_run_is_none() {
         (
             fail.clone(),
             Some(
-                "WARN message=\"a check fails\" component=\"told\" check=\"told\" outcome=\"fail\" failures=2 why=\"gone\"",
+                "WARN message=\"a check fails\" component=\"logged\" check=\"logged\" outcome=\"fail\" failures=2 why=\"gone\"",
             ),
         ),
         (fail, None),
         (warn.clone(), Some("INFO message=\"a check passes again\"")),
         (warn.clone(), None),
-        (Finding::Pass, Some("INFO message=\"a check warns no more\"")),
+        (Finding::Pass, Some("INFO message=\"a check no longer warns\"")),
         (warn, Some("WARN message=\"a check warns\"")),
     ] {
         *finding.lock().unwrap() = finds;
         check.run().await;
-        let told = std::mem::take(&mut *told.0.lock().unwrap());
-        let found = told.iter().map(|line| line.replace(" message=a", " message=\"a")).collect::<Vec<_>>();
+        let logged = std::mem::take(&mut *logged.0.lock().unwrap());
+        let found = logged.iter().map(|line| line.replace(" message=a", " message=\"a")).collect::<Vec<_>>();
         match expected {
-            None => assert!(told.is_empty(), "{told:?}"),
+            None => assert!(logged.is_empty(), "{logged:?}"),
             Some(expected) => {
                 assert_eq!(found.len(), 1, "{found:?}");
                 let words = expected.replace('"', "");

@@ -1,4 +1,4 @@
-//! Checks on threads: those that block theirs, and many that come, run and go at once.
+//! Checks on threads: checks that block, and checks that are added, run and stopped concurrently.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use campanile::health::{CheckOutcome, Every, Health};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
+async fn p51_a_check_that_blocks_its_thread_times_out_and_stops_no_other() {
     let health = Health::standalone();
     let (release, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
@@ -16,7 +16,7 @@ async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
     let counted = Arc::clone(&runs);
     let blocking = move || {
         counted.fetch_add(1, Ordering::SeqCst);
-        // One that got as far as this while another is here would wait for the lock.
+        // An overlapping run would wait for the lock.
         let released = wait.lock().unwrap().recv();
         async move { released.map_err(|error| error.to_string()) }
     };
@@ -31,7 +31,7 @@ async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
             health.check(format!("p51-beside-{number}"), every, other).unwrap()
         })
         .collect();
-    // On a machine with too much to do it may be given up on before it begins.
+    // On a busy machine a run may time out before it starts.
     while runs.load(Ordering::SeqCst) == 0 {
         let report = blocked.run().await;
         assert_eq!(report.outcome, CheckOutcome::TimedOut);
@@ -45,7 +45,7 @@ async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
     }
     let mut report = blocked.run().await;
     if report.message.as_deref() == Some("no answer within 50ms") {
-        // That was the run which blocks: the others were quicker than its timeout.
+        // That was the blocking run: the other checks were faster than its timeout.
         report = blocked.run().await;
     }
     let message = report.message.as_deref().unwrap_or_default();
@@ -59,7 +59,7 @@ async fn p51_a_check_that_blocks_its_thread_is_told_and_stops_no_other() {
 }
 
 #[test]
-fn p51_a_check_that_blocks_the_only_thread_of_its_runtime_is_missed() {
+fn p51_a_check_that_blocks_the_only_thread_of_its_runtime_times_out() {
     let health = Health::standalone();
     let (release, wait) = mpsc::channel::<()>();
     let (begins, begun) = mpsc::channel::<()>();
@@ -89,7 +89,7 @@ fn p51_a_check_that_blocks_the_only_thread_of_its_runtime_is_missed() {
         tokio::time::sleep(Duration::from_secs(40)).await;
         let report = check.report();
         assert_eq!((report.outcome, report.failures_in_a_row, report.runs), (CheckOutcome::TimedOut, 2, 0));
-        assert!(report.message.as_deref().unwrap().starts_with("no result, 3"), "{report:?}");
+        assert!(report.message.as_deref().unwrap().starts_with("no result 3"), "{report:?}");
         assert_eq!(health.snapshot().component("p51-alone").unwrap().reasons.len(), 1);
     });
     release.send(()).unwrap();
@@ -97,23 +97,23 @@ fn p51_a_check_that_blocks_the_only_thread_of_its_runtime_is_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn checks_that_are_added_run_and_stopped_from_many_sides_leave_nobody_waiting() {
+async fn checks_that_are_added_run_and_stopped_concurrently_leave_no_caller_waiting() {
     let health = Health::standalone();
-    let sides: Vec<_> = (0..8)
-        .map(|side| {
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
             let health = health.clone();
             tokio::spawn(async move {
                 let mut seen = Vec::new();
                 for round in 0..200 {
                     let every = Every::interval(Duration::from_millis(1));
-                    match health.check("from-many-sides", every, never_twice_at_a_time()) {
+                    match health.check("from-many-tasks", every, never_twice_at_a_time()) {
                         Ok(handle) => {
                             let (a, all, b) = tokio::join!(handle.run(), health.run_checks(), handle.run());
                             handle.stop();
                             seen.extend([a, b].into_iter().chain(all));
                         }
-                        Err(_) if (side + round) % 2 == 0 => {
-                            seen.extend(health.run_check("from-many-sides").await);
+                        Err(_) if (task + round) % 2 == 0 => {
+                            seen.extend(health.run_check("from-many-tasks").await);
                         }
                         Err(_) => tokio::task::yield_now().await,
                     }
@@ -123,15 +123,15 @@ async fn checks_that_are_added_run_and_stopped_from_many_sides_leave_nobody_wait
         })
         .collect();
     let mut seen = Vec::new();
-    for side in sides {
-        seen.extend(side.await.unwrap());
+    for task in tasks {
+        seen.extend(task.await.unwrap());
     }
     let passed = seen.iter().filter(|report| report.outcome == CheckOutcome::Pass).count();
     assert!(passed > 0 && seen.iter().all(|report| report.outcome != CheckOutcome::Panicked));
     assert!(health.check_reports().is_empty());
 }
 
-/// A check that panics when another run of it is under way.
+/// A check that panics when its runs overlap.
 fn never_twice_at_a_time() -> impl Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync {
     let running = Arc::new(AtomicUsize::new(0));
     move || {

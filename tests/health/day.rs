@@ -1,4 +1,4 @@
-//! A day and more of everything at once, on a clock of tests: what comes and goes, what flaps, breaks and heals.
+//! A simulated day of flapping checks, standstills and healings, all at once.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -20,13 +20,13 @@ fn seconds(seconds: u64) -> Duration {
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// Something with a check that may fail, hang or panic, as it is told to.
+/// A dependency whose check passes, fails, hangs or panics, as set.
 #[derive(Clone, Default)]
 struct Peer(Arc<AtomicU32>);
 
 impl Peer {
-    fn set(&self, mood: u32) {
-        self.0.store(mood, Ordering::Relaxed);
+    fn set(&self, outcome: u32) {
+        self.0.store(outcome, Ordering::Relaxed);
     }
 
     fn check(
@@ -34,10 +34,10 @@ impl Peer {
     ) -> impl Fn() -> std::pin::Pin<Box<dyn Future<Output = Finding> + Send>> + Send + Sync + 'static {
         let peer = self.clone();
         move || {
-            let mood = peer.0.load(Ordering::Relaxed);
+            let outcome = peer.0.load(Ordering::Relaxed);
             Box::pin(async move {
                 sleep(Duration::from_millis(20)).await;
-                match mood {
+                match outcome {
                     0 => Finding::Pass,
                     1 => Finding::Fail("it fails".to_owned()),
                     2 => std::future::pending().await,
@@ -49,8 +49,8 @@ impl Peer {
     }
 }
 
-/// Every window of an hour holds at most `most` of them.
-fn at_most_in_an_hour(began: &[Instant], most: usize) {
+/// Asserts that any window of an hour holds at most `most` beginnings.
+fn assert_at_most_per_hour(began: &[Instant], most: usize) {
     let mut hour = VecDeque::new();
     for at in began {
         while hour.front().is_some_and(|first: &Instant| *at - *first >= HOUR) {
@@ -62,7 +62,7 @@ fn at_most_in_an_hour(began: &[Instant], most: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_day_of_flapping_standing_still_and_healing_breaks_no_limit() {
+async fn a_day_of_flapping_standstills_and_healings_exceeds_no_limit() {
     for seed in 0..u64::from(long::times(1, 20)) {
         day(seed).await;
     }
@@ -70,7 +70,7 @@ async fn a_day_of_flapping_standing_still_and_healing_breaks_no_limit() {
 
 async fn day(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
-    // What the checks and healings draw, too: they run on this thread.
+    // Checks and healings draw from this generator: they run on this thread.
     fastrand::seed(seed);
     let health = Health::standalone();
     let mut limits = HealingLimits::default();
@@ -84,7 +84,7 @@ async fn day(seed: u64) {
     for (number, peer) in peers.iter().enumerate() {
         let name = format!("day-{number}");
         let component = Component::new(name.clone()).critical(number < 2);
-        // One needs the one before it.
+        // Every second component depends on the one before it.
         health
             .register(if number % 2 == 1 {
                 component.depends_on(format!("day-{}", number - 1))
@@ -94,10 +94,10 @@ async fn day(seed: u64) {
             .unwrap();
         let every = Every::seconds(30).timeout(seconds(5)).failures(1 + number as u32 % 2);
         checks.push(health.check(name.clone(), every, peer.check()).unwrap());
-        // Two healings of each: one that helps now and then, and one that breaks what it should mend.
+        // Two healings for each component: one that sometimes helps, and one that makes its check hang.
         for breaks in [false, true] {
             let (begins, running, peer) = (Arc::clone(&began), Arc::clone(&running), peer.clone());
-            let act = Action::new(move || {
+            let action = Action::new(move || {
                 let (begins, running, peer) = (Arc::clone(&begins), Arc::clone(&running), peer.clone());
                 async move {
                     begins.lock().unwrap().push(Instant::now());
@@ -110,7 +110,7 @@ async fn day(seed: u64) {
             let when =
                 When::status_at_least(Status::Unhealthy).for_at_least(seconds(if breaks { 60 } else { 20 }));
             let healing =
-                Healing::new(if breaks { "break" } else { "mend" }, name.clone()).when(when).action(act);
+                Healing::new(if breaks { "break" } else { "repair" }, name.clone()).when(when).action(action);
             handles.push(health.heal(healing).unwrap());
         }
     }
@@ -127,13 +127,13 @@ async fn day(seed: u64) {
                 (0..random.u32(0..30)).for_each(|_| calls.record(Duration::from_millis(5), random.bool()))
             }
             75..80 => {
-                // What comes and goes.
-                let name = format!("day-guest-{}", random.u32(0..50));
-                if let Ok(guest) = health.check(name.clone(), Every::seconds(10), || async {}) {
+                // Components that come and go.
+                let name = format!("day-temporary-{}", random.u32(0..50));
+                if let Ok(temporary) = health.check(name.clone(), Every::seconds(10), || async {}) {
                     health.recorder(name).record(Duration::from_millis(1), random.bool());
-                    checks.push(guest);
+                    checks.push(temporary);
                 } else {
-                    checks.drain(6..).for_each(|guest| guest.stop());
+                    checks.drain(6..).for_each(|temporary| temporary.stop());
                 }
             }
             80..83 => advance(seconds(random.u64(1..7_200))).await,
@@ -145,8 +145,8 @@ async fn day(seed: u64) {
             _ => {}
         }
         let (ready, readiness, snapshot) = (health.is_ready(), health.readiness(), health.snapshot());
-        let works = readiness.missing.is_empty() && readiness.starting.is_empty();
-        assert_eq!((works, ready), (readiness.ready, readiness.ready), "{readiness:?}");
+        let expected = readiness.missing.is_empty() && readiness.starting.is_empty();
+        assert_eq!((expected, ready), (readiness.ready, readiness.ready), "{readiness:?}");
         for component in &snapshot.components {
             let lost: f64 = component.reasons.iter().map(|reason| reason.cost).sum();
             assert_eq!(lost, 1.0 - component.score, "{component:?}");
@@ -155,11 +155,11 @@ async fn day(seed: u64) {
     }
     let began = began.lock().unwrap().clone();
     assert!(steps > 300 && began.len() > 20, "{steps} steps, {} actions", began.len());
-    at_most_in_an_hour(&began, 12);
+    assert_at_most_per_hour(&began, 12);
     for handle in &handles {
         assert!(handle.records().len() <= 64 && handle.status().begun_in_the_last_hour <= 3);
     }
-    // When all is well, all is well.
+    // Without failures the process gets ready.
     handles.iter().for_each(HealingHandle::pause);
     peers.iter().for_each(|peer| peer.set(0));
     sleep(seconds(600)).await;
@@ -168,7 +168,7 @@ async fn day(seed: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_house_stands_still_and_goes_on() {
+async fn a_thousand_checks_survive_standstills() {
     let health = Health::standalone();
     let hung = Arc::new(AtomicBool::new(false));
     for number in 0..1_000 {
@@ -197,14 +197,14 @@ async fn a_full_house_stands_still_and_goes_on() {
     hung.store(true, Ordering::Relaxed);
     sleep(seconds(30)).await;
     let missing = health.readiness().missing;
-    assert!(matches!(&*missing, [one] if &*one.component == "full-7"), "{missing:?}");
+    assert!(matches!(&*missing, [one] if &*one.name == "full-7"), "{missing:?}");
     hung.store(false, Ordering::Relaxed);
     sleep(seconds(30)).await;
     assert!(health.is_ready());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_and_a_drain_stand_still_and_go_on() {
+async fn a_start_and_a_drain_survive_standstills() {
     let health = Health::standalone();
     health.register(Component::new("starts").critical(true)).unwrap();
     let peer = Peer::default();
@@ -213,19 +213,20 @@ async fn a_start_and_a_drain_stand_still_and_go_on() {
     let gate = health.starting("migrations");
     sleep(seconds(10)).await;
     advance(10 * HOUR).await;
-    assert!(!health.startup().complete && !health.is_ready());
+    assert!(!health.readiness().starting.is_empty() && !health.is_ready());
     gate.done();
     peer.set(0);
     sleep(seconds(10)).await;
-    assert!(health.startup().complete && health.is_ready());
+    assert!(health.readiness().starting.is_empty() && health.is_ready());
     advance(10 * HOUR).await;
     assert!(health.is_ready());
-    let (signal, heard) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(health.drain_after(async { heard.await.unwrap() }, seconds(30)));
+    let (signal, received) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = tokio::spawn(health.drain_after(async { received.await.unwrap() }, seconds(30)));
     signal.send(()).unwrap();
     sleep(seconds(1)).await;
-    assert!(!health.is_ready() && !served.is_finished());
+    assert!(!health.is_ready() && !shutdown.is_finished());
     advance(10 * HOUR).await;
-    served.await.unwrap();
-    assert!(health.is_draining() && health.startup().complete);
+    shutdown.await.unwrap();
+    let readiness = health.readiness();
+    assert!(readiness.draining && readiness.starting.is_empty());
 }

@@ -1,4 +1,4 @@
-//! Healing: what calls for an action, what forbids it, and what is kept of it.
+//! Healing: when an action starts, which limits it has, and its records.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Something that is ill or well by a word.
+/// A condition that the test sets.
 #[derive(Clone, Default)]
 struct Ill(Arc<AtomicBool>);
 
@@ -46,7 +46,7 @@ impl Ill {
         When::custom(move |_| ill.0.load(Ordering::Relaxed))
     }
 
-    /// An action that makes it well, if it `helps`.
+    /// An action that ends the condition, if it `helps`.
     fn cure(&self, helps: bool) -> Action {
         let ill = self.clone();
         Action::new(move || {
@@ -56,16 +56,22 @@ impl Ill {
     }
 }
 
-/// A health that knows a component called `name`.
+/// A health with a component called `name`.
 fn health(name: &str) -> Health {
     let health = Health::standalone();
     health.register(Component::new(name)).unwrap();
     health
 }
 
-/// Without chance, and short.
+/// A short backoff without jitter.
 fn backoff() -> Backoff {
     Backoff::constant(seconds(60))
+}
+
+fn settings(change: impl FnOnce(&mut HealingSettings)) -> HealingSettings {
+    let mut settings = HealingSettings::default();
+    change(&mut settings);
+    settings
 }
 
 /// Panics when it is awaited.
@@ -78,7 +84,7 @@ fn outcomes(handle: &HealingHandle) -> Vec<HealingOutcome> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_what_calls_for_it_long_enough_is_healed_and_recorded() {
+async fn p53_a_condition_that_holds_long_enough_starts_an_action_that_is_recorded() {
     let health = health("worker");
     let ill = Ill::default();
     let healing =
@@ -91,7 +97,10 @@ async fn p53_what_calls_for_it_long_enough_is_healed_and_recorded() {
     sleep(seconds(15)).await;
     ill.set(true);
     sleep(seconds(39)).await;
-    assert!(handle.status().called_for && handle.records().is_empty(), "it was well in between");
+    assert!(
+        handle.status().called_for && handle.records().is_empty(),
+        "the condition did not hold in between"
+    );
     sleep(seconds(20)).await;
     let records = handle.records();
     let [record] = &*records else { panic!("{records:?}") };
@@ -104,20 +113,19 @@ async fn p53_what_calls_for_it_long_enough_is_healed_and_recorded() {
     assert!(!status.called_for && !status.running && !status.paused);
     assert_eq!((status.begun_in_the_last_hour, status.not_helped_in_a_row), (1, 0));
     assert_eq!(health.healings(), records);
-    assert_eq!((handle.name(), handle.component()), ("restart", "worker"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_tells_why_and_how_the_component_was() {
+async fn a_record_has_the_cause_and_the_status_of_the_component() {
     let health = Health::standalone();
-    let breaker = CircuitBreaker::builder("told-why").build().unwrap();
+    let breaker = CircuitBreaker::builder("recorded-cause").build().unwrap();
     breaker.force_open();
     let closer = breaker.clone();
     let close = Action::new(move || {
         closer.force_closed();
         async { Finding::Warn("it was open".to_owned()) }
     });
-    let healing = Healing::new("close", "told-why").when(When::status_at_least(Status::Unhealthy));
+    let healing = Healing::new("close", "recorded-cause").when(When::status_at_least(Status::Unhealthy));
     let handle = health.heal(healing.action(close)).unwrap();
     sleep(seconds(25)).await;
     let json = serde_json::to_value(handle.records()).unwrap();
@@ -130,7 +138,7 @@ async fn a_record_tells_why_and_how_the_component_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_a_wait_that_grows_lies_between_actions_that_do_not_help() {
+async fn p53_the_backoff_grows_while_actions_do_not_help() {
     let health = health("hopeless");
     let ill = Ill::yes();
     let began = Arc::new(Mutex::new(Vec::new()));
@@ -141,12 +149,13 @@ async fn p53_a_wait_that_grows_lies_between_actions_that_do_not_help() {
         async { Err::<(), _>("no") }
     });
     let wait = Backoff::exponential(seconds(60), seconds(3_000)).jitter(campanile::Jitter::None);
+    let settings = settings(|settings| settings.well_after = seconds(600));
     let healing = Healing::new("restart", "hopeless")
         .when(ill.when())
         .action(useless)
+        .settings(settings)
         .at_most_per_hour(60)
-        .backoff(wait)
-        .well_after(seconds(600));
+        .backoff(wait);
     let handle = health.heal(healing).unwrap();
     sleep(seconds(1_005)).await;
     assert_eq!(*began.lock().unwrap(), [0, 60, 180, 420, 900]);
@@ -154,7 +163,7 @@ async fn p53_a_wait_that_grows_lies_between_actions_that_do_not_help() {
     assert_eq!(handle.status().withheld, Some(Withheld::Backoff));
     assert_eq!(outcomes(&handle), vec![HealingOutcome::Failed("no".to_owned()); 5]);
 
-    // Well, but not for long: the wait stays as long as it was.
+    // Well, but not for long enough: the backoff is not reset.
     ill.set(false);
     sleep(seconds(500)).await;
     ill.set(true);
@@ -166,30 +175,32 @@ async fn p53_a_wait_that_grows_lies_between_actions_that_do_not_help() {
     began.lock().unwrap().clear();
     ill.set(true);
     sleep(seconds(100)).await;
-    assert_eq!(*began.lock().unwrap(), [3_710, 3_770], "it was well for long: the wait is short again");
+    assert_eq!(*began.lock().unwrap(), [3_710, 3_770], "well for long enough: the backoff is reset");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_somebody_is_told_once_when_it_does_not_help() {
+async fn p53_a_healing_that_does_not_help_escalates_once() {
     let health = health("beyond-help");
     let ill = Ill::yes();
-    let (told, telling) = mpsc::channel();
+    let (escalated, escalations) = mpsc::channel();
     let healing = Healing::new("restart", "beyond-help")
         .when(ill.when())
         .action(ill.cure(false))
+        .settings(settings(|settings| {
+            settings.verify_within = seconds(10);
+            settings.well_after = seconds(120);
+            settings.escalate_after = 2;
+        }))
         .at_most_per_hour(30)
         .backoff(backoff())
-        .verify_within(seconds(10))
-        .well_after(seconds(120))
-        .escalate_after(2)
         .escalate(move |record| {
-            told.send(record.number).unwrap();
-            async { panic!("who tells may break as well") }
+            escalated.send(record.number).unwrap();
+            async { panic!("an escalation may panic too") }
         });
     let handle = health.heal(healing).unwrap();
     sleep(seconds(1_000)).await;
     assert!(handle.records().len() > 5 && handle.status().escalated);
-    assert_eq!(telling.try_iter().collect::<Vec<_>>(), [2]);
+    assert_eq!(escalations.try_iter().collect::<Vec<_>>(), [2]);
     assert_eq!(handle.records()[1].outcome, HealingOutcome::DidNotHelp);
     ill.set(false);
     sleep(seconds(200)).await;
@@ -197,21 +208,21 @@ async fn p53_somebody_is_told_once_when_it_does_not_help() {
     let before = handle.records().len() as u64;
     ill.set(true);
     sleep(seconds(1_000)).await;
-    assert_eq!(telling.try_iter().collect::<Vec<_>>(), [before + 2], "it was well in between");
+    assert_eq!(escalations.try_iter().collect::<Vec<_>>(), [before + 2], "it was well in between");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_a_component_that_falls_ill_again_and_again_uses_its_hour_up_and_somebody_is_told() {
+async fn p53_a_component_that_fails_again_and_again_uses_up_the_limit_per_hour_and_escalates() {
     let health = health("flapping");
     let ill = Ill::yes();
-    let (told, telling) = mpsc::channel();
+    let (escalated, escalations) = mpsc::channel();
     let healing = Healing::new("restart", "flapping")
         .when(ill.when())
         .action(ill.cure(true))
         .backoff(backoff())
         .at_most_per_hour(4)
         .escalate(move |record| {
-            told.send(record.number).unwrap();
+            escalated.send(record.number).unwrap();
             async {}
         });
     let handle = health.heal(healing).unwrap();
@@ -222,13 +233,13 @@ async fn p53_a_component_that_falls_ill_again_and_again_uses_its_hour_up_and_som
     }
     assert_eq!(outcomes(&handle), vec![HealingOutcome::Helped; 4]);
     assert_eq!(handle.status().withheld, Some(Withheld::HourlyLimit));
-    assert_eq!(telling.try_iter().collect::<Vec<_>>(), [4]);
+    assert_eq!(escalations.try_iter().collect::<Vec<_>>(), [4]);
     sleep(seconds(120)).await;
-    assert_eq!(handle.records().len(), 5, "the hour slides");
+    assert_eq!(handle.records().len(), 5, "the hour is a rolling window");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_a_victim_is_left_alone_until_its_cause_is_well() {
+async fn p53_a_dependent_component_is_not_healed_before_its_cause() {
     let health = Health::standalone();
     health.register(Component::new("heal-shop").depends_on("heal-db")).unwrap();
     let breakers = ["heal-shop", "heal-db"].map(|name| CircuitBreaker::builder(name).build().unwrap());
@@ -241,7 +252,8 @@ async fn p53_a_victim_is_left_alone_until_its_cause_is_well() {
         });
         let when = When::status_at_least(Status::Unhealthy);
         let healing = Healing::new(if forced { "insist" } else { "close" }, name);
-        health.heal(healing.when(when).action(close).even_if_caused(forced)).unwrap()
+        let settings = settings(|settings| settings.even_if_caused = forced);
+        health.heal(healing.when(when).action(close).settings(settings)).unwrap()
     };
     let shop = heal("heal-shop", &breakers[0], false);
     sleep(seconds(55)).await;
@@ -262,7 +274,7 @@ async fn p53_a_victim_is_left_alone_until_its_cause_is_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_keeps_the_dearest_causes() {
+async fn a_record_keeps_the_most_costly_causes() {
     let health = health("many-causes");
     for number in 0..20 {
         let away = || async { Err::<(), _>("away") };
@@ -275,9 +287,9 @@ async fn a_record_keeps_the_dearest_causes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_action_says_is_redacted_as_the_pipeline_redacts() {
+async fn the_texts_of_an_action_are_redacted_as_the_pipeline_redacts() {
     const SAID: &str = "iban=DE02120300000000202051 password=none";
-    const TOLD: &str = "iban=[redacted] password=none";
+    const REDACTED: &str = "iban=[redacted] password=none";
 
     let redaction = RedactionSettings::default().mask(["iban"]).leave(["password"]);
     let telemetry = campanile::Telemetry::builder("test").redaction(redaction).build().unwrap();
@@ -287,15 +299,15 @@ async fn what_an_action_says_is_redacted_as_the_pipeline_redacts() {
         health.heal(healing).unwrap().run_now().await.unwrap()
     };
     let says = Action::new(|| std::future::ready(Finding::Warn(SAID.to_owned())));
-    assert_eq!(record("says", says).await.output.as_deref(), Some(TOLD));
+    assert_eq!(record("says", says).await.output.as_deref(), Some(REDACTED));
     let fails = record("fails", Action::new(|| async { Err::<(), _>(SAID) })).await;
-    assert_eq!(fails.outcome, HealingOutcome::Failed(TOLD.to_owned()));
+    assert_eq!(fails.outcome, HealingOutcome::Failed(REDACTED.to_owned()));
     let panics = record("panics", Action::new(|| breaks(SAID))).await;
-    assert_eq!(panics.outcome, HealingOutcome::Panicked(TOLD.to_owned()));
+    assert_eq!(panics.outcome, HealingOutcome::Panicked(REDACTED.to_owned()));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_whatever_an_action_does_it_is_recorded_and_harms_nobody() {
+async fn p53_any_end_of_an_action_is_recorded_and_does_no_harm() {
     let health = health("wild");
     let wild = |name: &'static str, action: Action| {
         let healing = Healing::new(name, "wild").action(action).verify(false).timeout(seconds(5));
@@ -315,7 +327,7 @@ async fn p53_whatever_an_action_does_it_is_recorded_and_harms_nobody() {
         assert!(record.by_hand && record.cause.is_empty());
         assert_eq!(handle.records(), [Arc::clone(&record)]);
         outcomes.push(record.outcome.clone());
-        // The task that hung is gone before anything else may begin.
+        // The task that hung must end before another action starts.
         tokio::task::yield_now().await;
     }
     assert_eq!(handles[0].records()[0].took, seconds(5));
@@ -328,7 +340,7 @@ async fn p53_whatever_an_action_does_it_is_recorded_and_harms_nobody() {
             HealingOutcome::TimedOut,
             panicked("in the future"),
             panicked("at once"),
-            panicked("something that is no text"),
+            panicked("a value that is not text"),
             HealingOutcome::Unverified,
         ]
     );
@@ -336,7 +348,7 @@ async fn p53_whatever_an_action_does_it_is_recorded_and_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p53_an_action_that_cannot_be_stopped_is_not_begun_again_beside_itself() {
+async fn p53_an_action_that_cannot_be_stopped_does_not_overlap_itself() {
     let health = health("stuck");
     let (release, released) = mpsc::channel::<()>();
     let released = Arc::new(Mutex::new(released));
@@ -359,7 +371,7 @@ async fn p53_an_action_that_cannot_be_stopped_is_not_begun_again_beside_itself()
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_one_component_is_healed_by_one_at_a_time_and_hands_obey_the_limits() {
+async fn p53_one_action_of_a_component_runs_at_a_time_and_run_now_obeys_the_limits() {
     let health = health("fought-over");
     let new = |name: &'static str| {
         let slow = Action::new(|| sleep(seconds(30)));
@@ -375,7 +387,7 @@ async fn p53_one_component_is_healed_by_one_at_a_time_and_hands_obey_the_limits(
     assert!(first.status().running);
     assert_eq!(first.run_now().await, Err(Withheld::Running));
     assert_eq!(second.run_now().await, Err(Withheld::ComponentBusy));
-    // Whoever asked may leave.
+    // The caller leaves, and the action goes on.
     running.abort();
     sleep(seconds(30)).await;
     assert_eq!(outcomes(&first), [HealingOutcome::Unverified]);
@@ -383,17 +395,17 @@ async fn p53_one_component_is_healed_by_one_at_a_time_and_hands_obey_the_limits(
     assert_eq!(second.run_now().await.map(|record| record.number), Ok(2));
     sleep(seconds(60)).await;
     first.pause();
-    assert_eq!(first.run_now().await.map(|record| record.number), Ok(3), "who asks knows better");
+    assert_eq!(first.run_now().await.map(|record| record.number), Ok(3), "run_now works while paused");
     sleep(seconds(60)).await;
     assert_eq!(first.run_now().await, Err(Withheld::HourlyLimit));
     sleep(seconds(60)).await;
     health.drain();
     assert_eq!(second.run_now().await, Err(Withheld::Draining));
-    assert_eq!(Withheld::Draining.to_string(), "the process is on its way out");
+    assert_eq!(Withheld::Draining.to_string(), "the process drains");
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_nothing_begins_while_it_is_paused_or_the_process_ends() {
+async fn p53_no_action_starts_while_the_healing_is_paused_or_the_process_drains() {
     let health = health("at-rest");
     let ill = Ill::yes();
     let healing = Healing::new("restart", "at-rest").when(ill.when()).action(ill.cure(false));
@@ -411,7 +423,7 @@ async fn p53_nothing_begins_while_it_is_paused_or_the_process_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_a_dry_run_does_everything_but_the_action() {
+async fn p53_a_dry_run_does_everything_except_the_action() {
     let health = health("rehearsed");
     let ill = Ill::yes();
     let acted = Arc::new(AtomicU32::new(0));
@@ -420,25 +432,25 @@ async fn p53_a_dry_run_does_everything_but_the_action() {
         acts.fetch_add(1, Ordering::Relaxed);
         async {}
     });
-    let told = Arc::clone(&acted);
+    let escalates = Arc::clone(&acted);
     let healing = Healing::new("restart", "rehearsed")
         .when(ill.when())
         .action(action)
+        .settings(settings(|settings| settings.escalate_after = 1))
         .backoff(backoff())
         .dry_run(true)
-        .escalate_after(1)
         .escalate(move |_| {
-            told.fetch_add(1, Ordering::Relaxed);
+            escalates.fetch_add(1, Ordering::Relaxed);
             async {}
         });
     let handle = health.heal(healing).unwrap();
     sleep(HOUR - ROUND).await;
-    assert_eq!(outcomes(&handle), vec![HealingOutcome::DryRun; 3], "it counts as what it stands for");
+    assert_eq!(outcomes(&handle), vec![HealingOutcome::DryRun; 3], "dry runs count for the limits");
     assert_eq!(acted.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_a_hundred_that_fail_at_once_are_no_storm() {
+async fn p53_a_hundred_components_that_fail_at_once_obey_the_shared_limits() {
     let health = Health::standalone();
     let mut limits = HealingLimits::default();
     (limits.at_once, limits.per_hour) = (3, 40);
@@ -469,7 +481,7 @@ async fn p53_a_hundred_that_fail_at_once_are_no_storm() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_the_checks_of_the_component_tell_whether_it_helped() {
+async fn p53_the_checks_of_the_component_verify_the_action() {
     let health = Health::standalone();
     let (ill, runs) = (Ill::yes(), Arc::new(AtomicU32::new(0)));
     let (asked, count) = (ill.clone(), Arc::clone(&runs));
@@ -477,21 +489,22 @@ async fn p53_the_checks_of_the_component_tell_whether_it_helped() {
         .check("heal-checked", Every::seconds(36_000).jitter(0.0), move || {
             count.fetch_add(1, Ordering::Relaxed);
             let ill = asked.0.load(Ordering::Relaxed);
-            async move { if ill { Err("nobody answers") } else { Ok(()) } }
+            async move { if ill { Err("no answer") } else { Ok(()) } }
         })
         .unwrap();
     let healing = |name: &'static str, helps| {
         let when = When::status_at_least(Status::Unhealthy);
         let healing = Healing::new(name, "heal-checked").when(when).action(ill.cure(helps));
-        health.heal(healing.verify_within(seconds(30))).unwrap()
+        let settings = settings(|settings| settings.verify_within = seconds(30));
+        health.heal(healing.settings(settings)).unwrap()
     };
     let useless = healing("useless", false);
     sleep(seconds(45)).await;
     let record = &useless.records()[0];
     assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::DidNotHelp, seconds(30)));
     assert_eq!((record.status, record.status_after), (Status::Unhealthy, Some(Status::Unhealthy)));
-    assert!(record.cause[0].contains("nobody answers"), "{record:?}");
-    assert_eq!(runs.load(Ordering::Relaxed), 4, "three looks, besides its own");
+    assert!(record.cause[0].contains("no answer"), "{record:?}");
+    assert_eq!(runs.load(Ordering::Relaxed), 4, "three verifications, besides the scheduled run");
     useless.pause();
 
     let cure = healing("cure", true);
@@ -499,10 +512,10 @@ async fn p53_the_checks_of_the_component_tell_whether_it_helped() {
     let record = &cure.records()[0];
     assert_eq!((&record.outcome, record.took_in_all), (&HealingOutcome::Helped, seconds(10)));
     assert_eq!((record.status_after, runs.load(Ordering::Relaxed)), (Some(Status::Healthy), 5));
-    assert!(!health.snapshot().component("heal-checked").unwrap().status.is_failing());
+    assert!(health.snapshot().component("heal-checked").unwrap().status < Status::Unhealthy);
 }
 
-/// Counts the events of healing by their message.
+/// Collects the log lines of healing.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<String>>>);
 
@@ -527,27 +540,27 @@ impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Events {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p53_each_action_is_an_event_and_what_is_withheld_is_told_once() {
+async fn p53_each_action_is_logged_and_a_withheld_one_once() {
     let events = Events::default();
-    let _told = tracing_subscriber::registry().with(events.clone()).set_default();
-    let health = health("told");
+    let _guard = tracing_subscriber::registry().with(events.clone()).set_default();
+    let health = health("logged");
     let ill = Ill::yes();
-    let healing = Healing::new("restart", "told").when(ill.when()).action(ill.cure(false));
+    let healing = Healing::new("restart", "logged").when(ill.when()).action(ill.cure(false));
     let _handle = health.heal(healing.at_most_per_hour(1).backoff(backoff())).unwrap();
     sleep(seconds(595)).await;
     assert_eq!(
         *events.0.lock().unwrap(),
         [
             "a healing ended: it did not help",
-            "a healing is called for and does not begin: it began as often as it may within an hour",
-            "a healing does not help, somebody has to look",
+            "a healing does not start although its condition holds: it has used up its limit per hour (`at_most_per_hour`)",
+            "a healing does not help: manual repair is needed",
         ]
     );
 }
 
 #[cfg(feature = "prometheus")]
 #[tokio::test(start_paused = true)]
-async fn p53_what_was_done_and_what_was_withheld_are_metrics() {
+async fn p53_actions_and_withheld_actions_are_metrics() {
     let telemetry = campanile::Telemetry::builder("test").prometheus().build().unwrap();
     let health = telemetry.health();
     health.register(Component::new("counted")).unwrap();
@@ -573,7 +586,7 @@ async fn p53_what_was_done_and_what_was_withheld_are_metrics() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reset_lets_calls_through_again_and_leaves_alone_what_an_operator_set() {
+async fn a_reset_closes_a_circuit_unless_an_operator_has_overridden_it() {
     let health = Health::standalone();
     let breaker = CircuitBreaker::builder("heal-reset")
         .consecutive_failures(1)
@@ -596,7 +609,7 @@ async fn a_reset_lets_calls_through_again_and_leaves_alone_what_an_operator_set(
     breaker.disable();
     let refused = shut.run_now().await.unwrap();
     assert!(
-        matches!(&refused.outcome, HealingOutcome::Failed(why) if why.contains("switched")),
+        matches!(&refused.outcome, HealingOutcome::Failed(why) if why.contains("disabled")),
         "{refused:?}"
     );
     breaker.force_closed();
@@ -609,7 +622,7 @@ async fn a_reset_lets_calls_through_again_and_leaves_alone_what_an_operator_set(
 }
 
 #[tokio::test]
-async fn a_redrive_sends_the_letters_of_a_queue() {
+async fn a_redrive_sends_the_letters_of_a_queue_again() {
     let health = health("letters-to-heal");
     let queue = DeadLetterQueue::in_memory(10).named("letters-to-heal");
     let broken = ServiceBuilder::new()
@@ -624,7 +637,7 @@ async fn a_redrive_sends_the_letters_of_a_queue() {
     let redrive = Action::redrive(&queue, repaired, Redrive::all());
     let healing = Healing::new("send-again", "letters-to-heal").action(redrive).verify(false);
     let record = health.heal(healing).unwrap().run_now().await.unwrap();
-    assert_eq!(record.output.as_deref(), Some("2 letters were sent, 1 failed again"));
+    assert_eq!(record.output.as_deref(), Some("2 letters were redriven, 1 failed again"));
     assert_eq!((record.outcome.clone(), queue.len().await.unwrap()), (HealingOutcome::Unverified, 1));
 }
 
@@ -651,7 +664,7 @@ fn p53_an_action_whose_runtime_ends_is_recorded_once() {
 }
 
 #[test]
-fn a_healing_without_a_runtime_says_so() {
+fn a_healing_without_a_runtime_does_not_start() {
     let health = health("no-runtime");
     let healing = Healing::new("restart", "no-runtime").action(Action::new(|| async {}));
     let handle = health.heal(healing).unwrap();
@@ -664,6 +677,7 @@ fn a_healing_without_a_runtime_says_so() {
 fn settings_out_of_range_are_named() {
     let health = Health::standalone();
     let new = || Healing::new("restart", "refused").action(Action::new(|| async {}));
+    let with = |change: fn(&mut HealingSettings)| new().settings(settings(change));
     let shrunk = Backoff::constant(Duration::ZERO);
     let redrive = |rate: f64| {
         let service = service_fn(|_: u32| async { Ok::<_, BoxError>(()) });
@@ -681,11 +695,11 @@ fn settings_out_of_range_are_named() {
         (new().backoff(shrunk), "healing.backoff.first"),
         (new().timeout(Duration::ZERO), "healing.timeout"),
         (new().timeout(seconds(3_601)), "healing.timeout"),
-        (new().verify_after(Duration::ZERO), "healing.verify_after"),
-        (new().verify_after(seconds(91)), "healing.verify_within"),
-        (new().verify_within(seconds(3_601)), "healing.verify_within"),
-        (new().well_after(Duration::ZERO), "healing.well_after"),
-        (new().escalate_after(0), "healing.escalate_after"),
+        (with(|settings| settings.verify_after = Duration::ZERO), "healing.verify_after"),
+        (with(|settings| settings.verify_after = seconds(91)), "healing.verify_within"),
+        (with(|settings| settings.verify_within = seconds(3_601)), "healing.verify_within"),
+        (with(|settings| settings.well_after = Duration::ZERO), "healing.well_after"),
+        (with(|settings| settings.escalate_after = 0), "healing.escalate_after"),
         (new().action(Action::command([""; 0])), "healing.command"),
         (new().action(Action::command([""])), "healing.command"),
         (new().action(Action::command(["systemctl restart worker"])), "healing.command"),
@@ -695,7 +709,7 @@ fn settings_out_of_range_are_named() {
         assert_eq!(health.heal(healing).unwrap_err().setting(), setting);
     }
     health.heal(new()).unwrap();
-    assert_eq!(health.heal(new()).unwrap_err().value(), "\"restart\"", "one name, one healing");
+    assert_eq!(health.heal(new()).unwrap_err().value(), "\"restart\"", "the name is taken");
     for (at_once, per_hour, setting) in [(0, 1, "healing.at_once"), (1, 0, "healing.per_hour")] {
         let mut limits = HealingLimits::default();
         (limits.at_once, limits.per_hour) = (at_once, per_hour);
@@ -715,14 +729,14 @@ fn settings_come_from_text_and_unknown_keys_are_refused() {
     assert!(serde_json::from_str::<HealingLimits>(r#"{ "at_once": 5, "often": 1 }"#).is_err());
 }
 
-/// What happens in one step: whether each component is ill, what actions that begin now do, who is asked to run by
-/// hand, and for how many seconds it stays so.
+/// One step: whether each component is ill, what actions do that begin now, which healing is run by hand, and how many
+/// seconds the step lasts.
 type Step = ([bool; 2], u8, Option<usize>, u64);
 
-/// When an action began and, if it has, when it ended.
+/// The healing of each action, when the action began and when it ended.
 type Log = Arc<Mutex<Vec<(usize, Instant, Option<Instant>)>>>;
 
-/// Writes down when an action ends, however it does.
+/// Logs the end of an action when it is dropped.
 struct Ends(Log, usize);
 
 impl Drop for Ends {
@@ -765,7 +779,7 @@ async fn live_through(steps: Vec<Step>, limits: [u32; 3], at_once: usize, per_ho
     health.limit_healing(all).unwrap();
     let (log, manner) = (Log::default(), Arc::new(AtomicU32::new(0)));
     let ill = [Ill::default(), Ill::default()];
-    // Two for one component, one for another.
+    // Two healings of one component, and one of another.
     let components = [0, 0, 1];
     let handles: Vec<HealingHandle> = (0..3)
         .map(|healing| {
@@ -775,11 +789,13 @@ async fn live_through(steps: Vec<Step>, limits: [u32; 3], at_once: usize, per_ho
             let healing = Healing::new(format!("healing-{healing}"), name)
                 .when(ill[component].when())
                 .action(logged(healing, &log, &ill[component], &manner))
+                .settings(settings(|settings| {
+                    settings.verify_within = seconds(20);
+                    settings.well_after = seconds(60);
+                }))
                 .at_most_per_hour(limits[healing])
                 .backoff(Backoff::exponential(seconds(1), seconds(30)))
-                .timeout(seconds(40))
-                .verify_within(seconds(20))
-                .well_after(seconds(60));
+                .timeout(seconds(40));
             health.heal(healing).unwrap()
         })
         .collect();
@@ -813,7 +829,7 @@ async fn live_through(steps: Vec<Step>, limits: [u32; 3], at_once: usize, per_ho
     let numbers: BTreeMap<u64, _> =
         health.healings().into_iter().map(|record| (record.number, record)).collect();
     assert_eq!(numbers.len(), handles.iter().map(|handle| handle.records().len()).sum::<usize>());
-    // In the order of their beginnings: those of one component end before the next begins, and few run at once.
+    // In the order of their starts: an action of a component ends before the next starts, and few run at once.
     for (place, (healing, begun, _)) in log.iter().enumerate() {
         let running = log[..place].iter().filter(|(.., ended)| ended.expect("all have ended") > *begun);
         let running: Vec<usize> = running.map(|(healing, ..)| components[*healing]).collect();
@@ -826,7 +842,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn p53_no_course_of_events_breaks_a_limit_or_escapes_the_records(
+    fn p53_no_sequence_of_events_exceeds_a_limit_or_leaves_no_record(
         steps in prop::collection::vec(
             (any::<[bool; 2]>(), 0_u8..6, prop::option::weighted(0.3, 0_usize..3), 1_u64..900),
             1..30,

@@ -16,12 +16,12 @@ async fn run(command: &[&str]) -> Arc<HealingRecord> {
     heal(command, Duration::from_secs(60)).run_now().await.unwrap()
 }
 
-/// The ids that a program wrote, a line for each.
+/// The process ids that a program wrote, one a line.
 fn ids(output: &str) -> Vec<u32> {
     output.lines().map(|line| line.parse().unwrap()).collect()
 }
 
-/// Whether the process is no more, but for somebody who might ask how it ended.
+/// Whether the process has ended; it may not have been reaped.
 fn is_gone(id: u32) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(id.to_string()).join("stat")) {
         Ok(stat) => stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('Z')),
@@ -38,11 +38,11 @@ async fn all_gone(ids: &[u32]) {
     tokio::time::timeout(Duration::from_secs(20), gone).await.expect("a process is left");
 }
 
-/// A program that starts another, tells both ids, and waits for ever.
+/// A program that starts another, writes both ids, and waits for ever.
 const FAMILY: &[&str] = &["sh", "-c", "sleep 600 & echo $$; echo $!; wait"];
 
 #[tokio::test]
-async fn a_command_is_done_when_it_ends_with_success() {
+async fn a_command_succeeds_when_its_exit_status_does() {
     let record = run(&["true"]).await;
     assert_eq!((record.outcome.clone(), record.exit_code), (HealingOutcome::Unverified, Some(0)));
     assert_eq!(record.output, None);
@@ -59,7 +59,7 @@ async fn a_command_is_done_when_it_ends_with_success() {
 }
 
 #[tokio::test]
-async fn arguments_arrive_as_they_are() {
+async fn arguments_are_passed_unchanged() {
     let odd = ["a b", "\"q\"", "'", "$(id)", "`id`", "*", ";", "&&", "", "ä\\n"];
     let mut command = vec!["printf", "[%s]"];
     command.extend(odd);
@@ -68,11 +68,11 @@ async fn arguments_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_command_reads_nothing() {
+async fn the_standard_input_of_a_command_is_empty() {
     assert_eq!(run(&["cat"]).await.output, None, "its input is empty");
 }
 
-/// The environment that `env` finds with an action that `change` has changed.
+/// The environment of an `env` command that `change` has changed.
 async fn environment(change: impl FnOnce(Action) -> Action) -> BTreeMap<String, String> {
     let action = change(Action::command(["env"]));
     let healing = Healing::new("command", "commanded").action(action).verify(false);
@@ -83,16 +83,16 @@ async fn environment(change: impl FnOnce(Action) -> Action) -> BTreeMap<String, 
         .filter_map(|line| line.split_once('='))
         .map(|(name, value)| (name.into(), value.into()))
         .collect();
-    assert!(all.remove("CAMPANILE_HEALING").is_some(), "what it is known by");
+    assert!(all.remove("CAMPANILE_HEALING").is_some(), "the marker of the command");
     all
 }
 
 #[tokio::test]
-async fn a_command_has_an_environment_of_its_own() {
+async fn a_command_inherits_few_variables() {
     let own = |names: &[&str]| -> BTreeMap<String, String> {
         names.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
     };
-    // Cargo sets it for tests; another variable of this process may be a secret.
+    // Cargo sets this variable for tests. It stands for one that may be a secret.
     assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
     let clean = own(&["PATH", "HOME", "LANG"]);
     assert!(clean.contains_key("PATH"));
@@ -136,7 +136,7 @@ async fn the_end_of_both_outputs_is_kept_without_its_secrets() {
 }
 
 #[tokio::test]
-async fn a_private_key_that_begins_before_what_is_kept_is_taken_out_whole() {
+async fn a_private_key_that_the_record_would_cut_is_redacted_whole() {
     let script = "echo '-----BEGIN PRIVATE KEY-----'; \
         for i in $(seq 1000 1149); do echo \"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDw2vXn4oB$i\"; done; \
         echo '-----END PRIVATE KEY-----'; echo done";
@@ -147,7 +147,7 @@ async fn a_private_key_that_begins_before_what_is_kept_is_taken_out_whole() {
 
 #[cfg(all(target_os = "linux", feature = "sqlite"))]
 #[tokio::test]
-async fn a_command_has_none_of_the_files_of_this_process() {
+async fn a_command_inherits_no_open_files() {
     let folder = tempfile::tempdir().unwrap();
     let store = campanile::store::SqliteStore::open(folder.path().join("letters.db")).await.unwrap();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -168,7 +168,7 @@ async fn a_command_has_none_of_the_files_of_this_process() {
 }
 
 #[tokio::test]
-async fn p53_a_command_that_takes_too_long_is_killed_with_what_it_started() {
+async fn p53_a_command_that_times_out_is_killed_with_its_children() {
     let handle = heal(FAMILY, Duration::from_millis(500));
     let record = handle.run_now().await.unwrap();
     assert_eq!((record.outcome.clone(), record.exit_code), (HealingOutcome::TimedOut, None));
@@ -187,7 +187,7 @@ async fn p53_a_command_that_writes_without_end_is_killed_in_time() {
 }
 
 #[tokio::test]
-async fn what_a_command_leaves_running_ends_with_it() {
+async fn the_process_group_of_a_command_ends_with_it() {
     for (script, outcome) in [
         ("sleep 600 & echo $!; sleep 600 & echo $!", HealingOutcome::Unverified),
         ("sleep 600 & echo $!; exit 3", HealingOutcome::Failed("exit status: 3".to_owned())),
@@ -199,25 +199,25 @@ async fn what_a_command_leaves_running_ends_with_it() {
 }
 
 #[tokio::test]
-async fn what_leaves_the_group_of_a_command_runs_on_and_is_not_waited_for() {
+async fn a_process_that_leaves_the_group_survives_and_is_not_waited_for() {
     let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("id");
-    let inner = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told.display());
-    let script = format!("setsid sh -c '{inner}' & while [ ! -e {0} ]; do :; done; cat {0}", told.display());
+    let file = folder.path().join("id");
+    let inner = format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", file.display());
+    let script = format!("setsid sh -c '{inner}' & while [ ! -e {0} ]; do :; done; cat {0}", file.display());
     let record = run(&["sh", "-c", &script]).await;
     assert_eq!(record.outcome, HealingOutcome::Unverified);
     assert!(record.took < Duration::from_secs(20), "{record:?}");
     let left = ids(record.output.as_ref().unwrap());
-    assert!(!is_gone(left[0]), "it may be what was to be started");
+    assert!(!is_gone(left[0]), "it may be the service that was to be started");
     assert!(std::process::Command::new("kill").arg(left[0].to_string()).status().unwrap().success());
 }
 
-/// A program that starts others, which leave its group: one whose parent stays, one whose parent ends, and one that forgets
-/// its environment. It waits until they have told their ids into `folder`, tells them, and waits for ever.
-fn strays(folder: &Path) -> String {
-    let told = |name: &str| folder.join(name).display().to_string();
-    let inner = |name: &str| format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", told(name));
-    let all = ["a", "b", "c"].map(&told).join(" ");
+/// A program that starts others, which leave its group: one whose parent stays, one whose parent ends, and one that clears
+/// its environment. It waits until they have written their ids into `folder`, writes them, and waits for ever.
+fn descendants(folder: &Path) -> String {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let inner = |name: &str| format!("echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600", file(name));
+    let all = ["a", "b", "c"].map(&file).join(" ");
     format!(
         "setsid sh -c '{}' & (setsid sh -c '{}' &) ; env -i PATH=\"$PATH\" setsid sh -c '{}' & \
          for each in {all}; do while [ ! -e $each ]; do :; done; cat $each; done; wait",
@@ -229,9 +229,9 @@ fn strays(folder: &Path) -> String {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn what_leaves_the_group_of_a_command_ends_when_its_time_is_up() {
+async fn at_the_timeout_processes_that_left_the_group_are_killed() {
     let folder = tempfile::tempdir().unwrap();
-    let handle = heal(&["sh", "-c", &strays(folder.path())], Duration::from_secs(2));
+    let handle = heal(&["sh", "-c", &descendants(folder.path())], Duration::from_secs(2));
     let record = handle.run_now().await.unwrap();
     assert_eq!(record.outcome, HealingOutcome::TimedOut);
     let ids = ids(record.output.as_ref().unwrap());
@@ -241,18 +241,18 @@ async fn what_leaves_the_group_of_a_command_ends_when_its_time_is_up() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_family_that_forgot_its_environment_ends_whichever_of_it_is_found_first() {
+async fn descendants_without_the_variable_are_killed_in_any_order() {
     let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("ids");
-    // Of one whose parent was killed first nothing would show any more where it comes from.
+    let file = folder.path().join("ids");
+    // A process whose parent was killed first would no longer descend from the command.
     let family = format!(
         "for each in 1 2 3 4 5 6 7 8; do sh -c \"sleep 600 & echo \\$!; wait\" & echo $!; done > {0}.new; \
          while [ $(wc -l < {0}.new) -lt 16 ]; do :; done; mv {0}.new {0}; wait",
-        told.display()
+        file.display()
     );
     let script = format!(
         "env -i PATH=\"$PATH\" setsid sh -c '{family}' & while [ ! -e {0} ]; do :; done; cat {0}; wait",
-        told.display()
+        file.display()
     );
     let record = heal(&["sh", "-c", &script], Duration::from_secs(2)).run_now().await.unwrap();
     assert_eq!(record.outcome, HealingOutcome::TimedOut);
@@ -264,20 +264,20 @@ async fn a_family_that_forgot_its_environment_ends_whichever_of_it_is_found_firs
 #[test]
 fn p53_a_command_ends_with_its_runtime() {
     let folder = tempfile::tempdir().unwrap();
-    let told = folder.path().join("ids");
+    let file = folder.path().join("ids");
     let script =
-        format!("sleep 600 & echo $$ > {0}.new; echo $! >> {0}.new; mv {0}.new {0}; wait", told.display());
+        format!("sleep 600 & echo $$ > {0}.new; echo $! >> {0}.new; mv {0}.new {0}; wait", file.display());
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     let handle = heal(&["sh", "-c", &script], Duration::from_secs(600));
     let running = handle.clone();
     first.block_on(async {
         tokio::spawn(async move { running.run_now().await });
-        while !told.exists() {
+        while !file.exists() {
             tokio::task::yield_now().await;
         }
     });
-    let ids = ids(&std::fs::read_to_string(&told).unwrap());
+    let ids = ids(&std::fs::read_to_string(&file).unwrap());
     assert!(ids.len() == 2 && !ids.iter().copied().any(is_gone));
     drop(first);
     runtime().block_on(all_gone(&ids));

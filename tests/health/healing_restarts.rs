@@ -1,4 +1,4 @@
-//! What a healing remembers of the process before this one.
+//! Limits per hour over restarts of the process.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
@@ -28,7 +28,7 @@ fn healing(name: &str, began: &Arc<Mutex<Vec<Instant>>>) -> Healing {
     Healing::new(name, "restarted").when(always).action(act).verify(false).at_most_per_hour(1)
 }
 
-/// A process that heals what is always ill.
+/// A process with a healing whose condition always holds.
 fn process(file: &Path, began: &Arc<Mutex<Vec<Instant>>>) -> (Health, HealingHandle) {
     let health = Health::standalone();
     health.register(Component::new("restarted")).unwrap();
@@ -38,12 +38,12 @@ fn process(file: &Path, began: &Arc<Mutex<Vec<Instant>>>) -> (Health, HealingHan
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_most_once_an_hour_is_that_over_restarts() {
+async fn the_limit_per_hour_holds_over_restarts() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("healings.json");
     let began = Arc::<Mutex<Vec<Instant>>>::default();
     let start = Instant::now();
-    // It restarts every 100 seconds.
+    // The process restarts every 100 seconds.
     while start.elapsed() < 4 * HOUR {
         let (health, handle) = process(&file, &began);
         sleep(Duration::from_secs(100)).await;
@@ -58,7 +58,7 @@ async fn at_most_once_an_hour_is_that_over_restarts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn somebody_is_told_of_what_the_process_before_used_up() {
+async fn a_limit_that_an_earlier_process_used_up_escalates() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("healings.json");
     let began = Arc::<Mutex<Vec<Instant>>>::default();
@@ -67,20 +67,20 @@ async fn somebody_is_told_of_what_the_process_before_used_up() {
     drop(first);
     let health = Health::standalone();
     health.register(Component::new("restarted")).unwrap();
-    let (told, telling) = mpsc::channel();
+    let (escalated, escalations) = mpsc::channel();
     let escalating = healing("restart", &began).escalate(move |record| {
-        told.send((record.number, record.outcome.clone())).unwrap();
+        escalated.send((record.number, record.outcome.clone())).unwrap();
         async {}
     });
-    // Set up before the limits are known: that is the same.
+    // The order of `heal` and `limit_healing` does not matter.
     let handle = health.heal(escalating).unwrap();
     health.limit_healing(limits(&file)).unwrap();
     assert_eq!(handle.run_now().await, Err(Withheld::HourlyLimit));
     sleep(Duration::from_secs(30)).await;
     assert_eq!((began.lock().unwrap().len(), handle.status().withheld), (1, Some(Withheld::HourlyLimit)));
-    let told: Vec<_> = telling.try_iter().collect();
-    assert!(matches!(&*told, [(0, HealingOutcome::Failed(_))]), "{told:?}");
-    // Another healing has an hour of its own, and all have one together.
+    let escalations: Vec<_> = escalations.try_iter().collect();
+    assert!(matches!(&*escalations, [(0, HealingOutcome::Failed(_))]), "{escalations:?}");
+    // Another healing has its own limit, and all share one.
     let other = health.heal(healing("other", &began)).unwrap();
     other.pause();
     assert!(other.run_now().await.is_ok());
@@ -95,7 +95,7 @@ async fn somebody_is_told_of_what_the_process_before_used_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_was_ahead_holds_it_for_an_hour_and_no_longer() {
+async fn a_start_in_the_future_counts_for_one_hour() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("healings.json");
     // In the year 2100.
@@ -114,7 +114,7 @@ async fn a_clock_that_was_ahead_holds_it_for_an_hour_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_that_is_not_ours_is_refused_and_one_that_cannot_be_written_stops_no_healing() {
+async fn a_foreign_file_is_refused_and_an_unwritable_one_stops_no_healing() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("healings.json");
     let health = Health::standalone();
@@ -122,7 +122,7 @@ async fn a_file_that_is_not_ours_is_refused_and_one_that_cannot_be_written_stops
         std::fs::write(&file, text).unwrap();
         let error = health.limit_healing(limits(&file)).unwrap_err();
         assert_eq!(error.setting(), "healing.remember_in", "{error}");
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "it is left as it is");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), text, "the file is not changed");
     }
     let error = health.limit_healing(limits(&folder.path().join("absent/healings.json"))).unwrap_err();
     assert_eq!(error.setting(), "healing.remember_in");
@@ -133,12 +133,12 @@ async fn a_file_that_is_not_ours_is_refused_and_one_that_cannot_be_written_stops
     let (_health, handle) = process(&inner.join("healings.json"), &began);
     std::fs::remove_dir_all(&inner).unwrap();
     handle.pause();
-    assert!(handle.run_now().await.is_ok(), "what heals may be what makes room");
+    assert!(handle.run_now().await.is_ok(), "the action may be what frees the disk");
 }
 
 #[cfg(unix)]
 #[tokio::test(start_paused = true)]
-async fn what_another_user_put_beside_the_file_is_neither_followed_nor_waited_for() {
+async fn a_link_or_a_file_beside_it_is_replaced_and_a_pipe_is_refused() {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +146,7 @@ async fn what_another_user_put_beside_the_file_is_neither_followed_nor_waited_fo
     let precious = folder.path().join("precious");
     std::fs::write(&precious, "precious").unwrap();
     let began = Arc::<Mutex<Vec<Instant>>>::default();
-    // A link to what is not ours to replace, and a file that others may read.
+    // A link to another file, and a file that other users may read.
     for link in [true, false] {
         if link {
             symlink(&precious, &beside).unwrap();
@@ -162,14 +162,14 @@ async fn what_another_user_put_beside_the_file_is_neither_followed_nor_waited_fo
         assert!(written.is_file() && written.permissions().mode() & 0o777 == 0o600);
         assert!(!beside.exists());
     }
-    // A pipe would wait for one that writes to it.
+    // Opening a pipe would wait for a writer.
     std::fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     let error = Health::standalone().limit_healing(limits(&file)).unwrap_err();
-    assert!(error.to_string().contains("no plain file"), "{error}");
+    assert!(error.to_string().contains("not a regular file"), "{error}");
 }
 
-/// Set for the process that the test below starts for itself, in which a full disk lies there.
+/// The path of a full disk, in the process that the test below starts.
 const FULL: &str = "CAMPANILE_TEST_FULL_DISK";
 
 #[cfg(target_os = "linux")]
@@ -195,10 +195,10 @@ async fn on_a_full_disk_a_process_starts_and_heals() {
         return;
     };
     let disk = Path::new(&disk);
-    // Up to the last byte.
+    // Fills the disk to the last byte.
     std::fs::write(disk.join("full"), vec![0; 4_096]).unwrap();
     let began = Arc::<Mutex<Vec<Instant>>>::default();
     let (_health, handle) = process(&disk.join("healings.json"), &began);
     handle.pause();
-    assert!(handle.run_now().await.is_ok(), "what heals may be what makes room");
+    assert!(handle.run_now().await.is_ok(), "the action may be what frees the disk");
 }

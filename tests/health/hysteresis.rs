@@ -1,4 +1,4 @@
-//! A status that is left at another score than it is entered at.
+//! A status gets better only beyond a margin.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use campanile::health::{Health, HealthSettings, Status, Thresholds};
 use campanile::{CircuitBreaker, DeadLetterQueue};
 use tower::{Service, ServiceBuilder, ServiceExt};
 
-/// A queue that can be made as full as one likes.
+/// A queue that can be filled to any number of letters.
 struct Queue {
     queue: DeadLetterQueue,
     next: u32,
@@ -45,14 +45,14 @@ async fn a_score_at_a_threshold_does_not_flap() {
     assert_eq!(status(), Status::Healthy, "the score is 0.775");
     for _ in 0..5 {
         queue.fill(20).await;
-        assert_eq!(status(), Status::Degraded, "worse is had at once");
+        assert_eq!(status(), Status::Degraded, "the status gets worse at once");
         queue.fill(19).await;
-        assert_eq!(status(), Status::Degraded, "0.775 is above the threshold, and not by the margin");
+        assert_eq!(status(), Status::Degraded, "0.775 is above the threshold, but within the margin");
     }
-    // Another look by another handle has no memory of that.
+    // Another health does not know the last status.
     assert_eq!(Health::standalone().snapshot().component("about-to-flap").unwrap().status, Status::Healthy);
     queue.fill(17).await;
-    assert_eq!(status(), Status::Healthy, "0.825 is beyond it");
+    assert_eq!(status(), Status::Healthy, "0.825 is beyond the margin");
 
     queue.fill(20).await;
     assert_eq!(status(), Status::Degraded);
@@ -62,7 +62,7 @@ async fn a_score_at_a_threshold_does_not_flap() {
 }
 
 #[test]
-fn what_was_gone_begins_anew() {
+fn a_component_that_comes_back_has_no_last_status() {
     let health = Health::standalone();
     let keyed = || {
         let keyed = CircuitBreaker::keyed("gone-and-back", |key: &u64| *key).build().unwrap();
@@ -71,29 +71,29 @@ fn what_was_gone_begins_anew() {
     };
     let status = || health.snapshot().component("gone-and-back").map(|found| found.status);
     let first = keyed();
-    // A score of 0.7, and then of 0.775.
+    // The score is 0.7, and then 0.775.
     (0..40).for_each(|key| first.circuit(key).force_open());
     assert_eq!(status(), Some(Status::Degraded));
     (30..40).for_each(|key| first.circuit(key).reset());
     assert_eq!(status(), Some(Status::Degraded));
     drop(first);
-    assert!(crate::comes_to(|| status().is_none()));
+    assert!(crate::eventually(|| status().is_none()));
     let second = keyed();
     (0..30).for_each(|key| second.circuit(key).force_open());
     assert_eq!(status(), Some(Status::Healthy));
 }
 
 #[test]
-fn many_who_look_at_once_see_one_status() {
+fn concurrent_snapshots_have_the_same_status() {
     let health = Health::standalone();
-    let breaker = Arc::new(CircuitBreaker::builder("looked-at").build().unwrap());
+    let breaker = Arc::new(CircuitBreaker::builder("concurrent-snapshots").build().unwrap());
     breaker.force_open();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..50 {
                     let snapshot = health.snapshot();
-                    let found = snapshot.component("looked-at").unwrap();
+                    let found = snapshot.component("concurrent-snapshots").unwrap();
                     assert_eq!((found.status, found.score), (Status::Unhealthy, 0.25));
                 }
             });

@@ -1,8 +1,8 @@
-//! Health, seen from outside.
+//! Health through its public API.
 //!
-//! Breakers are known to the whole process, so each test has names of its own and looks at nobody else's.
+//! Breakers are visible in the whole process, so each test uses names of its own and ignores all others.
 #![cfg(feature = "telemetry")]
-#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
+#![allow(clippy::disallowed_types)] // A poisoned lock fails the test, as it should.
 
 mod checks;
 mod checks_kinds;
@@ -31,8 +31,8 @@ mod settings;
 mod spans;
 mod standstill;
 
-/// Whether it comes to that. A look of another test may hold for a moment longer what this one has let go.
-fn comes_to(holds: impl Fn() -> bool) -> bool {
+/// Whether `holds` becomes true. The snapshot of another test may keep a dropped breaker alive for a moment.
+fn eventually(holds: impl Fn() -> bool) -> bool {
     (0..100_000).any(|_| {
         std::thread::yield_now();
         holds()

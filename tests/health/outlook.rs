@@ -1,4 +1,4 @@
-//! What is to be expected of a component.
+//! The prediction for a component.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tower::{ServiceBuilder, ServiceExt};
 
 const ROUND: Duration = Duration::from_secs(10);
 
-/// A hundred calls in each of so many rounds.
+/// Records a hundred calls in each of `number` rounds.
 async fn rounds(recorder: &Recorder, number: u32, each: Duration, failed: u32) {
     for _ in 0..number {
         (0..100).for_each(|call| recorder.record(each, call < failed));
@@ -26,7 +26,7 @@ fn outlook(health: &Health, component: &str) -> Arc<Outlook> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_slows_down_and_fails_is_no_longer_as_usual() {
+async fn a_service_that_slows_down_and_fails_is_an_anomaly() {
     let health = Health::standalone();
     let recorder = health.recorder("slowing");
     let usual = Duration::from_millis(20);
@@ -49,29 +49,29 @@ async fn a_service_that_slows_down_and_fails_is_no_longer_as_usual() {
     assert!(failing.risk > slow.risk);
     assert_eq!(failing.reasons.iter().map(|reason| reason.risk).sum::<f64>(), failing.risk);
 
-    // As usual again: nothing is left of it after some minutes.
+    // Some minutes of usual calls end the anomaly.
     rounds(&recorder, 60, usual, 0).await;
     assert_eq!(outlook(&health, "slowing").risk, 0.0);
     let predict = PredictSettings { enabled: false, ..PredictSettings::default() };
     health.configure(HealthSettings { predict, ..HealthSettings::default() }).unwrap();
     tokio::time::sleep(2 * ROUND).await;
-    assert!(health.snapshot().component("slowing").unwrap().outlook.is_none(), "nobody wants to know");
+    assert!(health.snapshot().component("slowing").unwrap().outlook.is_none(), "prediction is disabled");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_fills_up_is_told_before_it_is_at_its_limit() {
+async fn the_limit_of_a_filling_queue_is_forecast() {
     let health = Health::standalone();
     let queue = DeadLetterQueue::in_memory(1_000).named("filling");
     let service = ServiceBuilder::new()
         .layer(queue.layer())
         .service_fn(|_: u32| async { Err::<(), tower::BoxError>("no".into()) });
-    let mut foreseen = None;
+    let mut forecast_at = None;
     for number in 0..99 {
         service.clone().oneshot(number).await.unwrap_err();
         tokio::time::sleep(2 * ROUND).await;
         let outlook = outlook(&health, "filling");
         if let Some(forecast) = outlook.forecasts.first() {
-            foreseen.get_or_insert(number);
+            forecast_at.get_or_insert(number);
             assert_eq!((forecast.sign, forecast.limit), (VitalSign::Letters, 100.0));
             assert!((forecast.per_minute - 3.0).abs() < 0.2, "{forecast:?}");
             let left = Duration::from_secs(20) * (99 - number);
@@ -85,5 +85,5 @@ async fn a_queue_that_fills_up_is_told_before_it_is_at_its_limit() {
             );
         }
     }
-    assert!(foreseen.is_some_and(|letters| letters <= 45), "{foreseen:?}");
+    assert!(forecast_at.is_some_and(|letters| letters <= 45), "{forecast_at:?}");
 }

@@ -1,4 +1,4 @@
-//! The probes, through axum and hyper.
+//! The probes over HTTP, with axum and hyper.
 
 use axum::Router;
 use axum::routing::get;
@@ -11,21 +11,21 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tower::{Service, ServiceExt};
 
-async fn ask(health: &Health, method: Method, path: &str) -> Response<Bytes> {
+async fn send(health: &Health, method: Method, path: &str) -> Response<Bytes> {
     let request = Request::builder().method(method).uri(path).body(Full::<Bytes>::default()).unwrap();
     let (head, body) = health.http_service().verbose(true).oneshot(request).await.unwrap().into_parts();
     Response::from_parts(head, body.collect().await.unwrap().to_bytes())
 }
 
 pub(crate) async fn get_json(health: &Health, path: &str) -> (StatusCode, Value) {
-    let response = ask(health, Method::GET, path).await;
+    let response = send(health, Method::GET, path).await;
     assert_eq!(response.headers()["content-type"], "application/health+json");
     assert_eq!(response.headers()["cache-control"], "no-store");
     (response.status(), serde_json::from_slice(response.body()).unwrap())
 }
 
-/// Health with a critical component that fails.
-fn broken(name: &str) -> (Health, CircuitBreaker) {
+/// Health with a failing critical component.
+fn failing(name: &str) -> (Health, CircuitBreaker) {
     let health = Health::standalone();
     health.register(Component::new(name).critical(true)).unwrap();
     let breaker = CircuitBreaker::builder(name).build().unwrap();
@@ -35,15 +35,15 @@ fn broken(name: &str) -> (Health, CircuitBreaker) {
 
 #[tokio::test]
 async fn p52_liveness_never_depends_on_others() {
-    let (health, _breaker) = broken("dead-dependency");
+    let (health, _breaker) = failing("dead-dependency");
     health.drain();
     let (status, json) = get_json(&health, "/livez").await;
     assert_eq!((status, &json["status"]), (StatusCode::OK, &"pass".into()));
 }
 
 #[tokio::test]
-async fn p52_readiness_is_503_and_names_who_is_missing() {
-    let (health, breaker) = broken("missing-db");
+async fn p52_readiness_is_503_and_names_the_missing_component() {
+    let (health, breaker) = failing("missing-db");
     let (status, json) = get_json(&health, "/readyz").await;
     assert_eq!((status, &json["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
     assert_eq!(json["missing"][0]["component"], "missing-db");
@@ -63,18 +63,18 @@ async fn p52_readiness_is_503_and_names_who_is_missing() {
 }
 
 #[tokio::test]
-async fn health_tells_more_when_asked_to() {
-    let (health, _breaker) = broken("told-about");
+async fn verbose_adds_details() {
+    let (health, _breaker) = failing("verbose-details");
     let (status, brief) = get_json(&health, "/healthz").await;
     assert_eq!((status, &brief["status"]), (StatusCode::SERVICE_UNAVAILABLE, &"fail".into()));
     assert_eq!(brief["health"], "unhealthy");
-    assert!(brief["output"].as_str().unwrap().contains("`told-about` is unhealthy"));
+    assert!(brief["output"].as_str().unwrap().contains("`verbose-details` is unhealthy"));
     assert!(brief.get("checks").is_none());
     assert_eq!(get_json(&health, "/healthz?verbose=false").await.1, brief);
 
     for path in ["/healthz?verbose", "/healthz?a=b&verbose=1"] {
         let (_, json) = get_json(&health, path).await;
-        let check = &json["checks"]["told-about:score"][0];
+        let check = &json["checks"]["verbose-details:score"][0];
         assert_eq!((&check["status"], &check["observedValue"]), (&"fail".into(), &0.25.into()));
         assert_eq!(check["reasons"][0]["kind"], "circuit_forced_open");
     }
@@ -88,8 +88,8 @@ async fn p52_readiness_names_the_root_cause() {
     let breakers =
         ["rooted-shop", "rooted-payments"].map(|name| CircuitBreaker::builder(name).build().unwrap());
     breakers.iter().for_each(CircuitBreaker::force_open);
-    let away = || async { Err::<(), _>("connection refused") };
-    health.check("rooted-db", Every::seconds(30), away).unwrap().run().await;
+    let refused = || async { Err::<(), _>("connection refused") };
+    health.check("rooted-db", Every::seconds(30), refused).unwrap().run().await;
 
     let (code, json) = get_json(&health, "/readyz?verbose").await;
     assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
@@ -111,7 +111,7 @@ async fn p52_readiness_names_the_root_cause() {
 }
 
 #[tokio::test]
-async fn what_a_check_says_goes_to_those_who_ask_for_it() {
+async fn messages_of_checks_are_in_verbose_answers_only() {
     let health = Health::standalone();
     health.register(Component::new("secretive-db").critical(true)).unwrap();
     let fails = || async { Err::<(), _>("table `salaries` is missing") };
@@ -128,12 +128,12 @@ async fn what_a_check_says_goes_to_those_who_ask_for_it() {
     assert_eq!(json["output"], "still starting: `secretive-db`; `secretive-db` is unhealthy");
     for path in ["/readyz?verbose", "/healthz?verbose"] {
         let (_, json) = get_json(&health, path).await;
-        let said = &json["checks"]["secretive-db:check"][0];
-        assert_eq!((&said["status"], &said["outcome"]), (&"fail".into(), &"fail".into()), "{path}");
-        assert_eq!(said["output"], "table `salaries` is missing");
-        assert_eq!((&said["runs"], &said["timeout"]), (&1.into(), &5.0.into()));
-        assert!(said["observedValue"].is_f64() && said["observedUnit"] == "s");
-        let time = said["time"].as_str().unwrap();
+        let check = &json["checks"]["secretive-db:check"][0];
+        assert_eq!((&check["status"], &check["outcome"]), (&"fail".into(), &"fail".into()), "{path}");
+        assert_eq!(check["output"], "table `salaries` is missing");
+        assert_eq!((&check["runs"], &check["timeout"]), (&1.into(), &5.0.into()));
+        assert!(check["observedValue"].is_f64() && check["observedUnit"] == "s");
+        let time = check["time"].as_str().unwrap();
         assert!(time.starts_with("20") && time.ends_with('Z'), "{time}");
         let pool = &json["checks"]["secretive-db:pool"][0];
         assert_eq!((&pool["status"], pool.get("output")), (&"pass".into(), None));
@@ -143,11 +143,11 @@ async fn what_a_check_says_goes_to_those_who_ask_for_it() {
     let (_, json) = get_json(&health, "/readyz?verbose").await;
     assert!(json["missing"][0]["reasons"][0].as_str().unwrap().contains("salaries"));
 
-    // Unless it was asked for in the code, no request gets more.
-    let mut brief = health.http_service();
+    // Without `verbose(true)` in the code, no request gets details.
+    let mut service = health.http_service();
     for path in ["/readyz?verbose", "/healthz?verbose", "/startupz?verbose"] {
         let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
-        let body = brief.call(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        let body = service.call(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
         let json: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(json, get_json(&health, path.split('?').next().unwrap()).await.1);
         for word in ["checks", "reasons", "because", "fails"] {
@@ -157,24 +157,24 @@ async fn what_a_check_says_goes_to_those_who_ask_for_it() {
 }
 
 #[tokio::test]
-async fn only_what_a_probe_is_gets_an_answer() {
+async fn other_paths_get_404_and_other_methods_405() {
     let health = Health::standalone();
     for path in ["/", "/livez/", "/LIVEZ", "/metrics"] {
         assert_eq!(get_json(&health, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
-        let response = ask(&health, method, "/readyz").await;
+        let response = send(&health, method, "/readyz").await;
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(response.headers()["allow"], "GET, HEAD");
     }
-    let head = ask(&health, Method::HEAD, "/livez").await;
+    let head = send(&health, Method::HEAD, "/livez").await;
     assert_eq!((head.status(), head.body().len()), (StatusCode::OK, 0));
     assert_eq!(head.headers()["content-length"], "17");
 }
 
 #[tokio::test]
-async fn axum_and_hyper_take_it_as_it_is() {
-    let (health, _breaker) = broken("behind-axum");
+async fn the_service_works_with_axum_and_hyper() {
+    let (health, _breaker) = failing("behind-axum");
     let routed = Router::new()
         .route("/", get(|| async { "hello" }))
         .route_service("/readyz", health.http_service())
@@ -199,7 +199,7 @@ async fn axum_and_hyper_take_it_as_it_is() {
         assert_eq!(response.status(), expected, "{path}");
     }
 
-    // A real server without axum, a real client, and HEAD over the wire.
+    // A hyper server without axum, a real client, and HEAD requests.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service = health.http_service();

@@ -1,4 +1,4 @@
-//! A flood of probes costs little, and moves nothing behind them.
+//! A flood of probes takes few snapshots and runs no check.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,40 +11,37 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::ServiceExt;
 
-async fn body(health: &campanile::health::HealthService, path: &str) -> (StatusCode, Bytes) {
+async fn get(service: &campanile::health::HealthService, path: &str) -> (StatusCode, Bytes) {
     let request = Request::get(path).body(Full::<Bytes>::default()).unwrap();
-    let (head, body) = health.clone().oneshot(request).await.unwrap().into_parts();
+    let (head, body) = service.clone().oneshot(request).await.unwrap().into_parts();
     (head.status, body.collect().await.unwrap().to_bytes())
 }
 
-/// Answers that share their bytes were written once.
+/// Answers that share their bytes were serialized once.
 #[tokio::test(start_paused = true)]
-async fn an_answer_is_written_once_for_all_who_ask_meanwhile() {
+async fn an_answer_is_serialized_once_per_snapshot() {
     let health = Health::standalone();
     let settings = HealthSettings { cached_for: Duration::from_secs(2), ..HealthSettings::default() };
     health.configure(settings).unwrap();
-    health.register(Component::new("asked-often")).unwrap();
+    health.register(Component::new("probed-often")).unwrap();
     let service = health.http_service().verbose(true);
     for path in ["/healthz", "/healthz?verbose", "/readyz?verbose"] {
-        let mut written = Vec::new();
+        let mut answers = Vec::new();
         for _ in 0..20 {
-            written.push(body(&service, path).await.1);
+            answers.push(get(&service, path).await.1);
             tokio::time::advance(Duration::from_millis(500)).await;
         }
-        written.dedup_by_key(|body| body.as_ptr());
-        assert!((5..=6).contains(&written.len()), "{path}: written {} times in 10 s", written.len());
+        answers.dedup_by_key(|body| body.as_ptr());
+        assert!((5..=6).contains(&answers.len()), "{path}: serialized {} times in 10 s", answers.len());
     }
-    // What people say counts at once.
-    let before = body(&service, "/readyz").await.0;
+    // A drain counts at once.
+    let before = get(&service, "/readyz").await.0;
     health.drain();
-    assert_eq!(
-        (before, body(&service, "/readyz").await.0),
-        (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE)
-    );
+    assert_eq!((before, get(&service, "/readyz").await.0), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn answers_are_whole_while_everything_changes() {
+async fn answers_are_consistent_while_components_change() {
     let health = Health::standalone();
     health.register(Component::new("changes-under-load").critical(true)).unwrap();
     let service = Arc::new(health.http_service());
@@ -53,7 +50,7 @@ async fn answers_are_whole_while_everything_changes() {
             let service = Arc::clone(&service);
             tokio::spawn(async move {
                 for _ in 0..2_500 {
-                    let (code, body) = body(&service, "/readyz").await;
+                    let (code, body) = get(&service, "/readyz").await;
                     let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
                     let passes = json["status"] == "pass";
                     assert_eq!(passes, code == StatusCode::OK, "{json}");
@@ -72,11 +69,11 @@ async fn answers_are_whole_while_everything_changes() {
     for task in tasks {
         task.await.unwrap();
     }
-    assert_eq!(body(&service, "/readyz").await.0, StatusCode::OK);
+    assert_eq!(get(&service, "/readyz").await.0, StatusCode::OK);
 }
 
 #[tokio::test(start_paused = true)]
-async fn p52_a_flood_moves_no_check_and_makes_no_more_snapshots() {
+async fn p52_a_flood_runs_no_check_and_takes_few_snapshots() {
     let health = Health::standalone();
     health.register(Component::new("flooded-db").critical(true)).unwrap();
     let runs = Arc::new(AtomicUsize::new(0));
@@ -95,24 +92,24 @@ async fn p52_a_flood_moves_no_check_and_makes_no_more_snapshots() {
         .map(|_| {
             let service = service.clone();
             tokio::spawn(async move {
-                let mut written = Vec::new();
+                let mut answers = Vec::new();
                 for number in 0..1_000 {
-                    assert_eq!(body(&service, "/readyz").await.0, StatusCode::OK);
-                    // Kept, so that no two have the same place.
-                    written.push(body(&service, "/healthz?verbose").await.1);
+                    assert_eq!(get(&service, "/readyz").await.0, StatusCode::OK);
+                    // Kept alive, so that no two answers have the same address.
+                    answers.push(get(&service, "/healthz?verbose").await.1);
                     if number % 100 == 99 {
                         tokio::time::sleep(Duration::from_millis(500)).await;
                     }
                 }
-                written
+                answers
             })
         })
         .collect();
-    let mut written = Vec::new();
+    let mut answers = Vec::new();
     for task in tasks {
-        written.extend(task.await.unwrap());
+        answers.extend(task.await.unwrap());
     }
-    let places: BTreeSet<_> = written.iter().map(|body| body.as_ptr()).collect();
-    assert_eq!((written.len(), runs.load(Ordering::SeqCst)), (10_000, before), "no check ran");
-    assert!(places.len() <= 6, "one snapshot in a second, not {} in five", places.len());
+    let addresses: BTreeSet<_> = answers.iter().map(|body| body.as_ptr()).collect();
+    assert_eq!((answers.len(), runs.load(Ordering::SeqCst)), (10_000, before), "no check ran");
+    assert!(addresses.len() <= 6, "{} answers in five seconds, for one snapshot a second", addresses.len());
 }

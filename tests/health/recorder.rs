@@ -1,4 +1,4 @@
-//! Calls that have no span.
+//! Calls without a span.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ async fn calls_without_a_span_count_like_those_with_one() {
     let telemetry = Telemetry::builder("test").build().unwrap();
     for health in [Health::standalone(), telemetry.health()] {
         let recorder = health.recorder("recorded");
-        assert!(health.snapshot().component("recorded").is_none(), "nobody called it");
-        // More than wait together, of several threads' worth.
+        assert!(health.snapshot().component("recorded").is_none(), "not called yet");
+        // More calls than one thread buffers.
         for number in 1..=100_u32 {
             recorder.clone().record(number * MILLI, number % 4 == 0);
         }
@@ -31,7 +31,7 @@ async fn calls_without_a_span_count_like_those_with_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_recorder_outlives_the_component_that_was_forgotten() {
+async fn a_recorder_still_works_after_its_component_was_dropped() {
     let health = Health::standalone();
     let recorder = health.recorder("forgotten");
     let call = |recorder: &Recorder| (0..5).for_each(|_| recorder.record(MILLI, true));
@@ -42,12 +42,12 @@ async fn a_recorder_outlives_the_component_that_was_forgotten() {
         assert_eq!((found.status, found.calls.as_ref().unwrap().total), (Status::Critical, 5));
         tokio::time::advance(Duration::from_secs(3_700)).await;
         assert!(health.snapshot().component("forgotten").is_none());
-        // The next call may still be counted for what is forgotten; those after it are not.
+        // The next call may still count for the dropped component; later calls do not.
         recorder.record(MILLI, true);
         tokio::time::advance(Duration::from_secs(3_700)).await;
         let _ = health.snapshot();
     }
-    let stays: Recorder = recorder.clone();
+    let kept: Recorder = recorder.clone();
     drop(health);
-    call(&stays);
+    call(&kept);
 }

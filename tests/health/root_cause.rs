@@ -1,10 +1,10 @@
-//! Who is to blame, through chains and diamonds of components.
+//! Root causes in chains and diamonds of components.
 
 use campanile::CircuitBreaker;
 use campanile::health::{Component, Health, HealthSnapshot, Status};
 
-/// Forces circuits of these names open, for as long as what it gives lives.
-fn broken(names: &[&str]) -> Vec<CircuitBreaker> {
+/// Forces circuits of these names open until the result is dropped.
+fn force_open(names: &[&str]) -> Vec<CircuitBreaker> {
     names
         .iter()
         .map(|name| {
@@ -15,7 +15,7 @@ fn broken(names: &[&str]) -> Vec<CircuitBreaker> {
         .collect()
 }
 
-/// Other tests of this process break components of their own.
+/// The root causes of one test: other tests of this process have failing components, too.
 fn roots<'a>(snapshot: &'a HealthSnapshot, prefix: &str) -> Vec<&'a str> {
     snapshot.root_causes.iter().map(AsRef::as_ref).filter(|name: &&str| name.starts_with(prefix)).collect()
 }
@@ -24,7 +24,7 @@ fn because_of<'a>(snapshot: &'a HealthSnapshot, name: &str) -> Vec<&'a str> {
     snapshot.component(name).unwrap().because_of.iter().map(AsRef::as_ref).collect()
 }
 
-/// A chain of so many links, each of which depends on the next.
+/// Registers a chain of components, each of which depends on the next.
 fn chain(health: &Health, prefix: &str, links: usize) -> Vec<String> {
     let names: Vec<String> = (0..links).map(|link| format!("{prefix}-{link}")).collect();
     for pair in names.windows(2) {
@@ -34,13 +34,13 @@ fn chain(health: &Health, prefix: &str, links: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_chain_whose_last_link_breaks_has_one_root_cause_however_long_it_is() {
+fn a_chain_whose_last_component_fails_has_one_root_cause() {
     for links in [2, 10, 1_000] {
         let health = Health::standalone();
         let prefix = format!("chain-of-{links}");
         let names = chain(&health, &prefix, links);
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
-        let _broken = broken(&all);
+        let _broken = force_open(&all);
         let snapshot = health.snapshot();
         let last = all[links - 1];
         assert_eq!(roots(&snapshot, &prefix), [last]);
@@ -52,16 +52,16 @@ fn a_chain_whose_last_link_breaks_has_one_root_cause_however_long_it_is() {
 }
 
 #[test]
-fn a_gap_of_which_nothing_is_known_is_seen_through_and_a_healthy_one_is_not() {
+fn the_search_passes_through_unknown_components_and_not_through_healthy_ones() {
     let health = Health::standalone();
     chain(&health, "gap", 4);
-    let _broken = broken(&["gap-0", "gap-3"]);
+    let _broken = force_open(&["gap-0", "gap-3"]);
     let snapshot = health.snapshot();
     assert_eq!(snapshot.component("gap-1").unwrap().status, Status::Unknown);
     assert_eq!(because_of(&snapshot, "gap-0"), ["gap-3"]);
     assert_eq!(roots(&snapshot, "gap"), ["gap-3"]);
 
-    // A queue with room is healthy: what is below it does not explain what is above.
+    // An empty queue makes the component healthy: components above it do not fail because of those below it.
     let _queue = campanile::DeadLetterQueue::in_memory(10).named("gap-1");
     let snapshot = health.snapshot();
     assert_eq!(snapshot.component("gap-1").unwrap().status, Status::Healthy);
@@ -70,7 +70,7 @@ fn a_gap_of_which_nothing_is_known_is_seen_through_and_a_healthy_one_is_not() {
 }
 
 #[test]
-fn a_diamond_has_one_root_cause_and_the_most_blamed_comes_first() {
+fn a_diamond_has_one_root_cause_and_that_of_most_components_comes_first() {
     let health = Health::standalone();
     for (name, below) in [
         ("diamond-top", &["diamond-left", "diamond-right"][..]),
@@ -82,12 +82,12 @@ fn a_diamond_has_one_root_cause_and_the_most_blamed_comes_first() {
         let component = below.iter().fold(component, |component, below| component.depends_on(*below));
         health.register(component).unwrap();
     }
-    let _diamond = broken(&["diamond-top", "diamond-left", "diamond-right", "diamond-base"]);
+    let _diamond = force_open(&["diamond-top", "diamond-left", "diamond-right", "diamond-base"]);
     let snapshot = health.snapshot();
     assert_eq!(roots(&snapshot, "diamond"), ["diamond-base"]);
     assert_eq!(because_of(&snapshot, "diamond-top"), ["diamond-base"]);
 
-    let _aside = broken(&["diamond-aside", "diamond-alone"]);
+    let _aside = force_open(&["diamond-aside", "diamond-alone"]);
     assert_eq!(roots(&health.snapshot(), "diamond"), ["diamond-base", "diamond-alone"]);
 }
 
@@ -97,25 +97,25 @@ fn the_worst_root_cause_comes_first() {
     let mild = CircuitBreaker::keyed("first-mild", |key: &u64| *key).build().unwrap();
     (0..2).for_each(|key| drop(mild.circuit(key)));
     mild.circuit(0).force_open();
-    health.register(Component::new("first-blamed").depends_on("first-mild")).unwrap();
-    let _broken = broken(&["first-worst", "first-blamed"]);
+    health.register(Component::new("first-dependent").depends_on("first-mild")).unwrap();
+    let _broken = force_open(&["first-worst", "first-dependent"]);
     let snapshot = health.snapshot();
     assert!(snapshot.component("first-mild").unwrap().status < Status::Unhealthy);
     assert_eq!(roots(&snapshot, "first"), ["first-worst", "first-mild"]);
 }
 
 #[test]
-fn what_is_optional_is_a_root_cause_only_for_what_is_not() {
+fn an_optional_component_is_a_root_cause_only_for_others() {
     let health = Health::standalone();
-    health.register(Component::new("spare-cache").optional(true)).unwrap();
-    let _cache = broken(&["spare-cache"]);
-    assert_eq!(roots(&health.snapshot(), "spare"), [""; 0], "the service does without it");
+    health.register(Component::new("optional-cache").optional(true)).unwrap();
+    let _cache = force_open(&["optional-cache"]);
+    assert_eq!(roots(&health.snapshot(), "optional"), [""; 0], "the service does not need it");
 
-    health.register(Component::new("spare-shop").depends_on("spare-cache")).unwrap();
-    assert_eq!(roots(&health.snapshot(), "spare"), [""; 0], "as long as what depends on it does");
+    health.register(Component::new("optional-shop").depends_on("optional-cache")).unwrap();
+    assert_eq!(roots(&health.snapshot(), "optional"), [""; 0], "the shop does not fail");
 
-    let _shop = broken(&["spare-shop"]);
+    let _shop = force_open(&["optional-shop"]);
     let snapshot = health.snapshot();
-    assert_eq!(because_of(&snapshot, "spare-shop"), ["spare-cache"]);
-    assert_eq!(roots(&snapshot, "spare"), ["spare-cache"]);
+    assert_eq!(because_of(&snapshot, "optional-shop"), ["optional-cache"]);
+    assert_eq!(roots(&snapshot, "optional"), ["optional-cache"]);
 }

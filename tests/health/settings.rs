@@ -1,4 +1,4 @@
-//! Settings out of range, and settings from text.
+//! Settings out of range, and settings from JSON.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn every_setting_out_of_range_is_named_with_its_value() {
 }
 
 #[test]
-fn components_out_of_range_are_refused_by_name() {
+fn settings_of_components_out_of_range_are_named() {
     let health = Health::standalone();
     for (component, setting) in [
         (Component::new(""), "component.name"),
@@ -90,7 +90,7 @@ fn components_out_of_range_are_refused_by_name() {
 }
 
 #[test]
-fn settings_are_read_from_text_and_unknown_keys_refused() {
+fn settings_are_read_from_json_and_unknown_keys_are_refused() {
     let text = r#"{
         "minimum_calls": 20, "error_share": 0.02, "mean_duration": "800ms", "oldest_letter": "1day",
         "weights": {"circuit_open": 1.0}, "thresholds": {"healthy": 0.9}, "cached_for": 0
@@ -98,7 +98,7 @@ fn settings_are_read_from_text_and_unknown_keys_refused() {
     let settings: HealthSettings = serde_json::from_str(text).unwrap();
     assert_eq!(settings.mean_duration, Duration::from_millis(800));
     assert_eq!((settings.weights.circuit_open, settings.weights.letters), (1.0, 0.5));
-    settings.validate().unwrap();
+    Health::from_settings(&settings).unwrap();
     let again: HealthSettings = serde_json::from_str(&serde_json::to_string(&settings).unwrap()).unwrap();
     assert_eq!(again, settings);
     for (text, what) in [
@@ -113,10 +113,10 @@ fn settings_are_read_from_text_and_unknown_keys_refused() {
 }
 
 #[test]
-fn other_settings_judge_otherwise_at_once() {
+fn new_settings_count_at_once() {
     let health = Health::standalone();
-    let breaker = CircuitBreaker::builder("judged-otherwise").build().unwrap();
-    health.register(Component::new("judged-otherwise").critical(true)).unwrap();
+    let breaker = CircuitBreaker::builder("reconfigured").build().unwrap();
+    health.register(Component::new("reconfigured").critical(true)).unwrap();
     breaker.force_open();
     assert!(!health.readiness().ready);
     let mut settings = HealthSettings::default();
@@ -124,5 +124,5 @@ fn other_settings_judge_otherwise_at_once() {
     health.configure(settings).unwrap();
     assert!(health.readiness().ready);
     let snapshot = health.snapshot();
-    assert_eq!(snapshot.component("judged-otherwise").unwrap().status, Status::Unknown);
+    assert_eq!(snapshot.component("reconfigured").unwrap().status, Status::Unknown);
 }

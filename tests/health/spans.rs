@@ -1,4 +1,4 @@
-//! Health from spans, through a real pipeline.
+//! Health from spans, with a real pipeline.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn pipeline(telemetry: &Telemetry) -> impl tracing::Subscriber + Send + Sync + '
     tracing_subscriber::registry().with(telemetry.span_layer())
 }
 
-/// One call of a component: a span that took so long.
+/// One call of a component: a span of `millis` milliseconds.
 async fn call(component: &str, millis: u64, failed: bool) {
     let span = tracing::info_span!("call", component, otel.status_code = tracing::field::Empty);
     tokio::time::advance(Duration::from_millis(millis)).await;
@@ -31,13 +31,13 @@ async fn p50_spans_give_a_component_its_score() {
         }
         let good = health.snapshot().component("spanned").cloned().unwrap();
         assert_eq!((good.status, good.score), (Status::Healthy, 1.0));
-        assert!(good.critical, "there is one health for one pipeline");
+        assert!(good.critical, "each pipeline has one health");
         assert!(health.readiness().ready);
         let calls = good.calls.unwrap();
         assert_eq!((calls.total, calls.recent, calls.failed), (8, 8, 0));
         assert_eq!(calls.recent_mean, Duration::from_millis(100));
 
-        // Two failures of ten calls speak for little.
+        // Two failures of ten calls may be chance.
         for _ in 0..2 {
             call("spanned", 100, true).await;
         }
@@ -52,7 +52,7 @@ async fn p50_spans_give_a_component_its_score() {
         assert!((bad.reasons[0].figure - 0.1865).abs() < 1e-4 && bad.reasons[0].limit == 0.1);
         assert_eq!(
             bad.reasons[0].text,
-            "42.9 % of the calls of the last 60 s failed (6 of 14), 18.6 % at least but for chance; the limit is 10.0 %"
+            "42.9 % of the calls of the last 60 s failed (6 of 14, at least 18.6 % with 99 % confidence); the limit is 10.0 %"
         );
         let lost: f64 = bad.reasons.iter().map(|reason| reason.cost).sum();
         assert_eq!(lost, 1.0 - bad.score);
@@ -65,7 +65,7 @@ async fn p50_spans_give_a_component_its_score() {
         assert_eq!((broken.status, broken.score), (Status::Critical, 0.0));
         assert!(!health.readiness().ready);
 
-        // It recovers by calls that succeed, and is forgotten when nobody calls.
+        // It recovers with successful calls, and is unknown after a minute without calls.
         for _ in 0..200 {
             call("spanned", 1, false).await;
         }
@@ -78,7 +78,7 @@ async fn p50_spans_give_a_component_its_score() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn slow_calls_cost_and_circuits_of_the_same_name_add_up_with_them() {
+async fn the_costs_of_slow_calls_and_circuits_of_the_same_name_add_up() {
     let telemetry = Telemetry::builder("test").build().unwrap();
     let breaker = CircuitBreaker::builder("slow").build().unwrap();
     async {
@@ -91,7 +91,7 @@ async fn slow_calls_cost_and_circuits_of_the_same_name_add_up_with_them() {
         assert_eq!(kinds, [ReasonKind::CircuitForcedOpen, ReasonKind::MeanDuration]);
         assert_eq!(
             slow.reasons[1].text,
-            "calls of the last 60 s took 6.0s on average, 6.0s at least but for chance; the limit is 5s"
+            "the calls of the last 60 s took 6.0s on average (at least 6.0s with 99 % confidence); the limit is 5s"
         );
         assert_eq!((slow.status, slow.score), (Status::Critical, 0.0));
     }
@@ -101,7 +101,7 @@ async fn slow_calls_cost_and_circuits_of_the_same_name_add_up_with_them() {
 
 #[cfg(feature = "prometheus")]
 #[tokio::test(start_paused = true)]
-async fn health_is_metrics_too() {
+async fn health_is_exported_as_metrics() {
     let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
     let health = telemetry.health();
     let _breaker = CircuitBreaker::builder("measured-closed").build().unwrap();
@@ -120,13 +120,13 @@ async fn health_is_metrics_too() {
     for status in statuses {
         assert!(status.ends_with(if status.contains("\"unhealthy\"") { " 1" } else { " 0" }), "{status}");
     }
-    // However many pipelines there are, a process is ready or it is not.
+    // Readiness is exported once, however many pipelines there are.
     let other = Telemetry::builder("other").build().unwrap();
     let _other = other.health();
     let text_of_both = telemetry.prometheus_text();
     let ready = text_of_both.lines().filter(|line| line.starts_with("campanile_health_ready"));
     assert_eq!(ready.count(), 1, "{text_of_both}");
-    // Of what is unknown there is a status and no score.
+    // An unknown component has a status and no score.
     for unknown in ["measured-unknown", "measured-closed"] {
         assert!(of(unknown, "campanile_health_score").is_empty());
         assert!(

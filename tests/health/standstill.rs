@@ -1,4 +1,4 @@
-//! Time in which this process did not run: stopped, or starved of its runtime. It is held against no component.
+//! Time in which this process did not run, stopped or starved of its runtime, counts against no component.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use campanile::Health;
 use campanile::health::{
-    Action, CheckExt, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When,
+    Action, Check, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When,
 };
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -26,26 +26,26 @@ fn critical(name: &str) -> Health {
     health
 }
 
-/// A healing at the first look at something that fails, and how often it acted.
+/// Adds a healing that acts at the first failing snapshot. Returns how often it acted.
 fn heal_at_once(health: &Health, name: &'static str) -> Arc<AtomicU32> {
     let acted = Arc::new(AtomicU32::new(0));
     let acts = Arc::clone(&acted);
-    let act = Action::new(move || {
+    let action = Action::new(move || {
         acts.fetch_add(1, Ordering::Relaxed);
         async {}
     });
     let when = When::status_at_least(Status::Unhealthy);
-    drop(health.heal(Healing::new("act", name).when(when).action(act).verify(false)).unwrap());
+    drop(health.heal(Healing::new("act", name).when(when).action(action).verify(false)).unwrap());
     acted
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_a_standstill_fell_into_fails_for_no_limit_of_anyone() {
+async fn a_run_during_a_standstill_exceeds_no_time_limit() {
     let health = critical("stood-still");
     let acted = heal_at_once(&health, "stood-still");
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
-    // Takes a second, within a limit of its own and one beyond that for its duration.
+    // The check takes a second. It has a time limit of its own, and `fail_after` another one.
     let check = move || {
         counted.fetch_add(1, Ordering::Relaxed);
         async {
@@ -88,15 +88,15 @@ async fn a_run_that_a_standstill_fell_into_fails_for_no_limit_of_anyone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_hangs_while_we_run_is_found_and_so_is_what_fails_after_a_standstill() {
+async fn checks_that_hang_are_found_also_after_a_standstill() {
     let health = critical("hangs");
     let acted = heal_at_once(&health, "hangs");
-    let fails = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&fails);
+    let hangs = Arc::new(AtomicBool::new(false));
+    let current = Arc::clone(&hangs);
     let check = move || {
-        let fails = asked.load(Ordering::Relaxed);
+        let hangs = current.load(Ordering::Relaxed);
         async move {
-            if fails {
+            if hangs {
                 std::future::pending().await
             }
         }
@@ -104,17 +104,17 @@ async fn what_hangs_while_we_run_is_found_and_so_is_what_fails_after_a_standstil
     let every = Every::seconds(30).jitter(0.0).timeout(seconds(5));
     let check = health.check("hangs", every, check).unwrap();
     assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
-    fails.store(true, Ordering::Relaxed);
+    hangs.store(true, Ordering::Relaxed);
     let began = Instant::now();
     assert_eq!(check.run().await.outcome, CheckOutcome::TimedOut);
     assert!((seconds(5)..millis(5_100)).contains(&began.elapsed()) && !health.is_ready());
-    fails.store(false, Ordering::Relaxed);
+    hangs.store(false, Ordering::Relaxed);
     sleep(seconds(60)).await;
     assert!(health.is_ready());
 
-    // It hangs, and we stand still meanwhile: the next run finds it.
+    // The check hangs during a standstill: the next run finds it.
     let before = acted.load(Ordering::Relaxed);
-    fails.store(true, Ordering::Relaxed);
+    hangs.store(true, Ordering::Relaxed);
     let run = tokio::spawn({
         let check = check.clone();
         async move { check.run().await }
@@ -122,7 +122,7 @@ async fn what_hangs_while_we_run_is_found_and_so_is_what_fails_after_a_standstil
     sleep(seconds(1)).await;
     advance(seconds(100)).await;
     sleep(seconds(3)).await;
-    assert!(health.is_ready(), "nothing is proved yet");
+    assert!(health.is_ready(), "a run during a standstill proves nothing");
     sleep(seconds(7)).await;
     let report = run.await.unwrap();
     assert_eq!((report.outcome, report.failures_in_a_row), (CheckOutcome::TimedOut, 1));
@@ -132,14 +132,14 @@ async fn what_hangs_while_we_run_is_found_and_so_is_what_fails_after_a_standstil
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_that_never_runs_for_long_finds_a_failure_all_the_same() {
-    let health = critical("starved-for-ever");
+async fn a_process_that_is_always_starved_finds_failures() {
+    let health = critical("always-starved");
     let every = Every::seconds(30).jitter(0.0).timeout(seconds(5));
     let fails = || async {
         sleep(millis(500)).await;
         Err::<(), _>("gone")
     };
-    let check = health.check("starved-for-ever", every, fails).unwrap();
+    let check = health.check("always-starved", every, fails).unwrap();
     let starved = tokio::spawn(async {
         loop {
             sleep(millis(100)).await;
@@ -152,7 +152,7 @@ async fn a_process_that_never_runs_for_long_finds_a_failure_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_under_way_in_a_standstill_speak_against_no_component() {
+async fn calls_during_a_standstill_count_in_the_totals_only() {
     let health = critical("called");
     let calls = health.recorder("called");
     let acted = heal_at_once(&health, "called");
@@ -163,17 +163,17 @@ async fn calls_under_way_in_a_standstill_speak_against_no_component() {
     }
     let began = Instant::now();
     advance(seconds(40)).await;
-    // Those under way time out at once; no task of ours has run yet.
+    // Calls during the standstill time out at once, before any task of health has run.
     (0..20).for_each(|_| calls.record_since(began, true));
     assert!(health.is_ready());
     sleep(seconds(1)).await;
     (0..20).for_each(|_| calls.record_since(began, true));
     assert!(status() <= Status::Healthy && health.is_ready());
-    let told = health.snapshot().component("called").unwrap().calls.clone().unwrap();
-    assert_eq!((told.total, told.failed, told.consecutive_failures), (60, 40, 0), "they are counted");
+    let counts = health.snapshot().component("called").unwrap().calls.clone().unwrap();
+    assert_eq!((counts.total, counts.failed, counts.consecutive_failures), (60, 40, 0));
     sleep(seconds(30)).await;
     assert_eq!(acted.load(Ordering::Relaxed), 0);
-    // Those that begin from now on speak for themselves.
+    // Later calls count.
     (0..20).for_each(|_| calls.record(millis(5), true));
     assert_eq!(status(), Status::Critical);
     sleep(seconds(12)).await;
@@ -181,50 +181,50 @@ async fn calls_under_way_in_a_standstill_speak_against_no_component() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_healing_waits_as_long_as_we_looked_and_looks_anew_before_it_acts() {
+async fn a_healing_does_not_count_a_standstill_and_checks_again_before_it_acts() {
     let health = critical("healed-late");
-    let ill = Arc::new(AtomicBool::new(true));
-    let (asked, runs) = (Arc::clone(&ill), Arc::new(AtomicU32::new(0)));
+    let fails = Arc::new(AtomicBool::new(true));
+    let (current, runs) = (Arc::clone(&fails), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&runs);
     let check = move || {
         counted.fetch_add(1, Ordering::Relaxed);
-        let ill = asked.load(Ordering::Relaxed);
+        let fails = current.load(Ordering::Relaxed);
         async move {
             sleep(seconds(1)).await;
-            if ill { Err("gone") } else { Ok(()) }
+            if fails { Err("gone") } else { Ok(()) }
         }
     };
     health.check("healed-late", Every::seconds(36_000).jitter(0.0), check).unwrap();
     let began: Arc<Mutex<Vec<u64>>> = Arc::default();
     let (begins, start) = (Arc::clone(&began), Instant::now());
-    let act = Action::new(move || {
+    let action = Action::new(move || {
         begins.lock().unwrap().push(start.elapsed().as_secs());
         async {}
     });
     let when = When::status_at_least(Status::Unhealthy).for_at_least(seconds(30));
-    let healing = Healing::new("act", "healed-late").when(when).action(act).verify(false);
+    let healing = Healing::new("act", "healed-late").when(when).action(action).verify(false);
     let handle = health.heal(healing).unwrap();
     sleep(seconds(15)).await;
     assert!(handle.status().called_for);
-    // An hour passes, of which we see nothing.
+    // A standstill of an hour.
     advance(seconds(3_600)).await;
     sleep(seconds(12)).await;
     assert!(began.lock().unwrap().is_empty() && handle.status().called_for);
-    assert_eq!(runs.load(Ordering::Relaxed), 2, "it was looked at anew");
+    assert_eq!(runs.load(Ordering::Relaxed), 2, "the check ran again");
     sleep(seconds(25)).await;
     assert_eq!(began.lock().unwrap().len(), 1);
 
-    // What mended itself meanwhile is not healed.
+    // A component that recovers during a standstill is not healed.
     sleep(seconds(3_600)).await;
     let before = began.lock().unwrap().len();
-    ill.store(false, Ordering::Relaxed);
+    fails.store(false, Ordering::Relaxed);
     advance(seconds(7_200)).await;
     sleep(seconds(60)).await;
     assert!(health.is_ready() && !handle.status().called_for);
     assert_eq!(began.lock().unwrap().len(), before);
 }
 
-/// A runtime on a thread of its own, which runs what it is given.
+/// Runs `work` on a runtime on a thread of its own.
 fn on_a_thread<F: Future<Output = ()> + Send + 'static>(work: F) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -233,12 +233,12 @@ fn on_a_thread<F: Future<Output = ()> + Send + 'static>(work: F) -> std::thread:
 }
 
 #[test]
-fn other_code_that_blocks_the_runtime_fails_no_check_for_those_who_ask_from_elsewhere() {
+fn code_that_blocks_the_runtime_for_a_while_fails_no_check_on_other_threads() {
     let health = critical("starved");
     let settings = HealthSettings { cached_for: Duration::ZERO, ..HealthSettings::default() };
     health.configure(settings).unwrap();
     let of_thread = health.clone();
-    let (over, is_over) = mpsc::channel();
+    let (done, is_done) = mpsc::channel();
     let (begin, begun) = mpsc::channel();
     let thread = on_a_thread(async move {
         let health = of_thread;
@@ -246,27 +246,27 @@ fn other_code_that_blocks_the_runtime_fails_no_check_for_those_who_ask_from_else
         let check = health.check("starved", every, || sleep(millis(5))).unwrap();
         assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
         begin.send(()).unwrap();
-        // Longer than the limit, the interval and a second.
+        // Longer than the time limit, the interval and a second.
         std::thread::sleep(millis(1_600));
         let report = check.run().await;
         sleep(millis(100)).await;
         assert_eq!((report.failures, check.report().failures), (0, 0));
-        over.send(()).unwrap();
+        done.send(()).unwrap();
     });
-    let mut asked = 0;
+    let mut probes = 0;
     begun.recv().unwrap();
-    while is_over.try_recv().is_err() {
-        assert!(!thread.is_finished(), "it failed");
+    while is_done.try_recv().is_err() {
+        assert!(!thread.is_finished(), "the thread panicked");
         assert!(health.is_ready() && health.readiness().missing.is_empty());
-        asked += 1;
+        probes += 1;
         std::thread::sleep(millis(1));
     }
     thread.join().unwrap();
-    assert!(asked > 100);
+    assert!(probes > 100);
 }
 
 #[test]
-fn a_runtime_that_is_blocked_for_a_minute_is_told_from_elsewhere_and_a_result_counts_at_once_when_it_comes() {
+fn a_runtime_that_is_blocked_for_a_minute_fails_its_checks_on_other_threads_until_the_next_result() {
     let health = critical("forsaken");
     let of_thread = health.clone();
     let (release, released) = mpsc::channel::<()>();
@@ -277,7 +277,7 @@ fn a_runtime_that_is_blocked_for_a_minute_is_told_from_elsewhere_and_a_result_co
         ran.send(check.run().await.outcome).unwrap();
         released.recv().unwrap();
         ran.send(check.run().await.outcome).unwrap();
-        // Its end would be missed by the clock of the other.
+        // Keeps the runtime until the other thread is done.
         released.recv().unwrap();
     });
     assert_eq!(has_run.recv(), Ok(CheckOutcome::Pass));
@@ -291,8 +291,8 @@ fn a_runtime_that_is_blocked_for_a_minute_is_told_from_elsewhere_and_a_result_co
         }
         assert!((60..75).contains(&ready), "{ready} s");
         let missing = health.readiness().missing;
-        assert!(missing[0].reasons[0].contains("its runtime gone"), "{missing:?}");
-        // An answer that is kept for long must not outlive what it says is missing.
+        assert!(missing[0].reasons[0].text.contains("its runtime gone"), "{missing:?}");
+        // A result counts at once, even if the cached snapshot is still valid.
         let settings = HealthSettings { cached_for: seconds(60), ..HealthSettings::default() };
         health.configure(settings).unwrap();
         assert!(!health.is_ready());
@@ -306,12 +306,12 @@ fn a_runtime_that_is_blocked_for_a_minute_is_told_from_elsewhere_and_a_result_co
 
 // ===== a real process that is stopped =====
 
-/// What tells a process of this test that it is the one that is stopped.
+/// The variable that makes this test binary the process that is stopped.
 const STOPPED: &str = "CAMPANILE_TEST_STANDSTILL";
 
 #[test]
 #[cfg(unix)]
-fn a_process_that_was_stopped_holds_it_against_no_component() {
+fn the_time_in_which_a_process_was_stopped_counts_against_no_component() {
     let start = |flavor: &str| {
         Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "standstill::stopped_and_continued", "--nocapture", "--test-threads=1"])
@@ -328,8 +328,8 @@ fn a_process_that_was_stopped_holds_it_against_no_component() {
     }
     for child in children {
         let output = child.wait_with_output().unwrap();
-        let told = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && told.contains("stood for 3"), "{told}");
+        let output_text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && output_text.contains("stood for 3"), "{output_text}");
     }
 }
 
@@ -339,7 +339,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(sent.success());
 }
 
-/// Runs in a process of its own, which is stopped meanwhile.
+/// Runs in a process of its own, which is stopped and continued.
 #[test]
 fn stopped_and_continued() {
     let Ok(flavor) = std::env::var(STOPPED) else { return };
@@ -352,7 +352,7 @@ fn stopped_and_continued() {
         let settings = HealthSettings { cached_for: Duration::ZERO, ..HealthSettings::default() };
         health.configure(settings).unwrap();
         let acted = heal_at_once(&health, "stopped");
-        // A server that takes its time, and a client with a limit: it never fails.
+        // A slow server, and a client with a time limit that it never exceeds.
         let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = server.local_addr().unwrap();
         tokio::spawn(async move {
@@ -367,7 +367,7 @@ fn stopped_and_continued() {
                 });
             }
         });
-        let ask = async move || {
+        let request = async move || {
             use tokio::io::AsyncReadExt;
             let mut read = Vec::new();
             let mut stream = tokio::net::TcpStream::connect(address).await?;
@@ -376,35 +376,35 @@ fn stopped_and_continued() {
         let every = Every::interval(millis(100)).jitter(0.0).timeout(millis(900));
         let check = health
             .check("stopped", every, move || async move {
-                timeout(millis(700), ask()).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
+                timeout(millis(700), request()).await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
             })
             .unwrap();
         check.run().await;
-        // Calls with a limit, always some under way.
+        // Calls with a time limit, some of them always in flight.
         let calls = health.recorder("stopped");
         for _ in 0..10 {
             let calls = calls.clone();
             tokio::spawn(async move {
                 loop {
                     let began = Instant::now();
-                    let answer = timeout(millis(700), ask()).await;
+                    let answer = timeout(millis(700), request()).await;
                     calls.record_since(began, !matches!(answer, Ok(Ok(()))));
                 }
             });
         }
         let (began, mut last, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
-        let asked = AtomicU64::new(0);
+        let snapshots = AtomicU64::new(0);
         while began.elapsed() < millis(7_000) {
             sleep(millis(2)).await;
             longest = longest.max(last.elapsed());
             last = Instant::now();
-            asked.fetch_add(1, Ordering::Relaxed);
+            snapshots.fetch_add(1, Ordering::Relaxed);
             let snapshot = health.snapshot();
             assert!(health.is_ready(), "{:?}", snapshot.component("stopped"));
         }
         let report = check.report();
         assert_eq!((report.failures, acted.load(Ordering::Relaxed)), (0, 0), "{report:?}");
-        assert!(report.runs > 10 && asked.load(Ordering::Relaxed) > 100);
+        assert!(report.runs > 10 && snapshots.load(Ordering::Relaxed) > 100);
         println!("stood for {longest:.1?}");
     });
 }

@@ -1,4 +1,4 @@
-//! A gRPC service written by hand: messages are text, and the test decides what comes when.
+//! A gRPC service written by hand. Messages are text, and the test controls each of them.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
@@ -69,9 +69,9 @@ pub(crate) const ECHO: &str = "/bells.Tower/Echo";
 
 pub(crate) type Answers = mpsc::Sender<Result<String, Status>>;
 
-/// A call that has come in.
+/// A received call.
 pub(crate) struct Ring {
-    /// Whether it begins to answer at all, and when.
+    /// Starts the response, or fails it.
     pub(crate) begin: oneshot::Sender<Result<(), Status>>,
     pub(crate) answers: Answers,
 }
@@ -123,15 +123,15 @@ where
 
 type Stream = ReceiverStream<Result<String, Status>>;
 
-/// Answers with what the test sends.
+/// Streams the messages that the test sends.
 async fn ring(rings: mpsc::UnboundedSender<Ring>) -> Result<tonic::Response<Stream>, Status> {
-    let ((begin, told), (answers, stream)) = (oneshot::channel(), mpsc::channel(1));
+    let ((begin, started), (answers, stream)) = (oneshot::channel(), mpsc::channel(1));
     let _ = rings.send(Ring { begin, answers });
-    told.await.unwrap_or_else(|_| Err(Status::aborted("the test has gone")))?;
+    started.await.unwrap_or_else(|_| Err(Status::aborted("the test has ended")))?;
     Ok(tonic::Response::new(ReceiverStream::new(stream)))
 }
 
-/// Counts what it hears until its client has said all. `enough` ends it before, and `later` does the first time.
+/// Counts messages until its client has ended the stream. `enough` ends the call earlier, `later` only the first time.
 async fn count(
     request: tonic::Request<Streaming<String>>,
     heard: mpsc::UnboundedSender<String>,
@@ -150,7 +150,7 @@ async fn count(
     Ok(tonic::Response::new(counted.to_string()))
 }
 
-/// Repeats what it hears, and says good-bye when its client has said all.
+/// Repeats each message, and sends a last one when its client has ended the stream.
 async fn echo(
     messages: Streaming<String>,
 ) -> Result<tonic::Response<impl tokio_stream::Stream<Item = Result<String, Status>>>, Status> {
@@ -164,13 +164,13 @@ pub(crate) struct Server {
     pub(crate) breaker: CircuitBreaker,
     pub(crate) timing: Timing,
     pub(crate) rings: mpsc::UnboundedReceiver<Ring>,
-    /// What was said to be counted.
+    /// The messages that were counted.
     pub(crate) heard: mpsc::UnboundedReceiver<String>,
     connections: mpsc::UnboundedReceiver<std::net::TcpStream>,
 }
 
 impl Server {
-    /// A tonic server on a real socket, behind a timing and a breaker.
+    /// Starts a tonic server on a real socket, behind a timing and a breaker.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -198,7 +198,7 @@ impl Server {
         Self { address, breaker, timing, rings, heard, connections }
     }
 
-    /// Ends all connections, in the middle of whatever they carry.
+    /// Ends all connections, also in the middle of calls.
     pub(crate) fn cut_connections(&mut self) {
         while let Ok(connection) = self.connections.try_recv() {
             connection.shutdown(Shutdown::Both).unwrap();

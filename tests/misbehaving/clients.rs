@@ -1,4 +1,4 @@
-//! A hyper server behind breaker and timing, and clients that go away.
+//! A hyper server behind breaker and timing, and clients that disconnect.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +21,7 @@ use crate::{assert_idle, bounded, breaker, counts, outcomes, timed};
 
 type Frames = mpsc::Sender<Result<Frame<Bytes>, Infallible>>;
 
-/// A request that has come in: what its handler waits for.
+/// A received request: the senders of what its handler waits for.
 struct Asked {
     answer: oneshot::Sender<()>,
     body: Frames,
@@ -34,18 +34,18 @@ struct Server {
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
-/// Answers when it is told to, with a body that it is given piece by piece.
+/// Starts a server. The test decides when it answers, and sends each frame of the body.
 async fn start(half_close: bool) -> Server {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (breaker, timing) = (breaker(), Timing::new("server"));
-    let (tell, asked) = mpsc::unbounded_channel();
+    let (sender, asked) = mpsc::unbounded_channel();
     let handler = move |_: Request<Incoming>| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
-            let ((answer, told), (body, frames)) = (oneshot::channel(), mpsc::channel(1));
-            tell.send(Asked { answer, body }).unwrap();
-            let _ = told.await;
+            let ((answer, answered), (body, frames)) = (oneshot::channel(), mpsc::channel(1));
+            sender.send(Asked { answer, body }).unwrap();
+            let _ = answered.await;
             Ok::<_, Infallible>(Response::new(StreamBody::new(ReceiverStream::new(frames))))
         }
     };
@@ -78,7 +78,7 @@ fn reset(client: TcpStream) {
 }
 
 #[tokio::test]
-async fn p07_a_client_that_resets_before_the_answer_cancels_the_call() {
+async fn p07_a_client_that_resets_before_the_response_cancels_the_call() {
     bounded(async {
         let mut server = start(false).await;
         let (client, mut asked) = ask(&mut server).await;
@@ -109,9 +109,9 @@ async fn p07_a_client_that_resets_midway_ends_the_call_once() {
     .await;
 }
 
-/// Whether half a connection is enough for an answer is the server's choice: hyper's default is that it is not.
+/// The server decides whether it answers on a half-closed connection. By default hyper does not.
 #[tokio::test]
-async fn p07_a_client_that_has_said_all_may_wait_for_the_answer() {
+async fn p07_a_client_that_half_closes_may_wait_for_the_response() {
     for half_close in [true, false] {
         bounded(async {
             let mut server = start(half_close).await;

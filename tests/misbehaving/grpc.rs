@@ -39,7 +39,7 @@ fn client(stack: &Stack, server: &Server) -> Client {
     )
 }
 
-/// Begins a call of which the test decides how it goes on.
+/// Starts a call that the test controls.
 async fn start_ring(
     stack: &Stack,
     server: &mut Server,
@@ -52,7 +52,7 @@ async fn start_ring(
     (call, server.rings.recv().await.unwrap())
 }
 
-/// A stream that has begun, with its first message read, and the way to go on with it.
+/// A stream whose first message was read, and the sender of its messages.
 async fn ringing(stack: &Stack, server: &mut Server) -> (Streaming<String>, crate::bells::Answers) {
     let (call, ring) = start_ring(stack, server).await;
     ring.begin.send(Ok(())).unwrap();
@@ -62,7 +62,7 @@ async fn ringing(stack: &Stack, server: &mut Server) -> (Streaming<String>, crat
     (stream, ring.answers)
 }
 
-/// Both sides have seen these outcomes and these times, and nothing runs.
+/// Asserts that both sides have these outcomes, and that no call runs.
 #[track_caller]
 fn assert_both(stack: &Stack, server: &Server, outcome: &'static str, time: &'static str) {
     for (breaker, timing) in [(&stack.breaker, &stack.timing), (&server.breaker, &server.timing)] {
@@ -86,7 +86,7 @@ async fn p07_a_stream_is_counted_at_its_end_on_both_sides() {
     .await;
 }
 
-/// Its head was a success and its beginning has been read: nobody can take that back for another attempt.
+/// Its head was a success and its first message was read, so another attempt is impossible.
 #[tokio::test]
 async fn p07_an_error_in_the_trailers_is_a_failure_and_too_late_for_a_retry() {
     bounded(async {
@@ -101,9 +101,9 @@ async fn p07_an_error_in_the_trailers_is_a_failure_and_too_late_for_a_retry() {
     .await;
 }
 
-/// `UNAVAILABLE` says that nothing was done; after another error that is for the user to say.
+/// `UNAVAILABLE` means that the call was not processed. Other errors are retried only if the settings allow it.
 #[tokio::test]
-async fn p11_an_error_in_place_of_a_stream_is_retried_when_that_is_allowed() {
+async fn p11_an_error_instead_of_a_stream_is_retried_if_allowed() {
     for (code, allowed, retried) in
         [(Code::Unavailable, false, true), (Code::Internal, false, false), (Code::Internal, true, true)]
     {
@@ -136,7 +136,7 @@ async fn p11_an_error_in_place_of_a_stream_is_retried_when_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn p07_a_client_that_drops_a_stream_says_nothing_about_the_service() {
+async fn p07_a_stream_that_its_client_drops_is_ignored() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
         let (stream, answers) = ringing(&stack, &mut server).await;
@@ -148,21 +148,21 @@ async fn p07_a_client_that_drops_a_stream_says_nothing_about_the_service() {
     .await;
 }
 
-/// A stack to which a reader that waits at all has waited too long.
+/// A stack for which every wait of a reader is a stall.
 fn impatient() -> Stack {
     let mut stack = stack(retry());
     let settings = stack.breaker.settings();
     stack.breaker = CircuitBreaker::from_settings(
         "impatient",
-        BreakerSettings { cancelled: Cancelled::FailureAfter(Duration::ZERO), ..settings },
+        &BreakerSettings { cancelled: Cancelled::FailureAfter(Duration::ZERO), ..settings },
     )
     .unwrap();
     stack
 }
 
-/// A reader that gives up on a stream that has a good head, and no messages and no trailers.
+/// A reader that drops a stream with a successful head, no messages and no trailers.
 #[tokio::test]
-async fn p07_a_stream_that_stalls_until_its_reader_leaves_is_a_failure_of_the_service() {
+async fn p07_a_stream_that_stalls_until_its_reader_drops_it_is_a_failure() {
     for two_ways in [false, true] {
         bounded(async {
             let (stack, mut server) = (impatient(), Server::start().await);
@@ -179,7 +179,7 @@ async fn p07_a_stream_that_stalls_until_its_reader_leaves_is_a_failure_of_the_se
                 (call.await.unwrap().unwrap().into_inner(), Ok(ring.answers))
             };
             assert!(tokio_test::task::spawn(stream.message()).poll().is_pending());
-            // As little as the clock can tell.
+            // The smallest step of the clock.
             tokio::time::sleep(Duration::from_millis(1)).await;
             drop(stream);
             assert_eq!(outcomes(&stack.breaker), counts([("cancelled", 1)]));
@@ -190,9 +190,9 @@ async fn p07_a_stream_that_stalls_until_its_reader_leaves_is_a_failure_of_the_se
     }
 }
 
-/// A half-open circuit lends its permit to the stream until its end, however that comes.
+/// A stream holds the permit of a half-open circuit to its end, of any kind.
 #[tokio::test]
-async fn p02_a_stream_that_is_a_probe_gives_its_permit_back() {
+async fn p02_a_stream_that_is_a_probe_releases_its_permit() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
         let (call, ring) = start_ring(&stack, &mut server).await;
@@ -204,7 +204,7 @@ async fn p02_a_stream_that_is_a_probe_gives_its_permit_back() {
         for _ in 0..3 {
             let (stream, answers) = ringing(&stack, &mut server).await;
             assert_eq!(permits(&server), [1, 1]);
-            // Another call meets a circuit that is full.
+            // The permit is taken, so another call is refused.
             let mut other = client(&stack, &server);
             other.ready().await.unwrap();
             let refused =
@@ -226,7 +226,7 @@ async fn p02_a_stream_that_is_a_probe_gives_its_permit_back() {
 }
 
 #[tokio::test]
-async fn p07_a_connection_that_breaks_under_a_stream_is_a_failure_of_the_service_alone() {
+async fn p07_a_connection_that_breaks_during_a_stream_is_a_failure_for_the_client_only() {
     bounded(async {
         let (stack, mut server) = (stack(retry().retry_non_idempotent(true)), Server::start().await);
         let (mut stream, answers) = ringing(&stack, &mut server).await;
@@ -238,7 +238,7 @@ async fn p07_a_connection_that_breaks_under_a_stream_is_a_failure_of_the_service
         );
         assert_idle(&stack.breaker, &stack.timing);
         assert_eq!(stack.retry.snapshot().retries, 0);
-        // The server sees a client that is gone.
+        // The server sees a client that disconnected.
         answers.closed().await;
         assert_eq!(
             (outcomes(&server.breaker), timed(&server.timing)),
@@ -250,7 +250,7 @@ async fn p07_a_connection_that_breaks_under_a_stream_is_a_failure_of_the_service
 }
 
 #[tokio::test]
-async fn p11_a_connection_that_breaks_before_the_answer_may_have_been_processed() {
+async fn p11_a_call_whose_connection_breaks_may_have_been_processed() {
     for allowed in [true, false] {
         bounded(async {
             let (stack, mut server) = (stack(retry().retry_non_idempotent(allowed)), Server::start().await);
@@ -276,7 +276,7 @@ async fn p11_a_connection_that_breaks_before_the_answer_may_have_been_processed(
     }
 }
 
-/// A call whose client goes on to speak while it runs, and its answer.
+/// A call whose client sends messages while it runs, and its response.
 async fn speak(
     stack: &Stack,
     server: &Server,
@@ -291,9 +291,9 @@ async fn speak(
     (say, call)
 }
 
-/// A client that has said all, and a server that answers then.
+/// A client that has ended its stream, and a server that answers after that.
 #[tokio::test]
-async fn p07_a_client_that_half_closes_gets_its_answer() {
+async fn p07_a_client_that_half_closes_gets_its_response() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
         let (say, call) = speak(&stack, &server).await;
@@ -309,9 +309,9 @@ async fn p07_a_client_that_half_closes_gets_its_answer() {
     .await;
 }
 
-/// A server that has heard enough does not wait for the rest, and neither may the layers.
+/// A server that answers early does not wait for the rest of the messages. The layers must not either.
 #[tokio::test]
-async fn p11_an_answer_before_the_client_has_said_all_ends_the_call() {
+async fn p11_an_early_response_ends_the_call() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
         let (say, call) = speak(&stack, &server).await;
@@ -325,9 +325,9 @@ async fn p11_an_answer_before_the_client_has_said_all_ends_the_call() {
     .await;
 }
 
-/// What the client has said is said again, and what it says later reaches the second attempt.
+/// The sent messages are replayed, and later ones reach the second attempt.
 #[tokio::test]
-async fn p10_a_stream_to_a_server_that_is_not_ready_is_sent_again_and_goes_on() {
+async fn p10_a_stream_to_a_server_that_is_not_ready_is_replayed_and_continues() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start().await);
         let (say, call) = speak(&stack, &server).await;
@@ -348,7 +348,7 @@ async fn p10_a_stream_to_a_server_that_is_not_ready_is_sent_again_and_goes_on() 
 }
 
 #[tokio::test]
-async fn p07_a_half_closed_stream_goes_on_the_other_way() {
+async fn p07_a_half_closed_stream_continues_in_the_other_direction() {
     bounded(async {
         let (stack, server) = (stack(retry()), Server::start().await);
         let (say, messages) = mpsc::unbounded_channel();

@@ -1,4 +1,4 @@
-//! A hyper client in front of a server that breaks off, stalls and talks nonsense.
+//! A hyper client and a server that disconnects, stalls and sends invalid HTTP.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::{Stack, assert_idle, bounded, counts, outcomes, retry, stack, timed};
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// The whole stack around a client that makes a connection for each request.
+/// The whole stack around a client that opens a connection for each request.
 fn client(stack: &Stack) -> BoxCloneService<Request<Full<Bytes>>, Answer, BoxError> {
     ServiceBuilder::new()
         .map_response(|response: Response<_>| {
@@ -39,7 +39,7 @@ fn request(method: Method, address: SocketAddr) -> Request<Full<Bytes>> {
     Request::builder().method(method).uri(format!("http://{address}/orders")).body(Full::new(body)).unwrap()
 }
 
-/// Sends a request and reads the answer to its end; whether it came.
+/// Sends a request and reads the response to its end. Returns whether it succeeded.
 async fn send(stack: &Stack, request: Request<Full<Bytes>>) -> bool {
     match client(stack).oneshot(request).await {
         Ok(response) => {
@@ -50,7 +50,7 @@ async fn send(stack: &Stack, request: Request<Full<Bytes>>) -> bool {
     }
 }
 
-/// After whatever happened, the next call that goes well closes the circuit.
+/// Asserts that the next success closes the circuit.
 async fn assert_recovers(stack: &Stack, address: SocketAddr) {
     assert_idle(&stack.breaker, &stack.timing);
     assert!(send(stack, request(Method::GET, address)).await);
@@ -61,7 +61,7 @@ async fn assert_recovers(stack: &Stack, address: SocketAddr) {
 const NO_ANSWER: [Act; 3] = [Act::Close, Act::Reset, Act::Garbage];
 
 #[tokio::test]
-async fn p11_a_get_without_an_answer_is_sent_again() {
+async fn p11_a_get_without_a_response_is_sent_again() {
     for act in NO_ANSWER {
         bounded(async {
             let (stack, mut server) = (stack(retry()), Server::start([act, act]).await);
@@ -77,7 +77,7 @@ async fn p11_a_get_without_an_answer_is_sent_again() {
 }
 
 #[tokio::test]
-async fn p11_a_get_that_never_gets_an_answer_is_parked_once() {
+async fn p11_a_get_that_never_gets_a_response_is_parked_once() {
     for act in NO_ANSWER {
         bounded(async {
             let (stack, mut server) = (stack(retry()), Server::start([act; 3]).await);
@@ -94,7 +94,7 @@ async fn p11_a_get_that_never_gets_an_answer_is_parked_once() {
 }
 
 #[tokio::test]
-async fn p11_a_post_without_an_answer_may_have_been_processed() {
+async fn p11_a_post_without_a_response_may_have_been_processed() {
     for act in NO_ANSWER {
         for keyed in [false, true] {
             bounded(async {
@@ -132,9 +132,9 @@ async fn p11_a_post_that_found_no_server_is_sent_again() {
     .await;
 }
 
-/// The head was a success and the caller has it: it is too late for another attempt, or for a letter.
+/// The caller has the successful head, so it is too late for another attempt or a letter.
 #[tokio::test]
-async fn p07_a_body_that_breaks_off_is_a_failure_when_it_does() {
+async fn p07_a_body_that_breaks_off_is_a_failure_at_that_moment() {
     for (length, then) in [(5, Then::Reset), (5, Then::HalfClose), (0, Then::HalfClose), (0, Then::Reset)] {
         bounded(async {
             let (stack, mut server) = (stack(retry()), Server::start([Act::Part(length, then)]).await);
@@ -153,7 +153,7 @@ async fn p07_a_body_that_breaks_off_is_a_failure_when_it_does() {
     }
 }
 
-/// A probe under way keeps its permit to the end of the body.
+/// A probe holds its permit to the end of the body.
 #[tokio::test]
 async fn p07_a_body_that_stalls_ends_when_it_is_finished_or_dropped() {
     for finishes in [true, false] {
@@ -172,7 +172,7 @@ async fn p07_a_body_that_stalls_ends_when_it_is_finished_or_dropped() {
                 server.release();
                 assert_eq!(body.collect().await.unwrap().to_bytes(), BODY[5..]);
             } else {
-                // Its reader has lost interest before long, which is neither a failure of the server nor a success.
+                // Its reader drops it soon, so the call is ignored.
                 drop(body);
             }
             let (outcome, time) = if finishes { ("success", "fine") } else { ("ignored", "ignored") };
@@ -186,7 +186,7 @@ async fn p07_a_body_that_stalls_ends_when_it_is_finished_or_dropped() {
 }
 
 #[tokio::test]
-async fn p07_a_caller_that_gives_up_on_a_stalling_server_leaves_nothing_behind() {
+async fn p07_a_caller_that_cancels_a_stalled_call_leaks_nothing() {
     bounded(async {
         let (stack, mut server) = (stack(retry()), Server::start([Act::Close, Act::Stall]).await);
         let call = tokio::spawn(client(&stack).oneshot(request(Method::GET, server.address)));
@@ -206,14 +206,14 @@ async fn p07_a_caller_that_gives_up_on_a_stalling_server_leaves_nothing_behind()
 }
 
 #[tokio::test]
-async fn p10_a_stalling_server_costs_each_attempt_its_time_and_no_more() {
+async fn p10_each_attempt_to_a_stalled_server_ends_at_its_time_limit() {
     bounded(async {
         let limit = Duration::from_millis(50);
         let (stack, server) = (stack(retry().attempt_timeout(limit)), Server::start([Act::Stall; 3]).await);
         let response = client(&stack).oneshot(request(Method::GET, server.address)).await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(response.extensions().get::<TimedOut>().unwrap().limit(), limit);
-        // Our own time-out is the service's, however short.
+        // A time limit of the retry counts as a time-out of the service, however short it is.
         assert_eq!(outcomes(&stack.breaker), counts([("timeout", 3)]));
         assert_eq!(timed(&stack.timing), counts([("timeout", 3)]));
         assert_eq!(stack.queue.len().await.unwrap(), 1);

@@ -1,6 +1,6 @@
 //! Breaker, retry, timing and dead letters in front of real servers and clients that misbehave, over real sockets.
 //!
-//! What happens in which order is said by channels, not by sleeps. [`bounded`] ends a test that hangs.
+//! Channels control the order of events; no test sleeps for it. [`bounded`] ends a test that hangs.
 
 mod bells;
 mod clients;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, FailureKind, HalfOpen, Retry, Timing, Window};
 
-/// What protects a service, each with what it counts.
+/// The layers of a service.
 struct Stack {
     queue: DeadLetterQueue,
     retry: Retry,
@@ -21,7 +21,7 @@ struct Stack {
     timing: Timing,
 }
 
-/// Three attempts without a wait worth the name.
+/// Three attempts with a very short backoff.
 fn retry() -> campanile::retry::RetryBuilder {
     Retry::builder().max_attempts(3).backoff(Backoff::constant(Duration::from_micros(1))).budget(None)
 }
@@ -35,7 +35,7 @@ fn stack(retry: campanile::retry::RetryBuilder) -> Stack {
     }
 }
 
-/// Opens at the first failure and lets one probe in at once: what a call does to its permit shows in the next.
+/// Opens at the first failure and admits one probe at once, so that the next call shows what became of the permit.
 fn breaker() -> CircuitBreaker {
     CircuitBreaker::builder("upstream")
         .window(Window::count(1))
@@ -57,7 +57,7 @@ fn by_kind(failures: [u64; FailureKind::ALL.len()]) -> Counts {
     kinds.filter(|(_, count)| *count > 0).collect()
 }
 
-/// How the calls ended that a breaker let through.
+/// The outcomes of the calls that a breaker admitted.
 fn outcomes(breaker: &CircuitBreaker) -> Counts {
     let totals = breaker.snapshot().totals;
     let mut counts = by_kind(totals.failures);
@@ -69,11 +69,11 @@ fn outcomes(breaker: &CircuitBreaker) -> Counts {
     counts
 }
 
-/// How the calls ended that were timed.
+/// The outcomes of the timed calls.
 fn timed(timing: &Timing) -> Counts {
     let snapshot = timing.snapshot();
     let mut counts = by_kind(snapshot.failures);
-    let fine = snapshot.calls - snapshot.failed() - snapshot.ignored;
+    let fine = snapshot.calls - snapshot.failed - snapshot.ignored;
     for (outcome, count) in [("fine", fine), ("ignored", snapshot.ignored)] {
         if count > 0 {
             counts.insert(outcome, count);
@@ -82,7 +82,7 @@ fn timed(timing: &Timing) -> Counts {
     counts
 }
 
-/// No call runs, no permit is out.
+/// Asserts that no call runs and no permit is taken.
 #[track_caller]
 fn assert_idle(breaker: &CircuitBreaker, timing: &Timing) {
     assert_eq!((timing.snapshot().in_flight, breaker.snapshot().probes_in_flight), (0, 0));

@@ -1,4 +1,4 @@
-//! An HTTP server on a bare socket that does as it is told, whatever HTTP says.
+//! A scripted HTTP server on a plain socket, which may break the protocol.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -8,29 +8,29 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 
-/// What happens on one connection once the request has been read.
+/// What the server does on a connection after it has read the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Act {
-    /// A whole answer.
+    /// A whole response.
     Answer,
-    /// The end of the connection, in order but without an answer.
+    /// Closes the connection without a response.
     Close,
-    /// The same by a reset.
+    /// Resets the connection.
     Reset,
-    /// Something that is not HTTP.
+    /// Sends text that is not HTTP.
     Garbage,
-    /// Nothing, until the server is released; then a whole answer.
+    /// Waits until the server is released, then sends a whole response.
     Stall,
-    /// A head that promises ten bytes and so many of them; when the server is released, this.
+    /// Sends a head that promises ten bytes and this number of them. When the server is released, does the next.
     Part(usize, Then),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Then {
-    /// The rest.
+    /// Sends the rest.
     Finish,
     Reset,
-    /// No more is sent, though the connection stays open for what the client may say.
+    /// Ends its side of the connection. The other side stays open.
     HalfClose,
 }
 
@@ -44,43 +44,43 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Does these in turn, one a connection, and then answers.
+    /// Starts the server. Each connection gets the next act; later ones get a response.
     pub(crate) async fn start(acts: impl IntoIterator<Item = Act>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (tell, requests) = mpsc::unbounded_channel();
+        let (sender, requests) = mpsc::unbounded_channel();
         let released = Arc::new(Semaphore::new(0));
         let mut acts: VecDeque<_> = acts.into_iter().collect();
         let release = Arc::clone(&released);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let act = acts.pop_front().unwrap_or(Act::Answer);
-                tokio::spawn(serve(stream, act, tell.clone(), Arc::clone(&release)));
+                tokio::spawn(serve(stream, act, sender.clone(), Arc::clone(&release)));
             }
         });
         Self { address, requests, released }
     }
 
-    /// Lets one connection go on.
+    /// Releases one connection.
     pub(crate) fn release(&self) {
         self.released.add_permits(1);
     }
 
-    /// How many requests were read that nobody asked for yet.
+    /// The number of requests that were read since the last call of this.
     pub(crate) fn requests(&mut self) -> usize {
         std::iter::from_fn(|| self.requests.try_recv().ok()).count()
     }
 }
 
-/// An error is one of a client that went away, which it may.
+/// An error means that the client disconnected, which is allowed.
 async fn serve(
     mut stream: TcpStream,
     act: Act,
-    tell: mpsc::UnboundedSender<String>,
+    sender: mpsc::UnboundedSender<String>,
     released: Arc<Semaphore>,
 ) -> std::io::Result<()> {
     let request = read_request(&mut stream).await?;
-    let _ = tell.send(request.lines().next().unwrap_or_default().to_owned());
+    let _ = sender.send(request.lines().next().unwrap_or_default().to_owned());
     match act {
         Act::Answer => answer(&mut stream).await?,
         Act::Close => {}
@@ -118,8 +118,7 @@ async fn answer(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(BODY).await
 }
 
-/// The head of a request; its body, of a known length, is read too, as closing a socket with something unread in
-/// it is a reset.
+/// Reads the head of a request, and its body of known length: closing a socket with unread data is a reset.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<String> {
     let mut read = Vec::new();
     loop {

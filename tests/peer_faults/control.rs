@@ -1,4 +1,4 @@
-//! Operators, listeners, and layers of one handle.
+//! Operators, subscribers, and layers of one handle.
 
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -15,7 +15,7 @@ use crate::subject::{
     Act, Failed, OPEN_FOR, Subject, Wanted, call, open, ours, peer, peer_builder, peer_failed, wait,
 };
 
-/// What a call gets long after the circuit was forced open.
+/// The result of a call long after the circuit was forced open.
 async fn long_after_force_open(subject: &impl Subject) -> Result<(), Failed> {
     subject.force_open().await;
     wait(3 * OPEN_FOR).await;
@@ -27,14 +27,14 @@ async fn fault_07_forced_open_stays() {
     assert_eq!(long_after_force_open(&ours(Wanted::default())).await, Err(Failed::Refused));
 }
 
-/// Its `manual_mode` keeps it open, but then it never opens by itself either.
+/// Its `manual_mode` keeps the circuit open, but then the circuit never opens by itself either.
 #[tokio::test]
 #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
 async fn peer_07_forced_open_recovers_by_itself() {
     assert_eq!(long_after_force_open(&peer(Wanted::default())).await, Ok(()));
 }
 
-/// Asks the breaker for its state when it is woken, and changes it.
+/// A waker that reads the state of the breaker and changes it.
 struct Meddler {
     breaker: CircuitBreaker,
     seen: OnceLock<CircuitState>,
@@ -48,7 +48,7 @@ impl Wake for Meddler {
     }
 }
 
-/// A lock held while a listener or a classifier runs would block this thread for ever, so it is another one.
+/// Runs in another thread, because a lock that is held while a subscriber or a classifier runs would block it for ever.
 fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(work()));
@@ -75,23 +75,23 @@ fn fault_09_listeners_and_classifiers_run_outside_of_the_lock() {
             for _ in 0..10 {
                 let _ = service.ready().await.unwrap().call(()).await;
             }
-            let told: Vec<_> =
+            let transitions: Vec<_> =
                 std::iter::from_fn(|| transitions.try_recv()).map(|transition| transition.to).collect();
-            assert_eq!(told, [CircuitState::Open, CircuitState::ForcedOpen]);
+            assert_eq!(transitions, [CircuitState::Open, CircuitState::ForcedOpen]);
             meddler.seen.get().copied()
         })
     });
-    assert_eq!(seen, Some(CircuitState::Open), "told after the state is visible");
+    assert_eq!(seen, Some(CircuitState::Open), "reported after the state is visible");
 }
 
 #[tokio::test]
 #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
 async fn peer_09_listeners_and_classifiers_run_under_the_lock_and_before_the_state() {
     let look: Arc<OnceLock<Look>> = Arc::default();
-    let (told, asked) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+    let (reported, asked) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
     let listener = {
-        let (look, told) = (Arc::clone(&look), Arc::clone(&told));
-        move |_: State, _: State| told.set(look.get().unwrap()()).unwrap()
+        let (look, reported) = (Arc::clone(&look), Arc::clone(&reported));
+        move |_: State, _: State| reported.set(look.get().unwrap()()).unwrap()
     };
     let classifier = {
         let (look, asked) = (Arc::clone(&look), Arc::clone(&asked));
@@ -102,7 +102,7 @@ async fn peer_09_listeners_and_classifiers_run_under_the_lock_and_before_the_sta
     };
     let builder = peer_builder(Wanted::default()).on_state_transition(listener);
     let (layer, handle) = builder.failure_classifier(classifier).build_with_handle().unwrap();
-    // Its metrics wait for the lock.
+    // The metrics of the peer wait for the lock.
     let looks = move || {
         let metrics = pin!(handle.metrics()).poll(&mut Context::from_waker(Waker::noop()));
         (handle.state(), metrics.is_pending())
@@ -113,7 +113,7 @@ async fn peer_09_listeners_and_classifiers_run_under_the_lock_and_before_the_sta
         let _ = service.ready().await.unwrap().call(()).await;
     }
     assert_eq!(look.get().unwrap()(), (State::Open, false));
-    assert_eq!(told.get(), Some(&(State::Closed, true)), "before the state, under the lock");
+    assert_eq!(reported.get(), Some(&(State::Closed, true)), "before the state, under the lock");
     assert_eq!(asked.get(), Some(&(State::Closed, true)), "under the lock");
 }
 
@@ -129,7 +129,7 @@ async fn fault_10_every_layer_of_a_handle_has_the_same_circuit() {
     assert_eq!(call(&mut breaker.client(), Act::Succeed).await, Err(Failed::Refused));
 }
 
-/// With `build`; its `build_with_handle` shares the state.
+/// With `build`. Its `build_with_handle` shares the state.
 #[tokio::test]
 #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
 async fn peer_10_every_layer_has_a_circuit_of_its_own() {

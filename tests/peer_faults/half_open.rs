@@ -1,4 +1,4 @@
-//! Who decides whether a circuit closes, and by what.
+//! Which calls decide whether a circuit closes.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn one_permit() -> Wanted {
     Wanted { permits: 1, ..Wanted::default() }
 }
 
-/// Whether a circuit whose only probe hangs lets another call through within a hundred times its bounds.
+/// Whether a circuit whose only probe hangs admits another call within a hundred times its bounds.
 async fn recovers_while_a_probe_hangs(subject: &impl Subject) -> bool {
     open_and_wait(subject).await;
     let mut client = subject.client();
@@ -47,14 +47,14 @@ async fn peer_03_a_hanging_probe_holds_half_open_for_ever() {
     assert!(!recovers_while_a_probe_hangs(&peer(one_permit())).await);
 }
 
-/// The state of a half-open circuit after calls have ended that were let in while it was closed.
+/// The state of a half-open circuit after the end of calls that were admitted while it was closed.
 async fn after_late_results(subject: &impl Subject, succeed: bool) -> CircuitState {
     let mut late = Vec::new();
     for _ in 0..8 {
         late.push(Running::start(subject).await);
     }
     open_and_wait(subject).await;
-    // One good probe of two: the circuit is half-open and undecided.
+    // One of two probes succeeded: the circuit is still half-open.
     assert_eq!(call(&mut subject.client(), Act::Succeed).await, Ok(()));
     assert_eq!(subject.state(), CircuitState::HalfOpen);
     for call in late {
@@ -81,7 +81,7 @@ async fn peer_04_results_of_an_older_epoch_decide() {
 
 const SLOW: Duration = Duration::from_millis(20);
 
-/// The state after a circuit that opened for slowness has had two probes as slow.
+/// The state of a circuit that slow calls opened, after two slow probes.
 async fn after_slow_probes(subject: &impl Subject) -> CircuitState {
     let mut client = subject.client();
     for _ in 0..10 {
@@ -100,20 +100,20 @@ fn with_a_slow_limit() -> Wanted {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fault_05_slow_probes_do_not_close_what_slowness_opened() {
+async fn fault_05_slow_probes_do_not_close_a_circuit_that_slow_calls_opened() {
     assert_eq!(after_slow_probes(&ours(with_a_slow_limit())).await, CircuitState::Open);
 }
 
 #[tokio::test]
 #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
-async fn peer_05_slow_probes_close_what_slowness_opened() {
+async fn peer_05_slow_probes_close_a_circuit_that_slow_calls_opened() {
     assert_eq!(after_slow_probes(&peer(with_a_slow_limit())).await, CircuitState::Closed);
 }
 
-/// Two clones say Ready while there is one permit, and then both are called, the second first.
+/// Two clones are polled while there is one permit; then both are called, the second first.
 #[derive(Debug, PartialEq)]
 struct Race {
-    /// How often the inner service was asked whether it is ready, which may have cost it something.
+    /// The number of `poll_ready` calls that reached the inner service, which may have reserved capacity.
     inner_asked: usize,
     first: Result<(), Failed>,
     second: Result<(), Failed>,
@@ -132,7 +132,7 @@ async fn race_for_one_permit(subject: &impl Subject) -> Race {
     Race { inner_asked: asked.load(Ordering::SeqCst), first, second }
 }
 
-/// Counts how often it is asked for readiness.
+/// Counts the calls of `poll_ready`.
 #[derive(Clone)]
 struct Asked {
     asked: Arc<AtomicUsize>,
@@ -180,7 +180,7 @@ impl Wake for Wakes {
     }
 }
 
-/// How often a client is woken within 50 ms while another has the only permit.
+/// The number of wakes of a client within 50 ms while another holds the only permit.
 async fn wakes_while_half_open_is_full(mut client: Client) -> usize {
     let mut probe = client.clone();
     probe.ready().await.unwrap();
@@ -195,9 +195,9 @@ async fn wakes_while_half_open_is_full(mut client: Client) -> usize {
     wakes.0.load(Ordering::SeqCst)
 }
 
-/// Neither one that is refused at once, nor one that waits for the verdict.
+/// Neither a caller that is refused at once nor one that waits for the decision.
 #[tokio::test(start_paused = true)]
-async fn fault_08_a_full_half_open_wakes_nobody_by_a_timer() {
+async fn fault_08_a_full_half_open_circuit_wakes_no_caller_by_a_timer() {
     for queue in [0, 8] {
         let breaker = CircuitBreaker::builder("ours")
             .open_for(Backoff::constant(OPEN_FOR))
@@ -221,10 +221,10 @@ async fn peer_08_a_full_half_open_polls_every_millisecond() {
     assert!(wakes_while_half_open_is_full(client).await > 10);
 }
 
-// ===== other libraries, which are not at hand here =====
+// ===== other libraries, which are not dependencies of this test =====
 
-/// resilience4j credits a result to the state that is current when it arrives. Here every state that can follow
-/// the one that admitted a call gets its result, and does not move.
+/// resilience4j counts a result in the state that is current when it arrives. Here the result of a call arrives in every
+/// state that can follow the one that admitted it, and changes none of them.
 #[tokio::test(start_paused = true)]
 async fn resilience4j_a_result_belongs_to_the_state_that_admitted_its_call() {
     type Enter = fn(&CircuitBreaker);
@@ -243,7 +243,7 @@ async fn resilience4j_a_result_belongs_to_the_state_that_admitted_its_call() {
                     open_and_wait(&breaker).await;
                 }
                 let late = Running::start(&breaker).await;
-                // Whatever the state, it is open after this, but for what comes next.
+                // The circuit is open after this, unless the next step changes it.
                 if half_open {
                     assert_eq!(call(&mut breaker.client(), Act::Fail).await, Err(Failed::ByItself));
                 } else {

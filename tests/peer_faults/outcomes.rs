@@ -9,7 +9,7 @@ use crate::subject::{Act, Subject, Wanted, call, ours, peer};
 
 const SLOW: Duration = Duration::from_millis(10);
 
-/// The state after ten calls that hang until a timeout further out ends them.
+/// The state after ten calls that hang until an outer time-out ends them.
 async fn after_hangs(subject: &impl Subject) -> CircuitState {
     let mut client = tower::timeout::TimeoutLayer::new(3 * SLOW)
         .layer(subject.client().map_err(|failed| tower::BoxError::from(format!("{failed:?}"))));
@@ -35,7 +35,7 @@ fn with_a_slow_limit() -> Wanted {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fault_06_a_timeout_further_out_hides_no_hang() {
+async fn fault_06_an_outer_timeout_does_not_hide_a_hang() {
     let breaker = ours(with_a_slow_limit());
     assert_eq!(after_hangs(&breaker).await, CircuitState::Open);
     assert_eq!(breaker.snapshot().totals.failures[FailureKind::Cancelled.index()], 10);
@@ -72,7 +72,7 @@ mod streams {
 
     type Frames = Vec<Result<Frame<Bytes>, Infallible>>;
 
-    /// A gRPC service: a head that says 200, a message, and in the trailers that it failed.
+    /// A gRPC service that answers 200 with a message, and a failure in the trailers.
     async fn fails_in_the_trailers(
         _: Request<Empty<Bytes>>,
     ) -> Result<
@@ -86,7 +86,7 @@ mod streams {
         Ok(Response::new(StreamBody::new(tokio_stream::iter(frames))))
     }
 
-    /// Reads ten answers to their end.
+    /// Reads ten responses to their end.
     async fn read_ten<S, B>(mut service: S)
     where
         S: Service<Request<Empty<Bytes>>, Response = Response<B>>,
@@ -111,7 +111,7 @@ mod streams {
 
     #[tokio::test]
     #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
-    async fn peer_11_the_head_is_a_success_whatever_follows() {
+    async fn peer_11_the_head_alone_is_a_success() {
         let (layer, handle) = peer_builder(Wanted::default()).build_with_handle().unwrap();
         read_ten(layer.layer(service_fn(fails_in_the_trailers))).await;
         let counted = handle.metrics().await;

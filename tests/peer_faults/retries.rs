@@ -25,7 +25,7 @@ impl Clone for Request {
     }
 }
 
-/// A response that says whether it is worth having, and is counted as long as it lives.
+/// A response that is a success or a failure, and is counted while it exists.
 struct Response {
     good: bool,
     alive: Arc<AtomicUsize>,
@@ -46,7 +46,7 @@ impl Drop for Response {
 
 type Inner = BoxCloneService<Request, Response, BoxError>;
 
-/// A retry of either make: three attempts, a constant backoff, and a bad response is a failure.
+/// A retry of either library: three attempts, a constant backoff, and a classifier for responses.
 type Wrap = fn(Inner) -> Inner;
 
 fn ours(inner: Inner) -> Inner {
@@ -69,7 +69,7 @@ fn theirs(inner: Inner) -> Inner {
         .boxed_clone()
 }
 
-/// How many refused responses live while the retry waits for its second attempt.
+/// The number of refused responses that exist while the retry waits for its second attempt.
 async fn held_during_the_backoff(wrap: Wrap) -> usize {
     let alive = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&alive);
@@ -79,12 +79,12 @@ async fn held_during_the_backoff(wrap: Wrap) -> usize {
     });
     let mut service = wrap(inner.boxed_clone());
     let mut call = tokio_test::task::spawn(service.ready().await.unwrap().call(Request::default()));
-    // The first attempt ends at once, and then it waits.
+    // The first attempt ends at once. Then the retry waits.
     assert!(call.poll().is_pending());
     alive.load(Ordering::SeqCst)
 }
 
-/// How many copies three failing attempts cost.
+/// The number of copies for three failing attempts.
 async fn copies_of_a_request(wrap: Wrap) -> usize {
     let inner = service_fn(|_: Request| async { Err::<Response, _>(BoxError::from("broken")) });
     let request = Request::default();
@@ -94,7 +94,7 @@ async fn copies_of_a_request(wrap: Wrap) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fault_12_the_refused_response_is_gone_before_the_backoff() {
+async fn fault_12_the_refused_response_is_dropped_before_the_backoff() {
     assert_eq!(held_during_the_backoff(ours).await, 0);
 }
 
@@ -117,7 +117,7 @@ async fn peer_12_the_last_attempt_costs_a_copy_too() {
 
 type Numbered = BoxCloneService<usize, (), BoxError>;
 
-/// How many of 1,000 calls are tried again when the first attempt of each fails and the second does not.
+/// The number of retries of 1,000 calls whose first attempt fails and whose second succeeds.
 async fn retries_of_a_thousand(wrap: impl FnOnce(Numbered) -> Numbered) -> usize {
     let (last, retries) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let counted = Arc::clone(&retries);
@@ -140,12 +140,12 @@ async fn fault_12_the_budget_is_a_share_of_the_calls() {
         .budget(RetryBudget::ratio(0.2).min_per_second(0))
         .build()
         .unwrap();
-    // A call that cannot be made again earns all the same; each retry sleeps for a moment, and all of them lie
-    // well within the ten seconds that the budget looks at.
+    // A call that is not retried earns too. Each retry sleeps for a moment, and all of them are
+    // within the ten seconds of the budget.
     assert_eq!(retries_of_a_thousand(|inner| retry.layer().layer(inner).boxed_clone()).await, 200);
 }
 
-/// It has no ratio: every success earns a whole retry, so that a full bucket never becomes empty.
+/// It has no ratio: every success earns a whole retry, so a full bucket never becomes empty.
 #[tokio::test(start_paused = true)]
 #[ignore = "shows the fault in tower-resilience 0.14; run with --ignored"]
 async fn peer_12_the_budget_allows_a_retry_for_every_call() {
@@ -159,7 +159,7 @@ async fn peer_12_the_budget_allows_a_retry_for_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tps_budget_a_ratio_is_what_it_says() {
+async fn tps_budget_a_ratio_is_exact() {
     for (ratio, granted) in [(0.1, 100), (0.5, 500), (0.6, 600), (0.7, 700), (0.9, 900)] {
         let retry = Retry::builder()
             .max_attempts(2)
@@ -174,10 +174,10 @@ async fn tps_budget_a_ratio_is_what_it_says() {
     }
 }
 
-/// tower's own budget; its clock can be paused.
+/// tower's budget, whose clock can be paused.
 #[tokio::test(start_paused = true)]
 #[ignore = "shows the fault in tower 0.5; run with --ignored"]
-async fn peer_tps_budget_cuts_the_reciprocal_of_its_ratio() {
+async fn peer_tps_budget_truncates_the_reciprocal_of_its_ratio() {
     for ratio in [0.6, 0.7, 0.9] {
         let budget = TpsBudget::new(Duration::from_secs(10), 0, ratio);
         (0..100).for_each(|_| budget.deposit());

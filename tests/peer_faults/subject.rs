@@ -1,4 +1,4 @@
-//! A circuit breaker of either make, driven the same way.
+//! A circuit breaker of either library, with the same interface.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tower::util::BoxCloneService;
 use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_resilience_circuitbreaker as peer;
 
-/// How long a circuit stays open here.
+/// The time for which a circuit stays open.
 pub(crate) const OPEN_FOR: Duration = Duration::from_millis(50);
 
-/// What the service behind the circuit does.
+/// What the service does.
 pub(crate) enum Act {
     Succeed,
     Fail,
@@ -19,11 +19,11 @@ pub(crate) enum Act {
     Hang,
     /// Succeeds after this time.
     Take(Duration),
-    /// Waits until it is told whether it succeeds.
+    /// Waits until the test decides whether it succeeds.
     When(oneshot::Receiver<bool>),
 }
 
-/// How a call ended that did not succeed.
+/// How a call failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failed {
     ByItself,
@@ -32,12 +32,12 @@ pub(crate) enum Failed {
 
 pub(crate) type Client = BoxCloneService<Act, (), Failed>;
 
-/// What both makes can be told. Both open at half of at least ten calls.
+/// The settings that both libraries have. Both open at half of at least ten calls.
 pub(crate) struct Wanted {
     pub(crate) window: Window,
-    /// So many probes decide in half-open.
+    /// The number of probes that decide in half-open.
     pub(crate) permits: u32,
-    /// The limit of a slow call; eight of ten open the circuit.
+    /// The limit of a slow call. Eight slow calls of ten open the circuit.
     pub(crate) slow: Option<Duration>,
 }
 
@@ -71,7 +71,7 @@ async fn work(act: Act) -> Result<(), &'static str> {
             tokio::time::sleep(time).await;
             Ok(())
         }
-        Act::When(told) => match told.await {
+        Act::When(decided) => match decided.await {
             Ok(true) => Ok(()),
             _ => Err("late"),
         },
@@ -115,7 +115,7 @@ impl Subject for CircuitBreaker {
 
 // ===== tower-resilience =====
 
-/// Its circuit, made so that all its layers share it, which has to be asked for.
+/// Its circuit, built so that all its layers share it, which is not its default.
 pub(crate) struct Peer {
     layer: peer::CircuitBreakerLayer,
     pub(crate) handle: peer::CircuitBreakerHandle,
@@ -167,7 +167,7 @@ pub(crate) fn peer_failed<E>(error: peer::CircuitBreakerError<E>) -> Failed {
     if error.is_circuit_open() { Failed::Refused } else { Failed::ByItself }
 }
 
-// ===== what every scenario does =====
+// ===== steps of the scenarios =====
 
 pub(crate) async fn call(client: &mut Client, act: Act) -> Result<(), Failed> {
     client.ready().await?.call(act).await
@@ -182,37 +182,37 @@ pub(crate) async fn open(subject: &impl Subject) {
     assert_eq!(subject.state(), CircuitState::Open);
 }
 
-/// Opens the circuit and waits until it would let a probe in.
+/// Opens the circuit and waits until it would admit a probe.
 pub(crate) async fn open_and_wait(subject: &impl Subject) {
     open(subject).await;
     wait(OPEN_FOR).await;
 }
 
-/// A little longer than `time`: the peer's clock is not the one that sleeps.
+/// Waits a little longer than `time`, because the peer reads another clock.
 pub(crate) async fn wait(time: Duration) {
     tokio::time::sleep(time + time / 10).await;
 }
 
-/// A call under way, and the way to end it.
+/// A running call, and the sender that ends it.
 pub(crate) struct Running {
     pub(crate) task: tokio::task::JoinHandle<Result<(), Failed>>,
-    tell: oneshot::Sender<bool>,
+    decide: oneshot::Sender<bool>,
 }
 
 impl Running {
-    /// Begins a call that has reached the service when this returns.
+    /// Starts a call. It has reached the service when this returns.
     pub(crate) async fn start(subject: &impl Subject) -> Self {
-        let (tell, told) = oneshot::channel();
+        let (decide, decided) = oneshot::channel();
         let mut client = subject.client();
-        let task = tokio::spawn(async move { call(&mut client, Act::When(told)).await });
+        let task = tokio::spawn(async move { call(&mut client, Act::When(decided)).await });
         for _ in 0..10 {
             tokio::task::yield_now().await;
         }
-        Self { task, tell }
+        Self { task, decide }
     }
 
     pub(crate) async fn end(self, succeeds: bool) {
-        self.tell.send(succeeds).unwrap();
+        self.decide.send(succeeds).unwrap();
         let expected = if succeeds { Ok(()) } else { Err(Failed::ByItself) };
         assert_eq!(self.task.await.unwrap(), expected);
     }

@@ -1,4 +1,4 @@
-//! What a window forgets.
+//! Which calls a window drops.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use campanile::{CircuitState, Window};
 
 use crate::subject::{Act, Failed, Subject, Wanted, call, open_and_wait, ours, peer, wait};
 
-/// How many failures open a circuit whose window of ten has seen a thousand successes.
+/// The number of failures that open a circuit with a window of ten after a thousand successes.
 async fn failures_after_a_thousand_successes(subject: &impl Subject) -> usize {
     let mut client = subject.client();
     for _ in 0..1_000 {
@@ -34,7 +34,7 @@ async fn peer_01_a_count_window_only_grows() {
 
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// The state after five good probes that are further apart than the window is long.
+/// The state after five successful probes that are further apart than the window is long.
 async fn after_distant_probes(subject: &impl Subject) -> CircuitState {
     open_and_wait(subject).await;
     let mut client = subject.client();

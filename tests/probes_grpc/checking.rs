@@ -1,4 +1,4 @@
-//! `Check`: one question, one answer.
+//! `Check`.
 
 use campanile::health::Component;
 use tonic::Code;
@@ -7,67 +7,70 @@ use tower::{Service, ServiceExt};
 use super::*;
 
 #[tokio::test]
-async fn the_whole_and_each_component_say_whether_they_serve() {
-    let (health, breaker) = critical("asked-db");
-    health.register(Component::new("asked-mail")).unwrap();
-    let served = Served::start(&health, Duration::ZERO).await;
-    let mut client = served.client();
-    for name in ["", "asked-db", "asked-mail"] {
+async fn the_process_and_each_component_have_a_status() {
+    let (health, breaker) = critical("checked-db");
+    health.register(Component::new("checked-mail")).unwrap();
+    let server = HealthServer::start(&health, Duration::ZERO).await;
+    let mut client = server.client();
+    for name in ["", "checked-db", "checked-mail"] {
         assert_eq!(
-            client.check(about(name)).await.unwrap().into_inner().status(),
+            client.check(request(name)).await.unwrap().into_inner().status(),
             ServingStatus::Serving,
             "{name}"
         );
     }
-    let unknown = client.check(about("asked-nobody")).await.unwrap_err();
+    let unknown = client.check(request("no-such-component")).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 
     breaker.force_open();
-    health.register(Component::new("asked-db").critical(true)).unwrap();
+    health.register(Component::new("checked-db").critical(true)).unwrap();
     for (name, status) in [
         ("", ServingStatus::NotServing),
-        ("asked-db", ServingStatus::NotServing),
-        ("asked-mail", ServingStatus::Serving),
+        ("checked-db", ServingStatus::NotServing),
+        ("checked-mail", ServingStatus::Serving),
     ] {
-        assert_eq!(client.check(about(name)).await.unwrap().into_inner().status(), status, "{name}");
+        assert_eq!(client.check(request(name)).await.unwrap().into_inner().status(), status, "{name}");
     }
 }
 
 #[tokio::test]
-async fn a_process_that_starts_does_not_serve() {
+async fn a_starting_process_does_not_serve() {
     let (health, _breaker) = critical("starts-with-grpc");
     let gate = health.starting("migrations");
-    let served = Served::start(&health, Duration::ZERO).await;
-    let mut client = served.client();
-    assert_eq!(client.check(about("")).await.unwrap().into_inner().status(), ServingStatus::NotServing);
-    let mut watched = client.watch(about("")).await.unwrap().into_inner();
+    let server = HealthServer::start(&health, Duration::ZERO).await;
+    let mut client = server.client();
+    assert_eq!(client.check(request("")).await.unwrap().into_inner().status(), ServingStatus::NotServing);
+    let mut watched = client.watch(request("")).await.unwrap().into_inner();
     assert_eq!(next(&mut watched).await, Some(ServingStatus::NotServing));
     gate.done();
     assert_eq!(next(&mut watched).await, Some(ServingStatus::Serving));
-    assert_eq!(client.check(about("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    assert_eq!(client.check(request("")).await.unwrap().into_inner().status(), ServingStatus::Serving);
 }
 
 #[tokio::test]
-async fn a_component_that_was_never_called_does_not_serve_while_what_it_needs_fails() {
+async fn an_unknown_component_does_not_serve_while_its_dependency_fails() {
     let (health, breaker) = critical("needed-db");
     health.register(Component::new("needs-db").depends_on("needed-db")).unwrap();
-    let served = Served::start(&health, Duration::ZERO).await;
-    let mut client = served.client();
-    assert_eq!(client.check(about("needs-db")).await.unwrap().into_inner().status(), ServingStatus::Serving);
+    let server = HealthServer::start(&health, Duration::ZERO).await;
+    let mut client = server.client();
+    assert_eq!(
+        client.check(request("needs-db")).await.unwrap().into_inner().status(),
+        ServingStatus::Serving
+    );
     breaker.force_open();
     health.register(Component::new("needs-db").depends_on("needed-db")).unwrap();
     assert_eq!(
-        client.check(about("needs-db")).await.unwrap().into_inner().status(),
+        client.check(request("needs-db")).await.unwrap().into_inner().status(),
         ServingStatus::NotServing
     );
 }
 
 /// The protocol of tonic-health has no `List`.
 #[tokio::test]
-async fn who_asks_for_a_list_is_told_that_there_is_none() {
+async fn list_is_unimplemented() {
     let (health, _breaker) = critical("listed-db");
-    let served = Served::start(&health, Duration::ZERO).await;
-    let mut channel = tonic::transport::Channel::from_shared(format!("http://{}", served.address))
+    let server = HealthServer::start(&health, Duration::ZERO).await;
+    let mut channel = tonic::transport::Channel::from_shared(format!("http://{}", server.address))
         .unwrap()
         .connect()
         .await

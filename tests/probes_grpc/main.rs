@@ -1,6 +1,6 @@
-//! The probes over gRPC: real tonic servers, and the client of `tonic-health` that asks and watches.
+//! The probes over gRPC, with real tonic servers and the client of `tonic-health`.
 //!
-//! Breakers are known to the whole process, so each test has names of its own.
+//! Breakers are visible in the whole process, so each test uses names of its own.
 
 mod checking;
 mod draining;
@@ -20,27 +20,28 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-/// A server of nothing but health.
-struct Served {
+/// A server with the health service only.
+struct HealthServer {
     address: SocketAddr,
     signal: oneshot::Sender<()>,
     ended: JoinHandle<Result<(), tonic::transport::Error>>,
 }
 
-impl Served {
+impl HealthServer {
     async fn start(health: &Health, grace: Duration) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (signal, heard) = oneshot::channel::<()>();
-        // Dropped, it says nothing.
-        let told = async move {
-            if heard.await.is_err() {
+        let (signal, received) = oneshot::channel::<()>();
+        // A dropped sender is no signal.
+        let signalled = async move {
+            if received.await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
-        let server = Server::builder()
-            .add_service(health.grpc_service())
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), health.drain_after(told, grace));
+        let server = Server::builder().add_service(health.grpc_service()).serve_with_incoming_shutdown(
+            TcpListenerStream::new(listener),
+            health.drain_after(signalled, grace),
+        );
         Self { address, signal, ended: tokio::spawn(server) }
     }
 
@@ -50,18 +51,18 @@ impl Served {
     }
 }
 
-fn about(service: &str) -> HealthCheckRequest {
+fn request(service: &str) -> HealthCheckRequest {
     HealthCheckRequest { service: service.to_owned() }
 }
 
-/// What the stream says next; `None` at its end.
+/// The next status of the stream; `None` at its end.
 async fn next(stream: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
     let wait = tokio::time::timeout(Duration::from_secs(30), stream.message());
-    let message = wait.await.expect("the stream says something, or ends").unwrap();
+    let message = wait.await.expect("a status, or the end of the stream").unwrap();
     message.map(|message| message.status())
 }
 
-/// Health that looks again soon, with a critical component and its breaker.
+/// Health that refreshes its snapshot often, with a critical component and its breaker.
 fn critical(name: &str) -> (Health, CircuitBreaker) {
     let health = Health::standalone();
     let settings = HealthSettings { cached_for: Duration::from_millis(50), ..HealthSettings::default() };

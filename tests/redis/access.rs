@@ -1,4 +1,4 @@
-//! Who gets in, and what is said of a server that forgets.
+//! Permissions, TLS, invalid settings, and warnings about the server.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -16,7 +16,7 @@ use crate::support::tls::Authority;
 
 const PASSWORD: &str = "s3cret-of-redis";
 
-/// What a user has to be allowed, and nothing else.
+/// The commands that a user needs. The documentation of `RedisStore` lists them.
 const COMMANDS: &str = "+eval +evalsha +exists +expireat +get +incrby +hdel +hexists +hget +hgetall +hincrby +hlen \
     +hmget +hscan +hset +hstrlen +lpush +lrange +lset +ltrim +set +xack +xadd +xclaim +xdel +xgroup +xinfo +xlen \
     +xpending +xrange +zadd +zcard +zcount +zlexcount +zrange +zrem";
@@ -27,9 +27,9 @@ fn with_user(redis: &Redis, user: &str, password: &str) -> String {
 
 #[track_caller]
 fn assert_says_no_secret(error: &StoreError, redis: &Redis) {
-    let said = format!("{error} {error:?}");
-    assert!(!said.contains(PASSWORD), "{said}");
-    assert!(said.contains(&redis.address().to_string()), "{said}");
+    let text = format!("{error} {error:?}");
+    assert!(!text.contains(PASSWORD), "{text}");
+    assert!(text.contains(&redis.address().to_string()), "{text}");
 }
 
 #[tokio::test]
@@ -41,17 +41,17 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
     let url = with_user(&redis, "letters", PASSWORD);
     let store = RedisStore::builder(&url).response_timeout(Duration::from_secs(20)).open().await.unwrap();
     assert!(!format!("{store:?}").contains(PASSWORD));
-    // Between them they use every script.
-    store_checks::what_failed_takes_its_place(&store).await;
-    store_checks::a_group_tells_of_all_its_letters(&store).await;
+    // Together they use every script.
+    store_checks::a_failed_letter_replaces_the_old_one(&store).await;
+    store_checks::a_group_describes_all_its_letters(&store).await;
     store_checks::failures_are_counted_by_cause(&store).await;
-    store_checks::a_purge_removes_and_is_remembered(&store).await;
-    store_checks::what_has_expired_goes(&store).await;
+    store_checks::a_purge_removes_letters_and_keeps_a_record(&store).await;
+    store_checks::expired_letters_are_removed(&store).await;
     store_checks::a_renewed_lease_holds(&store).await;
-    store_checks::a_claim_leaves_out_what_is_not_due(&store).await;
+    store_checks::a_claim_leaves_out_letters_that_are_not_due(&store).await;
     store_checks::a_full_store_drops_the_oldest(&store).await;
-    store_checks::each_condition_of_a_filter_leaves_out_what_it_says(&store).await;
-    // What it takes to mend a queue, too.
+    store_checks::each_condition_of_a_filter_applies(&store).await;
+    // Repairing a queue needs no other permission.
     let queue: std::sync::Arc<str> = "mended".into();
     let entries = store_checks::put_many(&store, &queue, 3, |_, _| {}).await;
     let parts = ["ids", "index", "due", "groups", "bytes", "stream"]
@@ -63,7 +63,7 @@ async fn a_user_needs_no_more_than_the_keys_and_the_commands() {
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_so() {
+async fn a_refused_user_gets_an_error_without_the_password() {
     let redis = Redis::start().await;
     redis.cli(&["ACL", "SETUSER", "reader", "on", ">s3cret-of-redis", "~other:*", "+@all"]);
     let wrong = with_user(&redis, "letters", PASSWORD);
@@ -82,14 +82,14 @@ async fn who_is_not_let_in_is_told_so() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_told_with_host_and_port() {
+async fn the_error_for_an_unreachable_server_names_host_and_port() {
     let mut redis = Redis::start().await;
     let url = with_user(&redis, "letters", PASSWORD);
     redis.stop("TERM");
     let error = DeadLetterQueue::builder("orders").redis(&url).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     assert_says_no_secret(&error, &redis);
-    // A store that connects later is made all the same.
+    // A lazy store can be made nevertheless.
     let store = RedisStore::builder(&url).lazy().unwrap();
     let error = store.put(entry(&"orders".into()), WIDE).await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
@@ -97,7 +97,7 @@ async fn nobody_there_is_told_with_host_and_port() {
 }
 
 #[tokio::test]
-async fn settings_out_of_range_are_named() {
+async fn errors_name_the_invalid_setting() {
     for (builder, setting) in [
         (RedisStore::builder("http://s3cret-of-redis@example"), "url"),
         (RedisStore::builder("redis://h").response_timeout(Duration::from_millis(9)), "response_timeout"),
@@ -113,13 +113,13 @@ async fn settings_out_of_range_are_named() {
         assert!(!error.to_string().contains(PASSWORD), "{error}");
     }
     let settings: RedisSettings = serde_json::from_str(r#"{"nodes": ["redis://h"]}"#).unwrap();
-    let error = RedisStore::builder("").settings(settings).lazy().unwrap_err();
+    let error = RedisStore::from_settings(&settings).await.unwrap_err();
     assert!(error.to_string().contains("nodes"), "{error}");
     assert!(serde_json::from_str::<RedisSettings>(r#"{"urls": []}"#).is_err());
 }
 
 #[tokio::test]
-async fn tls_asks_both_sides_who_they_are() {
+async fn tls_authenticates_both_sides() {
     let redis = Redis::start_with_tls().await;
     let authority = redis.authority();
     let trusting = TlsSettings::default().ca_file(authority.file("ca"));
@@ -130,20 +130,20 @@ async fn tls_asks_both_sides_who_they_are() {
         .open()
         .await
         .unwrap();
-    store_checks::what_failed_takes_its_place(&store).await;
+    store_checks::a_failed_letter_replaces_the_old_one(&store).await;
 
     let stranger = Authority::new();
     let error =
         builder.clone().tls(TlsSettings::default().ca_file(stranger.file("ca"))).open().await.unwrap_err();
     assert!(error.is_unreachable() && error.to_string().contains("certificate"), "{error}");
-    // The server knows nobody without a certificate.
+    // The server requires a client certificate.
     let error = builder.tls(trusting).open().await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     let plain = redis.url().replace("rediss", "redis");
     assert!(RedisStore::open(plain).await.unwrap_err().is_unreachable());
 }
 
-/// The messages of warnings.
+/// Collects the texts of warnings.
 #[derive(Clone, Default)]
 struct Warnings(Arc<Mutex<Vec<String>>>);
 
@@ -166,9 +166,9 @@ impl<S: tracing::Subscriber> Layer<S> for Warnings {
 }
 
 #[tokio::test]
-async fn a_server_that_forgets_is_told_of_once() {
-    for (options, said) in [
-        (vec!["--appendonly", "no"], "nothing to its disk"),
+async fn one_warning_is_logged_for_a_server_that_may_lose_letters() {
+    for (options, warning) in [
+        (vec!["--appendonly", "no"], "does not write to disk"),
         (vec!["--appendonly", "no", "--save", "3600 1"], "last snapshot"),
         (vec!["--appendonly", "yes", "--appendfsync", "everysec"], "appendfsync"),
         (
@@ -195,26 +195,26 @@ async fn a_server_that_forgets_is_told_of_once() {
                 "--maxmemory-policy",
                 "volatile-lru",
             ],
-            "keys that expire",
+            "keys with an expiry",
         ),
         (vec!["--appendonly", "yes", "--appendfsync", "always"], ""),
     ] {
         let redis = Redis::start_with(&options).await;
         let warnings = Warnings::default();
         let subscriber = tracing_subscriber::registry().with(warnings.clone());
-        let _told = tracing::subscriber::set_default(subscriber);
+        let _guard = tracing::subscriber::set_default(subscriber);
         let store =
             RedisStore::builder(redis.url()).response_timeout(Duration::from_secs(20)).open().await.unwrap();
         store_checks::put(&store, &entry(&"orders".into())).await;
         redis.cli(&["CLIENT", "KILL", "TYPE", "normal"]);
         store_checks::put(&store, &entry(&"orders".into())).await;
         let warned = warnings.0.lock().unwrap();
-        assert_eq!(warned.len(), usize::from(!said.is_empty()), "{warned:?}");
-        assert!(warned.iter().all(|warning| warning.contains(said)), "{warned:?}");
+        assert_eq!(warned.len(), usize::from(!warning.is_empty()), "{warned:?}");
+        assert!(warned.iter().all(|text| text.contains(warning)), "{warned:?}");
     }
 }
 
-/// No such server can be installed beside the one of the tests: this one answers as it would.
+/// A fake server that answers as an old Redis does.
 #[tokio::test]
 async fn a_server_that_is_too_old_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,4 +1,4 @@
-//! Processes whose wall clocks are wrong, or are set, share a Redis whose clock is right.
+//! Processes with wrong or changing wall clocks share a Redis with a right clock.
 
 use std::time::Duration;
 
@@ -20,10 +20,12 @@ async fn open(url: &str) -> RedisStore {
 }
 
 #[test]
-fn letters_in_redis_do_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::letters_in_redis_do_not_mind_a_step") else { return };
+fn letters_in_redis_survive_a_step_of_the_wall_clock() {
+    let Some(wall) = Wall::in_child("clock::letters_in_redis_survive_a_step_of_the_wall_clock") else {
+        return;
+    };
     run(async {
-        // Its process does not have the clock of this one.
+        // Redis runs with the right clock.
         let redis = Redis::start().await;
         clock_checks::all(&open(&redis.url()).await, &wall).await;
         wall.set(30 * 86_400);
@@ -32,8 +34,10 @@ fn letters_in_redis_do_not_mind_a_step() {
 }
 
 #[test]
-fn a_redrive_from_redis_does_not_mind_a_step() {
-    let Some(wall) = Wall::in_child("clock::a_redrive_from_redis_does_not_mind_a_step") else { return };
+fn a_redrive_from_redis_survives_a_step_of_the_wall_clock() {
+    let Some(wall) = Wall::in_child("clock::a_redrive_from_redis_survives_a_step_of_the_wall_clock") else {
+        return;
+    };
     run(async {
         let redis = Redis::start().await;
         let store = open(&redis.url()).await;
@@ -42,7 +46,7 @@ fn a_redrive_from_redis_does_not_mind_a_step() {
     });
 }
 
-/// Not a test of its own: parks three letters, with a clock that is thirty days ahead.
+/// Not a test of its own: parks three letters with a clock that is thirty days ahead.
 #[test]
 fn ahead() {
     let Ok(url) = std::env::var(URL) else { return };
@@ -51,7 +55,7 @@ fn ahead() {
     run(async {
         let queue = DeadLetterQueue::builder("orders").on(open(&url).await).unwrap();
         let service = tower::service_fn(|_: u32| async { Ok::<_, tower::BoxError>(()) });
-        // They would be due after a while.
+        // The letters get a due time in an hour.
         let hour = Duration::from_secs(3_600);
         let running = queue.redrive_automatically(service, clock_checks::automatic(hour)).unwrap();
         for number in 0..3 {
@@ -79,6 +83,6 @@ fn letters_of_a_replica_whose_clock_is_ahead_are_sent_and_counted() {
         let wait = due.duration_since(std::time::SystemTime::now()).unwrap();
         assert!(wait < Duration::from_secs(3_700), "due in {wait:?}");
         let queue = DeadLetterQueue::builder("orders").on(store).unwrap();
-        clock_checks::redrives_what_lies_ahead(&queue, 3).await;
+        clock_checks::redrives_letters_dated_ahead(&queue, 3).await;
     });
 }

@@ -1,4 +1,4 @@
-//! The store in Redis keeps to what is asked of every store.
+//! The Redis store passes the checks of every store.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use campanile::store::RedisStore;
 
 use crate::support::redis::Redis;
 
-/// A store on a server of its own, with time enough for a machine that has much to do.
+/// A store on a server of its own, with a timeout for a busy machine.
 async fn open() -> (RedisStore, Redis) {
     let redis = Redis::start().await;
     let store =

@@ -1,7 +1,7 @@
-//! Properties 20, 22 and 23: what a caller was told is true after `kill -9`, of a process or of Redis itself.
+//! Properties 20, 22 and 23: acknowledged letters survive `kill -9` of a process or of Redis itself.
 //!
-//! Meanwhile another process reads the letters, a check asks Redis, its memory is full for a time and the wall clock of
-//! those who park steps.
+//! Meanwhile another process reads the letters, a health check asks Redis, the memory of Redis is full for a time, and the
+//! wall clock of the parking processes is changed.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -19,7 +19,7 @@ use crate::support::redis::Redis;
 const URL: &str = "CAMPANILE_TEST_REDIS_CRASH";
 const VISITED: &str = "CAMPANILE_TEST_REDIS_VISITED";
 
-/// Not a test of its own: the child of the one below, parking and redriving until it is killed.
+/// Not a test of its own: the child of the test below. It parks and redrives until it is killed.
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else {
@@ -29,7 +29,7 @@ fn child() {
     runtime.block_on(async {
         let queue = queue(&url).await;
         tokio::spawn(async move {
-            let check = RedisCheck::new(&url).unwrap();
+            let check = RedisCheck::builder(&url).build().unwrap();
             loop {
                 let _ = check.check().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -39,13 +39,13 @@ fn child() {
     });
 }
 
-/// Not a test of its own: another process, which reads until it is killed. Redis may be away.
+/// Not a test of its own: another process. It reads until it is killed. Redis may be down.
 #[tokio::test]
 async fn visitor() {
     let Ok(url) = std::env::var(VISITED) else {
         return;
     };
-    // It ends with the test.
+    // Its input ends with the test.
     std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
@@ -59,24 +59,24 @@ async fn visitor() {
     }
 }
 
-/// How many connections Redis has, that of the question included.
+/// The number of connections to Redis, including that of `redis-cli`.
 fn clients(redis: &Redis) -> usize {
     redis.cli(&["CLIENT", "LIST"]).lines().count()
 }
 
-/// Waits until Redis has carried out what a process sent before it died: its connections go after that.
-async fn gone(redis: &Redis, others: usize) {
+/// Waits until Redis has closed the connections of a killed process, which it does after running their last commands.
+async fn wait_until_closed(redis: &Redis, others: usize) {
     for _ in 0..3_000 {
         if clients(redis) <= others {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("the connection of a process that is dead stays");
+    panic!("Redis did not close the connection of a killed process");
 }
 
-/// What happens before one child is killed.
-async fn torment(redis: &Redis, clock: &Clock, random: &mut Rng) {
+/// Changes the memory limit and the clock while a child works.
+async fn disturb(redis: &Redis, clock: &Clock, random: &mut Rng) {
     let moments = random.u64(1..5);
     for _ in 0..moments {
         tokio::time::sleep(Duration::from_micros(random.u64(..30_000) / moments)).await;
@@ -103,7 +103,7 @@ async fn p22_p23_every_acknowledged_letter_survives_kills() {
     let visitor = Process::start("crash::visitor", &[(VISITED, &url)]);
     let mut ledger = Ledger::default();
     for round in 0..rounds {
-        // The visitor, the one who watches and the one who counts; the first two come back after Redis was away.
+        // The visitor, the watching queue and `redis-cli`. The first two reconnect after Redis was down.
         let others = 3;
         let _ = watching.len().await.unwrap();
         while clients(&redis) < others {
@@ -111,21 +111,21 @@ async fn p22_p23_every_acknowledged_letter_survives_kills() {
         }
         let victim = Victim::start("crash::child", round, &clock, &[(URL, OsStr::new(&url))]);
         if round % 4 > 0 {
-            while !ledger.hear(&victim.line()) {}
-            torment(&redis, &clock, &mut random).await;
+            while !ledger.record(&victim.line()) {}
+            disturb(&redis, &clock, &mut random).await;
         } else {
             tokio::time::sleep(Duration::from_micros(random.u64(..80_000))).await;
         }
-        // Now and then Redis goes first.
+        // Sometimes Redis is killed first.
         let both = round % 20 == 19;
         if both {
             redis.stop("KILL");
         }
-        victim.kill().iter().for_each(|line| _ = ledger.hear(line));
+        victim.kill().iter().for_each(|line| _ = ledger.record(line));
         if both {
             redis.start_again().await;
         }
-        gone(&redis, others).await;
+        wait_until_closed(&redis, others).await;
         redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
         ledger.assert_kept(&there(&watched).await, round);
     }

@@ -15,12 +15,12 @@ use crate::store_checks::{entry, ids, put_many};
 use crate::support::redis::Redis;
 
 const URL: &str = "CAMPANILE_TEST_REDIS_FLOW";
-/// Set for the process that hangs with every tenth letter.
+/// Set for the process that hangs on every tenth letter.
 const HANGS: &str = "CAMPANILE_TEST_REDIS_HANGS";
 const LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test]
-async fn p20_p23_what_one_process_parks_another_lists_and_sends() {
+async fn p20_p23_letters_that_one_process_parks_another_lists_and_sends() {
     let redis = Redis::start().await;
     let parking = queue(&redis.url()).await;
     for number in 1..=20 {
@@ -48,9 +48,9 @@ async fn p20_p23_what_one_process_parks_another_lists_and_sends() {
     assert!(sending.is_empty().await.unwrap());
 }
 
-/// Nobody is left in the group that holds nothing, or operators could not see the trees for the wood.
+/// Consumers that hold no letter are removed, so that operators can read the list.
 #[tokio::test]
-async fn the_pending_list_shows_who_holds_what() {
+async fn the_pending_list_shows_which_owner_holds_which_letter() {
     let redis = Redis::start().await;
     let store = store(&redis.url()).await;
     let queue: Arc<str> = "orders".into();
@@ -63,7 +63,7 @@ async fn the_pending_list_shows_who_holds_what() {
     let pending = redis.cli(&["XPENDING", stream, "redrive"]);
     assert!(pending.contains(&one.to_string()) && pending.contains(&dead.to_string()), "{pending}");
 
-    // Another takes what the dead one held, whose name goes with the next sweep.
+    // Another owner claims the letter after the lease ends, and `expire` removes the dead consumer.
     let mut got = Vec::new();
     while got.len() < 2 {
         got.extend(ids(&store
@@ -79,7 +79,7 @@ async fn the_pending_list_shows_who_holds_what() {
     assert_eq!(store.settle(&queue, one, settled).await.unwrap(), [true; 3]);
     assert_eq!(redis.cli(&["XINFO", "CONSUMERS", stream, "redrive"]).trim(), "");
     assert_eq!(redis.cli(&["XLEN", stream]).trim(), "0");
-    // All that is left are the counts of failures, which go by themselves, and the version of the format.
+    // The remaining keys are failure counts, which expire, the version of the format, and empty ones.
     let left = redis.cli(&["--scan"]);
     for key in left.lines().filter(|key| key.contains(":failures:")) {
         assert!(redis.cli(&["TTL", key]).trim().parse::<i64>().unwrap() > 86_400);
@@ -88,9 +88,9 @@ async fn the_pending_list_shows_who_holds_what() {
     assert_eq!(left, BTreeSet::from(["{campanile:orders}:bytes", "{campanile:orders}:format", stream]));
 }
 
-/// An answer that was lost makes a call run twice; each script is run by hand here, as often.
+/// A lost answer makes a call run twice. Here each call is made twice.
 #[tokio::test]
-async fn a_call_that_runs_twice_does_what_it_does_once() {
+async fn a_call_that_runs_twice_has_the_effect_of_one() {
     let redis = Redis::start().await;
     let store = store(&redis.url()).await;
     let queue: Arc<str> = "orders".into();
@@ -105,11 +105,11 @@ async fn a_call_that_runs_twice_does_what_it_does_once() {
         assert_eq!(store.settle(&queue, owner, settled).await.unwrap(), [true]);
     }
     let frequencies = store.frequencies(&queue, Duration::from_secs(3_600)).await.unwrap();
-    assert_eq!(frequencies[0].failures, 2, "parked once, and failed once more");
+    assert_eq!(frequencies[0].failures, 2, "parked once and failed once more");
     assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 1);
 }
 
-/// Not a test of its own: a process that sends until nothing is left.
+/// Not a test of its own: a process that redrives until the queue is empty.
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else {
@@ -129,7 +129,7 @@ fn child() {
             Ok::<_, BoxError>(())
         });
         say("ready");
-        // All begin at one time, however long each took to start.
+        // All processes begin at the same time, when their input ends.
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         while !queue.is_empty().await.unwrap() {
             queue.redrive(service, Redrive::all().concurrency(4).lease(LEASE)).await.unwrap();
@@ -149,7 +149,7 @@ fn micros() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p23_p25_of_eight_that_send_one_is_killed() {
+async fn p23_p25_one_of_eight_redriving_processes_is_killed() {
     const LETTERS: u32 = 1_500;
     let redis = Redis::start().await;
     let queue = queue(&redis.url()).await;
@@ -163,25 +163,25 @@ async fn p23_p25_of_eight_that_send_one_is_killed() {
     };
     let mut clients: Vec<Process> = (0..7).map(|_| start(&[])).collect();
     let mut victim = start(&[(HANGS, "1")]);
-    // It delivers some, until it hangs with the four that it has under way at a time.
+    // It delivers letters until it hangs on all four that it sends at a time.
     victim.go();
-    let mut said: Vec<String> = Vec::new();
-    while said.iter().filter(|line| hung(line)).count() < 4 {
-        said.push(victim.line().expect("it hangs until it is killed"));
+    let mut lines_of_victim: Vec<String> = Vec::new();
+    while lines_of_victim.iter().filter(|line| hung(line)).count() < 4 {
+        lines_of_victim.push(victim.line().expect("it hangs until it is killed"));
     }
     clients.iter_mut().for_each(Process::go);
-    // In the middle of the work of all.
+    // It is killed while the others work.
     let first = clients[0].line().expect("there is work for it");
-    said.extend(victim.kill());
+    lines_of_victim.extend(victim.kill());
     let killed = micros();
     let mut others: Vec<Vec<String>> = clients.into_iter().map(Process::end).collect();
     others[0].insert(0, first);
 
-    // When each letter was under way, by whom.
-    let mut under_way: BTreeMap<u32, Vec<(u64, u64, usize)>> = BTreeMap::new();
+    // The times at which each letter was being sent, and by which process.
+    let mut in_flight: BTreeMap<u32, Vec<(u64, u64, usize)>> = BTreeMap::new();
     let mut sent = BTreeSet::new();
     let mut cut = 0;
-    for (client, lines) in others.iter().chain([&said]).enumerate() {
+    for (client, lines) in others.iter().chain([&lines_of_victim]).enumerate() {
         let mut open = BTreeMap::new();
         for line in lines {
             let mut words = line.split(' ');
@@ -193,31 +193,31 @@ async fn p23_p25_of_eight_that_send_one_is_killed() {
                 assert_eq!(open.insert(number, at), None);
             } else {
                 sent.insert(number);
-                under_way.entry(number).or_default().push((open.remove(&number).unwrap(), at, client));
+                in_flight.entry(number).or_default().push((open.remove(&number).unwrap(), at, client));
             }
         }
         assert!(client == 7 || open.is_empty());
         cut += open.len();
         for (number, at) in open {
-            under_way.entry(number).or_default().push((at, killed, client));
+            in_flight.entry(number).or_default().push((at, killed, client));
         }
     }
     assert_eq!(sent.len(), LETTERS as usize, "letters are lost");
     assert!(queue.is_empty().await.unwrap());
     assert!(cut > 0, "it was killed while it sent nothing");
-    assert!(others.iter().filter(|lines| lines.len() > 100).count() >= 4, "most did their part");
-    for (number, mut times) in under_way {
+    assert!(others.iter().filter(|lines| lines.len() > 100).count() >= 4, "most processes sent letters");
+    for (number, mut times) in in_flight {
         times.sort_unstable();
         for pair in times.windows(2) {
-            assert!(pair[0].1 <= pair[1].0, "letter {number} was under way twice at one time: {times:?}");
-            // Twice only where the first was not written down any more.
+            assert!(pair[0].1 <= pair[1].0, "letter {number} was sent twice at the same time: {times:?}");
+            // Only the killed process may have sent a letter without recording it.
             assert_eq!(pair[0].2, 7, "letter {number} was sent twice: {times:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn replicas_are_waited_for() {
+async fn a_put_waits_for_replicas() {
     let redis = Redis::start().await;
     let port = redis.address().port().to_string();
     let store = RedisStore::builder(redis.url())

@@ -1,4 +1,4 @@
-//! What Redis keeps has a version, and a page of it costs what it shows.
+//! The version of the format in Redis, and the cost of a page.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ async fn open(redis: &Redis) -> RedisStore {
     RedisStore::builder(redis.url()).response_timeout(Duration::from_secs(20)).open().await.unwrap()
 }
 
-/// The name of a key of `queue`, whose name needs no escape.
+/// The key of a queue whose name needs no escaping.
 fn key(queue: &str, part: &str) -> String {
     format!("{{campanile:{queue}}}:{part}")
 }
@@ -25,17 +25,17 @@ async fn sizes(store: &dyn Store, queue: &str, limit: usize) -> Vec<(u64, u64)> 
 }
 
 #[tokio::test]
-async fn a_queue_of_a_later_format_is_refused_with_both_versions() {
+async fn the_error_for_a_later_format_names_both_versions() {
     let redis = Redis::start().await;
     let (store, queue) = (open(&redis).await, queue("later"));
     put_many(&store, &queue, 2, |_, _| {}).await;
     assert_eq!(redis.cli(&["GET", &key(&queue, "format")]).trim(), "2");
     redis.cli(&["SET", &key(&queue, "format"), "9"]);
     let error = store.put(entry(&queue), WIDE).await.unwrap_err();
-    let said = error.to_string();
-    assert!(error.is_newer_schema(), "{said}");
+    let message = error.to_string();
+    assert!(error.is_newer_schema(), "{message}");
     for part in ["format 9", "up to 2", "update campanile"] {
-        assert!(said.contains(part), "{said}");
+        assert!(message.contains(part), "{message}");
     }
     assert!(store.list(&queue, &LetterFilter::all()).await.unwrap_err().is_newer_schema());
     redis.cli(&["SET", &key(&queue, "format"), "2"]);
@@ -43,21 +43,21 @@ async fn a_queue_of_a_later_format_is_refused_with_both_versions() {
 }
 
 #[tokio::test]
-async fn a_queue_of_the_first_format_is_brought_to_this_one() {
+async fn a_queue_of_the_first_format_is_migrated() {
     let redis = Redis::start().await;
     let (store, queue) = (open(&redis).await, queue("first"));
-    let print = |number: usize| Fingerprint::from_bits([1, 2, 2, 3, 3, 3][number]);
-    put_many(&store, &queue, 6, |number, entry| entry.fingerprint = print(number)).await;
+    let fingerprint = |number: usize| Fingerprint::from_bits([1, 2, 2, 3, 3, 3][number]);
+    put_many(&store, &queue, 6, |number, entry| entry.fingerprint = fingerprint(number)).await;
     let largest = [(3, 3), (2, 2), (1, 1)];
     redis.cli(&["DEL", &key(&queue, "format"), &key(&queue, "sizes")]);
     assert_eq!(sizes(&store, &queue, 2).await, largest[..2]);
     assert_eq!(redis.cli(&["GET", &key(&queue, "format")]).trim(), "2");
-    // A program of the first format does not count the sizes.
+    // A program that knows only the first format does not update the sizes.
     redis.cli(&["ZREM", &key(&queue, "sizes"), "0000000000000003"]);
     assert_eq!(sizes(&store, &queue, 10).await, largest);
 }
 
-/// The commands that Redis runs for each page of a queue of so many letters, and as many causes.
+/// The number of commands that Redis runs for each page of a queue with this number of letters and fingerprints.
 async fn commands(letters: usize) -> Vec<(&'static str, u64)> {
     let redis = Redis::start_with(&[]).await;
     let (store, queue) = (open(&redis).await, queue("pages"));
@@ -101,24 +101,24 @@ async fn commands(letters: usize) -> Vec<(&'static str, u64)> {
         };
         assert_eq!(store.claim(&queue, filter, claim).await.unwrap().len(), 16);
         assert_eq!(store.list(&queue, filter).await.unwrap().len(), 16);
-        all.push((what, run(&redis)));
+        all.push((what, calls(&redis)));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     redis.cli(&["CONFIG", "RESETSTAT"]);
     assert_eq!(store.groups(&queue, &page).await.unwrap().len(), 16);
-    all.push(("groups", run(&redis)));
+    all.push(("groups", calls(&redis)));
     all
 }
 
-fn run(redis: &Redis) -> u64 {
-    let told = redis.cli(&["INFO", "commandstats"]);
+fn calls(redis: &Redis) -> u64 {
+    let stats = redis.cli(&["INFO", "commandstats"]);
     let calls =
-        told.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+        stats.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
     calls.sum()
 }
 
 #[tokio::test]
-async fn a_page_costs_what_it_shows() {
+async fn the_cost_of_a_page_depends_on_its_length_only() {
     let (few, many) = (commands(800).await, commands(times(8_000, 100_000) as usize).await);
     println!("{few:?}\n{many:?}");
     for ((what, few), (_, many)) in few.iter().zip(&many) {

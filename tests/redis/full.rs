@@ -1,4 +1,4 @@
-//! The memory of Redis is full, and nothing is evicted: no letter is parked, and all else works.
+//! The memory of Redis is full and nothing is evicted: no letter is parked, and all other calls work.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,8 +13,8 @@ use crate::support::redis::Redis;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A server with no room, whatever is removed.
-async fn full() -> Redis {
+/// A server that does not evict. [`fill`] makes its memory full, whatever is removed.
+async fn start() -> Redis {
     Redis::start_with(&["--maxmemory-policy", "noeviction"]).await
 }
 
@@ -23,13 +23,13 @@ fn fill(redis: &Redis) {
 }
 
 #[tokio::test]
-async fn p23_a_full_redis_is_emptied_by_sending() {
-    let redis = full().await;
+async fn p23_a_full_redis_can_be_redriven() {
+    let redis = start().await;
     let queue = orders::queue(&redis.url()).await;
     for number in 1..=60 {
         fail(&queue, number).await;
     }
-    // None was claimed before, so that the first to do so makes the consumer group.
+    // No letter was claimed yet, so the first claim creates the consumer group.
     fill(&redis);
     fail(&queue, 61).await;
     assert_eq!(queue.snapshot().dropped(DropReason::Store), 1);
@@ -46,7 +46,7 @@ async fn p23_a_full_redis_is_emptied_by_sending() {
     assert_eq!((report.redriven, report.failed, report.unrecorded), (30, 30, 0), "{report:?}");
     let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 30);
-    // What failed is written down.
+    // The failures are recorded.
     for letter in &letters {
         assert_eq!((letter.redrives, letter.attempts.len()), (1, 2), "{letter:?}");
     }
@@ -60,8 +60,8 @@ async fn p23_a_full_redis_is_emptied_by_sending() {
 }
 
 #[tokio::test]
-async fn p23_each_call_on_a_full_redis_but_a_put_works() {
-    let redis = full().await;
+async fn p23_all_calls_but_put_work_on_a_full_redis() {
+    let redis = start().await;
     let store = orders::store(&redis.url()).await;
     let queue: Arc<str> = "orders".into();
     let entries = store_checks::put_many(&store, &queue, 8, |number, entry| {
@@ -87,8 +87,8 @@ async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     assert_eq!(store.get(&queue, longer.id).await.unwrap(), Some(longer));
     assert_eq!(store.expire(&queue, SystemTime::now()).await.unwrap(), 1);
     assert_eq!(store.purges(&queue).await.unwrap(), []);
-    let purged = store.purge(&queue, PurgeRecord::new("nobody", LetterFilter::all().limit(0))).await.unwrap();
-    assert_eq!(purged.purged, 0, "a record alone");
+    let purged = store.purge(&queue, PurgeRecord::new("test", LetterFilter::all().limit(0))).await.unwrap();
+    assert_eq!(purged.purged, 0, "only the record is written");
     let purged = store.purge(&queue, PurgeRecord::new("test", LetterFilter::all())).await.unwrap();
     assert_eq!(purged.purged, 6);
     assert_eq!(store.purges(&queue).await.unwrap().len(), 2);
@@ -96,9 +96,9 @@ async fn p23_each_call_on_a_full_redis_but_a_put_works() {
     assert!(store.put(entry(&queue), WIDE).await.unwrap_err().is_disk_full());
 }
 
-/// The old master is a replica by now.
+/// The former master has become a replica.
 #[tokio::test]
-async fn scripts_that_may_run_in_need_are_refused_by_a_replica_all_the_same() {
+async fn a_replica_refuses_also_scripts_that_may_run_when_the_memory_is_full() {
     let (redis, master) = (Redis::start_with(&[]).await, Redis::start_with(&[]).await);
     let store = campanile::store::RedisStore::open(redis.url()).await.unwrap();
     let queue: Arc<str> = "orders".into();

@@ -1,5 +1,5 @@
-//! Keys of a queue are lost or written by another program: what is left of letters is found again, what is not is
-//! counted, and no call fails for good.
+//! Keys of a queue are lost or overwritten by another program: letters are restored from what is left, lost letters are
+//! counted, and calls work again after the repair.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::support::redis::Redis;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The keys of a queue, purges and failures aside: those hold no letter.
+/// The keys of a queue, without those of purges and failures, which hold no letters.
 const KEYS: [&str; 12] = [
     "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "sizes",
     "format",
@@ -30,7 +30,7 @@ fn key(queue: &str, part: &str) -> String {
     format!("{{campanile:{queue}}}:{part}")
 }
 
-/// A server that writes nothing to its disk, and a store.
+/// A server without persistence, and a store.
 async fn open() -> (Redis, RedisStore) {
     let redis = Redis::start_with(&[]).await;
     let store =
@@ -38,7 +38,7 @@ async fn open() -> (Redis, RedisStore) {
     (redis, store)
 }
 
-/// A letter as a queue writes it, as far as a store reads it: a plain one, or one of HTTP with a body.
+/// A letter with the fields that a repair reads from its head: a plain one, or one of HTTP with a body.
 fn letter(queue: &Arc<str>, number: usize) -> Entry {
     let mut entry = store_checks::entry(queue);
     entry.component = ["payments", "mails"][number % 2].into();
@@ -73,7 +73,7 @@ fn claim_of(owner: Owner) -> Claim {
     Claim { owner, now: SystemTime::now(), lease: HOUR, due_by: None, bytes: u64::MAX }
 }
 
-/// The sizes of all keys, which agree when nothing is lost.
+/// The sizes of all keys. They are consistent if nothing is lost.
 fn sizes(redis: &Redis, queue: &str) -> Vec<i64> {
     const SCRIPT: &str = "return {redis.call('ZCARD', KEYS[1]), redis.call('HLEN', KEYS[2]), \
         redis.call('HLEN', KEYS[3]), redis.call('HLEN', KEYS[4]), redis.call('ZCARD', KEYS[5]), \
@@ -86,17 +86,17 @@ fn sizes(redis: &Redis, queue: &str) -> Vec<i64> {
     redis.cli(&arguments).lines().map(|line| line.trim().parse().unwrap()).collect()
 }
 
-/// What must hold of a queue that has been asked a few times since something was lost: all of `whole` are there as they
-/// were, nothing is listed that cannot be had, and all numbers agree. Empties the queue.
-async fn assert_mended(
+/// Calls the store, which repairs the queue, and checks it: all letters of `intact` are unchanged, every listed letter can
+/// be claimed, and all sizes are consistent. Empties the queue.
+async fn assert_repaired(
     redis: &Redis,
     store: &RedisStore,
     queue: &Arc<str>,
-    whole: &BTreeMap<LetterId, Entry>,
+    intact: &BTreeMap<LetterId, Entry>,
     held: &BTreeSet<LetterId>,
     what: &str,
 ) {
-    // Each of these may be the one that notices.
+    // Any of these calls may find the inconsistency.
     let one_more = letter(queue, 1);
     assert_eq!(store.put(one_more.clone(), WIDE).await.unwrap(), Put::Kept { evicted: 0 }, "{what}");
     let _ = store.groups(queue, &LetterFilter::all()).await;
@@ -105,12 +105,12 @@ async fn assert_mended(
     store.expire(queue, SystemTime::now()).await.unwrap();
     let listed = store.list(queue, &LetterFilter::all()).await.unwrap();
     let there: BTreeMap<LetterId, &Entry> = listed.iter().map(|entry| (entry.id, entry)).collect();
-    assert_eq!(there.len(), listed.len(), "{what}: one is listed twice");
+    assert_eq!(there.len(), listed.len(), "{what}: a letter is listed twice");
     assert_eq!(there.get(&one_more.id), Some(&&one_more), "{what}");
-    for (id, entry) in whole {
+    for (id, entry) in intact {
         assert_eq!(there.get(id), Some(&entry), "{what}");
     }
-    for entry in there.values().filter(|entry| entry.id != one_more.id && !whole.contains_key(&entry.id)) {
+    for entry in there.values().filter(|entry| entry.id != one_more.id && !intact.contains_key(&entry.id)) {
         assert!(entry.head.starts_with(b"lost: ") && entry.set_aside, "{what}: {entry:?}");
     }
     let numbers = sizes(redis, queue);
@@ -145,7 +145,7 @@ async fn assert_mended(
     let groups = store.groups(queue, &LetterFilter::all()).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.letters).sum::<u64>(), listed.len() as u64, "{what}");
 
-    // No ghosts: what is listed can be had, unless another has it.
+    // Every listed letter can be claimed, unless another owner holds it.
     let owner = Owner::new();
     let mut claimed = BTreeSet::new();
     for aside in [false, true] {
@@ -175,48 +175,48 @@ async fn assert_mended(
     assert_eq!(store.depth(queue).waiting, 0, "{what}");
 }
 
-/// Twelve letters, the first of which is held, and what is whole of them once these keys are gone.
+/// Parks twelve letters and claims the first. Returns those that stay intact, and those that stay held, when the keys
+/// `lost` are lost.
 async fn parked(
     store: &RedisStore,
     queue: &Arc<str>,
     lost: &[&str],
 ) -> (BTreeMap<LetterId, Entry>, BTreeSet<LetterId>) {
-    let mut whole = BTreeMap::new();
+    let mut intact = BTreeMap::new();
     for number in 0..12 {
         let entry = letter(queue, number);
         store_checks::put(store, &entry).await;
-        whole.insert(entry.id, entry);
+        intact.insert(entry.id, entry);
     }
     let held = store.claim(queue, &LetterFilter::all().limit(1), claim_of(Owner::new())).await.unwrap();
     let mut held: BTreeSet<LetterId> = ids(&held).into_iter().collect();
     if lost.contains(&"heads") {
-        whole.clear();
+        intact.clear();
     }
     if lost.contains(&"bodies") {
-        whole.retain(|_, entry| entry.body.is_empty());
+        intact.retain(|_, entry| entry.body.is_empty());
     }
-    // Who holds what is known by the stream alone; and without a head and what is known of it, a letter is gone.
+    // Only the stream knows the owners. A letter without head and metadata is lost.
     if lost.contains(&"stream") || (lost.contains(&"heads") && lost.contains(&"meta")) {
         held.clear();
     }
-    (whole, held)
+    (intact, held)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_lost_key_and_each_pair_is_mended() {
+async fn each_lost_key_and_each_pair_is_repaired() {
     let (redis, store) = open().await;
     for (at, one) in KEYS.iter().enumerate() {
         for other in &KEYS[at..] {
             let lost = [*one, *other];
             let queue: Arc<str> = format!("{one}-{other}").into();
-            let (whole, held) = parked(&store, &queue, &lost).await;
+            let (intact, held) = parked(&store, &queue, &lost).await;
             redis.cli(&["DEL", &key(&queue, one), &key(&queue, other)]);
-            assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
-            // All that is not whole any more is counted.
+            assert_repaired(&redis, &store, &queue, &intact, &held, &queue).await;
+            // All letters that are not intact are counted.
             let depth = store.depth(&queue);
-            assert_eq!(depth.lost, 12 - whole.len() as u64, "{queue}");
-            // Letters whose bodies are lost are found out when they are read, else nothing was amiss. A queue without
-            // a format is brought to this one by the first script, with the sizes of its groups.
+            assert_eq!(depth.lost, 12 - intact.len() as u64, "{queue}");
+            // A queue without a format is migrated by the first script, which also restores the sizes of groups.
             let by_a_script =
                 lost.iter().all(|key| ["format", "sizes"].contains(key)) && lost.contains(&"format");
             assert!(depth.repairs >= 1 || by_a_script, "{queue}");
@@ -225,32 +225,32 @@ async fn each_lost_key_and_each_pair_is_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_expires_or_is_evicted_is_a_lost_one() {
+async fn a_key_that_expires_or_is_evicted_is_repaired() {
     let (redis, store) = open().await;
     for part in KEYS {
         let queue: Arc<str> = format!("expired-{part}").into();
-        let (whole, held) = parked(&store, &queue, &[part]).await;
+        let (intact, held) = parked(&store, &queue, &[part]).await;
         redis.cli(&["PEXPIRE", &key(&queue, part), "1"]);
         sleep(Duration::from_millis(5)).await;
-        assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
+        assert_repaired(&redis, &store, &queue, &intact, &held, &queue).await;
     }
-    // Evicted for real: a key that another program made volatile goes when the memory is full.
+    // An eviction: another program has set an expiry on the key, and the memory is full.
     let queue: Arc<str> = "evicted".into();
-    let (whole, held) = parked(&store, &queue, &["meta"]).await;
+    let (intact, held) = parked(&store, &queue, &["meta"]).await;
     redis.cli(&["EXPIRE", &key(&queue, "meta"), "100000"]);
     redis.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]);
     redis.cli(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let _ = store.put(letter(&queue, 0), WIDE).await;
     redis.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     assert_eq!(redis.cli(&["EXISTS", &key(&queue, "meta")]).trim(), "0");
-    assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
+    assert_repaired(&redis, &store, &queue, &intact, &held, &queue).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_program_wrote_is_put_in_order() {
+async fn a_key_that_another_program_changed_is_repaired() {
     let (redis, store) = open().await;
     let garbage = "0190a000-0000-7000-8000-00000000000x";
-    // The part, the command behind its key, and whether the first letter loses something by it.
+    // The part, the command, and what is lost: the first letter (`ID`) or its lease (`held`).
     let cases: [(&str, &[&str], &str); 23] = [
         ("bytes", &["SET", "KEY", "many"], ""),
         ("bytes", &["SET", "KEY", "-5"], ""),
@@ -278,58 +278,58 @@ async fn what_another_program_wrote_is_put_in_order() {
     ];
     for (number, (part, command, loses)) in cases.into_iter().enumerate() {
         let queue: Arc<str> = format!("written-{number}").into();
-        let (mut whole, mut held) = parked(&store, &queue, &[]).await;
-        let first = *whole.keys().next().unwrap();
+        let (mut intact, mut held) = parked(&store, &queue, &[]).await;
+        let first = *intact.keys().next().unwrap();
         let (at, id) = (key(&queue, part), first.to_string());
         let command: Vec<String> =
             command.iter().map(|word| word.replace("KEY", &at).replace("ID", &id)).collect();
         redis.cli(&command.iter().map(String::as_str).collect::<Vec<_>>());
         match loses {
-            "ID" => drop(whole.remove(&first)),
+            "ID" => drop(intact.remove(&first)),
             "held" => held.clear(),
             _ => {}
         }
         let what = format!("{command:?}");
-        // Also by those who come first with what is amiss.
+        // These calls may find the inconsistency first, too.
         if number % 2 == 0 {
             let _ = store.groups(&queue, &LetterFilter::all()).await.unwrap();
         } else {
             let _ = store.renew(&queue, &[first], claim_of(Owner::new())).await.unwrap();
         }
-        assert_mended(&redis, &store, &queue, &whole, &held, &what).await;
+        assert_repaired(&redis, &store, &queue, &intact, &held, &what).await;
     }
-    // A group of its own, and ours is gone.
+    // Another program replaces our consumer group by its own.
     let queue: Arc<str> = "groups".into();
-    let (whole, _) = parked(&store, &queue, &[]).await;
+    let (intact, _) = parked(&store, &queue, &[]).await;
     redis.cli(&["XGROUP", "DESTROY", &key(&queue, "stream"), "redrive"]);
     redis.cli(&["XGROUP", "CREATE", &key(&queue, "stream"), "another", "0"]);
-    assert_mended(&redis, &store, &queue, &whole, &BTreeSet::new(), "XGROUP").await;
+    assert_repaired(&redis, &store, &queue, &intact, &BTreeSet::new(), "XGROUP").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_letter_that_was_sent_while_a_key_was_lost_is_no_lost_one() {
+async fn a_letter_that_was_delivered_while_a_key_was_lost_does_not_count_as_lost() {
     let (redis, store) = open().await;
     let queue: Arc<str> = "sent".into();
-    let (mut whole, mut held) = parked(&store, &queue, &[]).await;
+    let (mut intact, mut held) = parked(&store, &queue, &[]).await;
     let owner = Owner::new();
     let claimed = store.claim(&queue, &LetterFilter::all().limit(3), claim_of(owner)).await.unwrap();
     redis.cli(&["DEL", &key(&queue, "meta")]);
     let delivered = ids(&claimed).into_iter().map(Settled::Delivered).collect();
     assert_eq!(store.settle(&queue, owner, delivered).await.unwrap(), [true; 3]);
     for id in ids(&claimed) {
-        whole.remove(&id);
+        intact.remove(&id);
         held.remove(&id);
     }
-    assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
+    assert_repaired(&redis, &store, &queue, &intact, &held, &queue).await;
     assert_eq!(store.depth(&queue).lost, 0);
 }
 
 #[tokio::test]
-async fn a_key_of_another_type_is_named_and_left_alone() {
+async fn a_key_of_another_type_is_named_and_not_changed() {
     let (redis, store) = open().await;
     for part in KEYS {
         let queue: Arc<str> = format!("foreign-{part}").into();
-        let (whole, held) = parked(&store, &queue, &[part]).await;
+        let (intact, held) = parked(&store, &queue, &[part]).await;
         let at = key(&queue, part);
         redis.cli(&["DEL", &at]);
         redis.cli(&["LPUSH", &at, "theirs"]);
@@ -350,15 +350,15 @@ async fn a_key_of_another_type_is_named_and_left_alone() {
         }
         assert_eq!(redis.cli(&["LRANGE", &at, "0", "-1"]).trim(), "theirs");
         redis.cli(&["DEL", &at]);
-        assert_mended(&redis, &store, &queue, &whole, &held, &queue).await;
+        assert_repaired(&redis, &store, &queue, &intact, &held, &queue).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_oldest_letter_goes_also_where_the_stream_tells_of_none() {
+async fn the_oldest_letter_is_dropped_even_if_the_stream_is_lost() {
     let (redis, store) = open().await;
     let queue: Arc<str> = "drops".into();
-    let (whole, _) = parked(&store, &queue, &[]).await;
+    let (intact, _) = parked(&store, &queue, &[]).await;
     let stream = key(&queue, "stream");
     redis.cli(&["DEL", &stream]);
     redis.cli(&["XADD", &stream, "1-1", "letter", "theirs"]);
@@ -366,20 +366,20 @@ async fn the_oldest_letter_goes_also_where_the_stream_tells_of_none() {
     let one_more = letter(&queue, 1);
     assert_eq!(store.put(one_more.clone(), limits).await.unwrap(), Put::Kept { evicted: 1 });
     let there = ids(&store.list(&queue, &LetterFilter::all()).await.unwrap());
-    let wanted: Vec<LetterId> = whole.keys().skip(1).copied().chain([one_more.id]).collect();
+    let wanted: Vec<LetterId> = intact.keys().skip(1).copied().chain([one_more.id]).collect();
     assert_eq!(there, wanted);
 }
 
-/// Enough for many pages of each part, while letters come and go.
+/// The queue has many pages of each part, and letters are added and removed meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_queue_is_mended_while_it_is_used() {
+async fn a_large_queue_is_repaired_while_it_is_used() {
     let (redis, store) = open().await;
     let queue: Arc<str> = "large".into();
     let entries: Vec<Entry> = (0..2_000).map(|number| letter(&queue, number)).collect();
     for entry in &entries {
         store_checks::put(&store, entry).await;
     }
-    let mut whole: BTreeMap<LetterId, Entry> =
+    let mut intact: BTreeMap<LetterId, Entry> =
         entries.iter().map(|entry| (entry.id, entry.clone())).collect();
     for lost in
         [&["meta", "bytes"][..], &["ids", "index", "groups"], &["stream", "due", "expiry"], &["sizes"]]
@@ -391,35 +391,35 @@ async fn a_large_queue_is_mended_while_it_is_used() {
         let began = Instant::now();
         let mut number = 0;
         while store.depth(&queue).repairs == repairs {
-            assert!(began.elapsed() < Duration::from_secs(60), "{lost:?} is not mended");
+            assert!(began.elapsed() < Duration::from_secs(60), "{lost:?} is not repaired");
             number += 1;
             let entry = letter(&queue, number);
             store_checks::put(&store, &entry).await;
             if number % 3 == 0 {
                 store.settle(&queue, Owner::new(), vec![Settled::Delivered(entry.id)]).await.unwrap();
             } else {
-                whole.insert(entry.id, entry);
+                intact.insert(entry.id, entry);
             }
         }
     }
-    assert_mended(&redis, &store, &queue, &whole, &BTreeSet::new(), "a large one").await;
+    assert_repaired(&redis, &store, &queue, &intact, &BTreeSet::new(), "a large queue").await;
 }
 
-/// What is done to a queue, by a fixed seed, beside a model of it.
+/// Random operations on a queue by a fixed seed, and a model of the queue.
 struct Random {
     random: fastrand::Rng,
     queue: Arc<str>,
     owner: Owner,
     number: usize,
-    /// Letters that nothing was lost of.
-    whole: BTreeMap<LetterId, Entry>,
+    /// Letters that lost nothing.
+    intact: BTreeMap<LetterId, Entry>,
     claimed: BTreeSet<LetterId>,
 }
 
 impl Random {
     fn any(&mut self) -> Option<Entry> {
-        let at = self.random.usize(..self.whole.len().max(1));
-        self.whole.values().nth(at).cloned()
+        let at = self.random.usize(..self.intact.len().max(1));
+        self.intact.values().nth(at).cloned()
     }
 
     async fn step(&mut self, redis: &Redis, store: &RedisStore) {
@@ -429,7 +429,7 @@ impl Random {
                 self.number += 1;
                 let entry = letter(&queue, self.number);
                 store_checks::put(store, &entry).await;
-                self.whole.insert(entry.id, entry);
+                self.intact.insert(entry.id, entry);
             }
             40..55 => {
                 let filter = LetterFilter::all().limit(self.random.usize(1..5));
@@ -439,7 +439,7 @@ impl Random {
             55..65 => {
                 if let Some(entry) = self.any() {
                     store.settle(&queue, self.owner, vec![Settled::Delivered(entry.id)]).await.unwrap();
-                    self.whole.remove(&entry.id);
+                    self.intact.remove(&entry.id);
                     self.claimed.remove(&entry.id);
                 }
             }
@@ -449,10 +449,10 @@ impl Random {
                         Entry { last_failed: now(), fingerprint: Fingerprint::from_bits(7), ..entry };
                     entry.head = head(&entry, if entry.body.is_empty() { "value" } else { "http" });
                     let settled = vec![Settled::Failed(entry.clone())];
-                    // Only where no other owner holds it, and it is known to be there.
+                    // This fails if another owner holds the letter, or while it is not found.
                     if store.settle(&queue, self.owner, settled).await.unwrap() == [true] {
                         self.claimed.remove(&entry.id);
-                        self.whole.insert(entry.id, entry);
+                        self.intact.insert(entry.id, entry);
                     }
                 }
             }
@@ -460,7 +460,7 @@ impl Random {
                 if let Some(entry) = self.any() {
                     let record = PurgeRecord::new("test", LetterFilter::id(entry.id));
                     if store.purge(&queue, record).await.unwrap().purged == 1 {
-                        self.whole.remove(&entry.id);
+                        self.intact.remove(&entry.id);
                         self.claimed.remove(&entry.id);
                     }
                 }
@@ -472,8 +472,8 @@ impl Random {
                 let part = KEYS[self.random.usize(..KEYS.len())];
                 redis.cli(&["DEL", &key(&queue, part)]);
                 match part {
-                    "heads" => self.whole.clear(),
-                    "bodies" => self.whole.retain(|_, entry| entry.body.is_empty()),
+                    "heads" => self.intact.clear(),
+                    "bodies" => self.intact.retain(|_, entry| entry.body.is_empty()),
                     _ => {}
                 }
             }
@@ -482,7 +482,7 @@ impl Random {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_queue_agrees_with_a_model_whatever_is_lost_when() {
+async fn a_queue_agrees_with_a_model_when_keys_are_lost_at_random() {
     let (redis, store) = open().await;
     for seed in 0..crate::long::times(12, 400) as u64 {
         let mut run = Random {
@@ -490,19 +490,19 @@ async fn a_queue_agrees_with_a_model_whatever_is_lost_when() {
             queue: format!("random-{seed}").into(),
             owner: Owner::new(),
             number: 0,
-            whole: BTreeMap::new(),
+            intact: BTreeMap::new(),
             claimed: BTreeSet::new(),
         };
         for _ in 0..60 {
             run.step(&redis, &store).await;
         }
-        // What it still holds, it lets go of.
+        // Releases the letters that are still claimed.
         let released = run.claimed.iter().copied().map(Settled::Released).collect();
         store.settle(&run.queue, run.owner, released).await.unwrap();
         store.list(&run.queue, &LetterFilter::all()).await.unwrap();
         let released = run.claimed.iter().copied().map(Settled::Released).collect();
         store.settle(&run.queue, run.owner, released).await.unwrap();
         let what = format!("seed {seed}");
-        assert_mended(&redis, &store, &run.queue, &run.whole, &BTreeSet::new(), &what).await;
+        assert_repaired(&redis, &store, &run.queue, &run.intact, &BTreeSet::new(), &what).await;
     }
 }

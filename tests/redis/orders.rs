@@ -1,4 +1,4 @@
-//! A request, a service that fails it, and processes that do so.
+//! A request, a service that fails it, and child processes.
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
@@ -19,12 +19,12 @@ pub(crate) struct Order {
     pub(crate) item: String,
 }
 
-/// A store with time enough for a machine that has much to do.
+/// A store with a timeout for a busy machine.
 pub(crate) async fn store(url: &str) -> RedisStore {
     RedisStore::builder(url).response_timeout(Duration::from_secs(20)).open().await.unwrap()
 }
 
-/// A queue with the most patience there is: a busy machine must not make a letter late.
+/// A queue with the longest park timeout, for a busy machine.
 pub(crate) async fn queue(url: &str) -> DeadLetterQueue {
     let builder =
         DeadLetterQueue::builder("orders").capacity(1_000_000).park_timeout(Duration::from_secs(30));
@@ -39,7 +39,7 @@ pub(crate) async fn fail(queue: &DeadLetterQueue, number: u32) -> BoxError {
     queue.layer().layer(service).oneshot(order).await.unwrap_err()
 }
 
-/// The numbers of the orders that wait, oldest first, each of which is whole.
+/// The numbers of the orders that wait, oldest first. Fails if an order is incomplete.
 pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u32> {
     let letters = queue.list(LetterFilter::all()).await.unwrap();
     letters
@@ -55,12 +55,12 @@ pub(crate) async fn waiting(queue: &DeadLetterQueue) -> Vec<u32> {
         .collect()
 }
 
-/// One write for each line: a half one would name another letter.
+/// Writes each line at once: half a line could name another letter.
 pub(crate) fn say(line: &str) {
     std::io::stdout().lock().write_all(format!("@ {line}\n").as_bytes()).unwrap();
 }
 
-/// Another process that runs the test of that name, and what it says.
+/// A child process that runs a test, and the lines that it writes.
 pub(crate) struct Process {
     child: Child,
     lines: Receiver<String>,
@@ -79,24 +79,24 @@ impl Process {
         Self { child, lines }
     }
 
-    /// The next line, unless it has ended.
+    /// The next line; `None` after the process has ended.
     pub(crate) fn line(&self) -> Option<String> {
         self.lines.recv().ok()
     }
 
-    /// Ends its input, which some wait for before they begin.
+    /// Ends its input, for which the child may wait.
     pub(crate) fn go(&mut self) {
         drop(self.child.stdin.take());
     }
 
-    /// Kills it; gives what else it said.
+    /// Kills it. Returns its remaining lines.
     pub(crate) fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
-        assert!(self.child.wait().unwrap().code().is_none(), "it was to be killed, but had ended");
+        assert!(self.child.wait().unwrap().code().is_none(), "it ended before it was killed");
         self.lines.iter().collect()
     }
 
-    /// Waits for its end; gives what else it said.
+    /// Waits for its end. Returns its remaining lines.
     pub(crate) fn end(mut self) -> Vec<String> {
         let lines = self.lines.iter().collect();
         assert!(self.child.wait().unwrap().success());

@@ -1,4 +1,4 @@
-//! Redis goes and comes back, or stands still, while letters are parked and sent.
+//! Redis is stopped and started, or hangs, while letters are parked and redriven.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::orders::{fail, queue, waiting};
 use crate::store_checks::{WIDE, entry, ids};
 use crate::support::redis::Redis;
 
-/// What those who park and send were told.
+/// The results of the parking and redriving tasks.
 #[derive(Debug, Default)]
 struct Load {
     ended: AtomicBool,
@@ -27,18 +27,18 @@ impl Load {
         self.parked.lock().unwrap().len()
     }
 
-    /// Waits until so many more letters were parked than now: it works again.
+    /// Waits until `letters` more letters are parked, which shows that Redis works.
     async fn more(&self, letters: usize) {
         let wanted = self.parked() + letters;
         let began = Instant::now();
         while self.parked() < wanted {
-            assert!(began.elapsed() < Duration::from_secs(60), "nothing is parked any more");
+            assert!(began.elapsed() < Duration::from_secs(60), "no letter is parked any more");
             sleep(Duration::from_millis(5)).await;
         }
     }
 }
 
-/// Parks on many tasks and sends on one, until it is told to end.
+/// Parks on many tasks and redrives on one, until `load.ended`.
 fn work(store: &RedisStore, load: &Arc<Load>) -> Vec<tokio::task::JoinHandle<()>> {
     let queue: Arc<str> = "orders".into();
     let mut tasks = Vec::new();
@@ -81,18 +81,18 @@ fn work(store: &RedisStore, load: &Arc<Load>) -> Vec<tokio::task::JoinHandle<()>
     tasks
 }
 
-async fn account(store: &RedisStore, load: &Load, tasks: Vec<tokio::task::JoinHandle<()>>) {
+async fn assert_no_letter_lost(store: &RedisStore, load: &Load, tasks: Vec<tokio::task::JoinHandle<()>>) {
     load.ended.store(true, Ordering::SeqCst);
     for task in tasks {
         task.await.unwrap();
     }
     let there = ids(&store.list("orders", &LetterFilter::all()).await.unwrap());
-    assert!(there.is_sorted_by(|a, b| a < b), "in order, and each once");
+    assert!(there.is_sorted_by(|a, b| a < b), "in order and unique");
     let delivered = std::mem::take(&mut *load.delivered.lock().unwrap());
     let once: BTreeSet<LetterId> = delivered.iter().copied().collect();
-    assert_eq!(once.len(), delivered.len(), "one was sent twice, and nobody had died");
+    assert_eq!(once.len(), delivered.len(), "a letter was sent twice although no owner died");
     let there: BTreeSet<LetterId> = there.into_iter().collect();
-    assert_eq!(once.intersection(&there).count(), 0, "one that was sent is still there");
+    assert_eq!(once.intersection(&there).count(), 0, "a delivered letter is still there");
     let parked = std::mem::take(&mut *load.parked.lock().unwrap());
     let lost = parked.iter().filter(|id| !there.contains(id) && !once.contains(id)).count();
     assert_eq!(lost, 0, "acknowledged letters are lost");
@@ -114,11 +114,11 @@ async fn p22_no_letter_is_lost_when_redis_is_stopped_and_started() {
         redis.start_again().await;
     }
     load.more(200).await;
-    account(&store, &load, tasks).await;
+    assert_no_letter_lost(&store, &load, tasks).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p22_no_letter_is_lost_when_redis_stands_still() {
+async fn p22_no_letter_is_lost_when_redis_hangs() {
     let redis = Redis::start().await;
     let store =
         RedisStore::builder(redis.url()).response_timeout(Duration::from_millis(400)).open().await.unwrap();
@@ -131,15 +131,15 @@ async fn p22_no_letter_is_lost_when_redis_stands_still() {
         redis.resume();
     }
     load.more(200).await;
-    // As a fail-over does it.
+    // As in a fail-over.
     redis.cli(&["CLIENT", "PAUSE", "600", "WRITE"]);
     load.more(200).await;
-    assert!(load.refused.load(Ordering::SeqCst) > 0, "nobody noticed");
-    account(&store, &load, tasks).await;
+    assert!(load.refused.load(Ordering::SeqCst) > 0, "no put failed meanwhile");
+    assert_no_letter_lost(&store, &load, tasks).await;
 }
 
 #[tokio::test]
-async fn calls_end_in_time_while_redis_is_away_and_soon_fail_at_once() {
+async fn while_redis_is_down_calls_end_in_time_and_soon_fail_at_once() {
     let mut redis = Redis::start().await;
     let store = RedisStore::open(redis.url()).await.unwrap();
     let queue: Arc<str> = "orders".into();
@@ -162,10 +162,10 @@ async fn calls_end_in_time_while_redis_is_away_and_soon_fail_at_once() {
             shortest = shortest.min(asked.elapsed());
             sleep(Duration::from_millis(10)).await;
         }
-        // The response timeout is 400 ms, and this machine may have much to do.
+        // The response timeout is 400 ms, and the machine may be busy.
         assert!(longest < Duration::from_secs(5), "{longest:?}");
         assert!(shortest < Duration::from_millis(50), "{shortest:?}");
-        assert_eq!(store.depth(&queue).waiting, 1, "what is known last");
+        assert_eq!(store.depth(&queue).waiting, 1, "the last known depth");
         if hangs {
             redis.resume()
         } else {
@@ -182,11 +182,11 @@ async fn calls_end_in_time_while_redis_is_away_and_soon_fail_at_once() {
 }
 
 #[tokio::test]
-async fn the_depth_is_what_others_made_of_it() {
+async fn the_depth_includes_changes_by_others() {
     let redis = Redis::start().await;
     let (one, other) = (queue(&redis.url()).await, queue(&redis.url()).await);
     fail(&one, 1).await;
-    // The first who asks does not know yet, and finds out.
+    // The first snapshot starts a refresh.
     let began = Instant::now();
     while other.snapshot().waiting != 1 {
         assert!(began.elapsed() < Duration::from_secs(30));
@@ -195,7 +195,7 @@ async fn the_depth_is_what_others_made_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p22_letters_are_spilled_while_redis_is_away_and_drained_after() {
+async fn p22_letters_are_spilled_while_redis_is_down_and_drained_after() {
     let mut redis = Redis::start().await;
     let folder = tempfile::tempdir().unwrap();
     let spill = folder.path().join("spill.db");
@@ -215,7 +215,7 @@ async fn p22_letters_are_spilled_while_redis_is_away_and_drained_after() {
     let snapshot = queue.snapshot();
     assert_eq!((snapshot.parked, snapshot.dropped_total()), (40, 0));
     assert!(snapshot.spilled >= 35, "{snapshot:?}");
-    // A service can start while Redis is away.
+    // A service can start while Redis is down.
     drop(queue);
     let queue = open().await;
     fail(&queue, 41).await;

@@ -1,4 +1,4 @@
-//! Property 24: what redaction names is not in Redis: in no key, and in no byte that it wrote.
+//! Property 24: redacted values are not in Redis, neither in a key nor on its disk.
 
 use bytes::Bytes;
 use campanile::dead_letter::LetterFilter;
@@ -18,7 +18,7 @@ const SECRETS: [&str; 5] = [
     "planted-in-a-cookie",
 ];
 
-/// Everything that is in any key.
+/// The contents of all keys.
 fn keys(redis: &Redis) -> String {
     let mut all = String::new();
     for key in redis.cli(&["--scan"]).lines() {
@@ -50,7 +50,7 @@ async fn p24_no_secret_is_in_redis() {
         .body(Full::from(body))
         .unwrap();
     let error = service.oneshot(request).await.unwrap_err();
-    assert!(error.to_string().contains("planted-in-an-error"), "the caller's error is its own");
+    assert!(error.to_string().contains("planted-in-an-error"), "the caller gets the unchanged error");
     assert_eq!(queue.len().await.unwrap(), 1);
     let in_keys = keys(&redis);
     queue.purge(LetterFilter::all().component("orders")).await.unwrap();
@@ -60,7 +60,7 @@ async fn p24_no_secret_is_in_redis() {
     for known in ["known-path", "known-user"] {
         assert!(
             has(in_keys.as_bytes(), known) && has(&on_disk, known),
-            "{known} is nowhere: nothing is looked at"
+            "{known} is not found, so the search does not work"
         );
     }
     for secret in SECRETS {

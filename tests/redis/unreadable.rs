@@ -15,15 +15,15 @@ async fn open(redis: &Redis) -> RedisStore {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_letter_hides_no_other() {
+async fn an_unreadable_letter_hides_no_other() {
     let redis = Redis::start().await;
-    unreadable_checks::a_bad_letter_hides_no_other(&open(&redis).await).await;
+    unreadable_checks::an_unreadable_letter_hides_no_other(&open(&redis).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_read_is_set_aside_as_it_is() {
+async fn unreadable_letters_are_set_aside_unchanged() {
     let redis = Redis::start().await;
-    unreadable_checks::what_cannot_be_read_is_set_aside_as_it_is(&open(&redis).await).await;
+    unreadable_checks::unreadable_letters_are_set_aside_unchanged(&open(&redis).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,17 +39,17 @@ async fn a_damaged_row_hides_no_other() {
         assert_eq!(redis.cli(&["HSET", &key(part), &ids[place].to_string(), value]).trim(), "0");
     };
     set("heads", 0, "{");
-    // With the size that it has: else a part of it would be lost.
+    // With its true size, so that it does not count as damaged.
     let meta = redis.cli(&["HGET", &key("meta"), &ids[2].to_string()]);
     let size = meta.split('|').nth(8).unwrap();
-    // More than a moment can be.
+    // The time is out of range.
     set("meta", 1, &format!("0-1|error|{:016x}|{}|1|||0|1|payments", 7, "9".repeat(40)));
     set("meta", 2, &format!("0-1|melted|{:016x}|1|1|||0|{size}|payments", 7));
     let letters = queue.list(LetterFilter::all()).await.unwrap();
     let why: Vec<_> = letters.iter().map(|letter| letter.unsendable).collect();
     assert_eq!(why, [Some(Unsendable::Unreadable), None, None, None]);
     queue.groups(LetterFilter::all()).await.unwrap();
-    // The first one is set aside, and of the second one the head tells its cause again.
+    // The first one is set aside, and the metadata of the second one is restored from its head.
     assert_eq!(queue.groups(LetterFilter::all().set_aside(false)).await.unwrap().len(), 2);
     let report = queue
         .redrive(

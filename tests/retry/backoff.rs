@@ -11,7 +11,7 @@ use crate::support::{millis, secs};
 
 const JITTERS: [Jitter; 4] = [Jitter::None, Jitter::Full, Jitter::Equal, Jitter::Decorrelated];
 
-/// One setting, in seconds.
+/// The settings of a backoff, in seconds.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
     first: f64,
@@ -26,7 +26,7 @@ impl Setting {
         Backoff::exponential(first, max).factor(self.factor).jitter(self.jitter)
     }
 
-    /// The shortest and the longest that try `n` may wait, counted from 0, after it waited `previous`.
+    /// The minimum and maximum of wait `n`, counted from 0, after a wait of `previous`.
     fn bounds(self, n: u32, previous: f64) -> (f64, f64) {
         let mut grown = self.first;
         for _ in 0..n {
@@ -46,7 +46,7 @@ impl Setting {
 }
 
 fn setting() -> impl Strategy<Value = Setting> {
-    // One that hardly grows would take the oracle too many steps to its cap.
+    // With less growth the oracle would take too many steps to the cap.
     let factor = prop_oneof![Just(1.0), 1.01_f64..5.0];
     let strategy = (1_u32..10_000, 1_u32..1_000, factor, prop::sample::select(&JITTERS[..]));
     strategy.prop_map(|(millis, times, factor, jitter)| {
@@ -63,7 +63,7 @@ fn within(delay: f64, least: f64, most: f64) -> bool {
 
 proptest! {
     #[test]
-    fn a_delay_is_the_part_of_its_range_that_was_drawn(
+    fn a_delay_is_the_drawn_part_of_its_range(
         setting in setting(),
         n in prop_oneof![0_u32..12, Just(u32::MAX)],
         previous in 0.0_f64..2_000.0,
@@ -75,7 +75,7 @@ proptest! {
         let delay = setting.backoff().delay(n, Duration::from_secs_f64(previous)).as_secs_f64();
         let (least, most) = setting.bounds(n.min(5_000), previous);
         prop_assert!(within(delay, least, most), "{delay} not in {least}..={most}");
-        // The range of the decorrelated one is drawn from before its cap.
+        // Decorrelated jitter draws from its range before the cap is applied.
         let most = match setting.jitter {
             Jitter::Decorrelated => (3.0 * previous).max(setting.first),
             _ => most,
@@ -84,7 +84,7 @@ proptest! {
         prop_assert!(within(delay, drawn, drawn), "{delay} and not {drawn}");
     }
 
-    /// As one call waits them.
+    /// The waits of one call.
     #[test]
     fn the_waits_of_a_call_are_within_their_bounds(mut setting in setting()) {
         setting.first += 0.1;
@@ -99,7 +99,7 @@ proptest! {
         prop_assert!(result.is_err());
         let began = began.into_inner();
         prop_assert_eq!(began.len(), 8);
-        // The timer ticks in milliseconds, and what it adds to one wait may add to the range of the next.
+        // The timer ticks in milliseconds. Its rounding of one wait may extend the range of the next.
         let tick = 0.002;
         let mut previous = 0.0;
         for (n, pair) in (0..).zip(began.windows(2)) {
@@ -112,7 +112,7 @@ proptest! {
 }
 
 #[test]
-fn every_part_of_the_range_is_drawn_alike() {
+fn the_range_is_drawn_uniformly() {
     let (first, max) = (secs(1), secs(60));
     for (jitter, least, most) in [
         (Jitter::Full, 0.0, 4.0),
@@ -128,16 +128,16 @@ fn every_part_of_the_range_is_drawn_alike() {
             assert!((0.0..1.0).contains(&part), "{jitter:?}: {part}");
             tenths[(part * 10.0) as usize] += 1;
         }
-        // A thousand each; the standard deviation is thirty.
+        // A thousand draws each. The standard deviation is thirty.
         assert!(tenths.iter().all(|count| (850..1_150).contains(count)), "{jitter:?}: {tenths:?}");
     }
     assert!((0..100).all(|_| Backoff::constant(millis(7)).delay(9, secs(9)) == millis(7)));
 }
 
-/// A long wait that a server asked for is none that was drawn.
+/// A long wait that a server asked for is no drawn delay.
 #[cfg(feature = "http")]
 #[tokio::test(start_paused = true)]
-async fn what_a_server_asked_for_does_not_widen_the_range() {
+async fn the_delay_of_a_server_does_not_widen_the_range() {
     use http::{Request, Response};
     use http_body_util::Full;
     use tower::{Layer, ServiceExt, service_fn};

@@ -1,4 +1,4 @@
-//! Bodies of requests that are not sent to their end, and bodies of responses that are bounded in time.
+//! Request bodies that are not sent to their end, and response bodies with time limits.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use campanile::retry::{BodyTimeoutLayer, ReplayBody, TimedBody};
+use campanile::retry::{BodyTimeoutLayer, ReplayBody};
 use campanile::{CircuitBreaker, DeadLetterQueue, FailureKind, TimedOut, Timing};
 use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
@@ -17,7 +17,7 @@ use http_body_util::{BodyExt, Empty, Full, StreamBody};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance, sleep, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{builder, millis, retry, secs};
 
@@ -41,10 +41,10 @@ fn begun() -> (Request<Stream>, Frames) {
     (Request::put("/").body(body).unwrap(), frames)
 }
 
-// ===== an answer before the request was read =====
+// ===== a response before the request was read =====
 
 #[tokio::test(start_paused = true)]
-async fn p10_an_answer_before_the_body_was_read_is_retried_and_the_stream_is_the_next_attempts() {
+async fn p10_after_an_early_response_the_next_attempt_continues_the_stream() {
     let earlier = Arc::new(Mutex::new(None::<ReplayBody>));
     let kept = Arc::clone(&earlier);
     let service = service_fn(move |request: Request<ReplayBody>| {
@@ -53,7 +53,7 @@ async fn p10_an_answer_before_the_body_was_read_is_retried_and_the_stream_is_the
             let mut body = request.into_body();
             if kept.lock().unwrap().is_none() {
                 body.frame().await.unwrap().unwrap();
-                // A transport goes on with it in its own task.
+                // A transport continues to read it in a task of its own.
                 *kept.lock().unwrap() = Some(body);
                 return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Full::default());
             }
@@ -64,7 +64,7 @@ async fn p10_an_answer_before_the_body_was_read_is_retried_and_the_stream_is_the
     let (request, frames) = begun();
     let call = tokio::spawn(retry.http_layer().layer(service).oneshot(request));
     sleep(millis(500)).await;
-    // Between the attempts there comes more than would be kept beside what is left.
+    // Between the attempts the caller sends more than the rest of the cap.
     frames.send(data("two")).unwrap();
     let mut old = earlier.lock().unwrap().take().unwrap();
     let error = old.frame().await.unwrap().unwrap_err();
@@ -76,9 +76,9 @@ async fn p10_an_answer_before_the_body_was_read_is_retried_and_the_stream_is_the
     assert_eq!(retry.snapshot().retries, 1);
 }
 
-// ===== who keeps whom waiting =====
+// ===== a caller or a service that keeps the other waiting =====
 
-/// A service that reads the request and would answer then, or hangs without reading it.
+/// A service that reads the request and then answers, or hangs without reading it.
 async fn serve(request: Request<ReplayBody>, reads: bool) -> Result<Response<Empty<Bytes>>, io::Error> {
     if reads {
         request.into_body().collect().await.map_err(io::Error::other)?;
@@ -87,7 +87,7 @@ async fn serve(request: Request<ReplayBody>, reads: bool) -> Result<Response<Emp
     pending().await
 }
 
-/// Ignored calls, and failures by cancellation and by time-out.
+/// The ignored calls, and the failures by cancellation and by time-out.
 fn counted(breaker: &CircuitBreaker) -> (u64, u64, u64) {
     let totals = breaker.snapshot().totals;
     assert_eq!(totals.successes, 0);
@@ -96,7 +96,7 @@ fn counted(breaker: &CircuitBreaker) -> (u64, u64, u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_caller_that_does_not_go_on_with_its_request_is_at_fault_itself() {
+async fn p07_a_call_whose_caller_stops_sending_is_ignored() {
     for (reads, expected) in [(true, (1, 0, 0)), (false, (0, 1, 0))] {
         let letters = DeadLetterQueue::in_memory(10);
         for outside in ["a retry", "its last attempt", "letters"] {
@@ -119,9 +119,9 @@ async fn p07_a_caller_that_does_not_go_on_with_its_request_is_at_fault_itself() 
     }
 }
 
-/// For the service it is none; for a timing the time was up.
+/// It is ignored for the service. A timing counts a time-out.
 #[tokio::test(start_paused = true)]
-async fn p07_an_attempt_whose_caller_does_not_go_on_is_no_timeout_of_the_service() {
+async fn p07_an_attempt_whose_caller_stops_sending_is_no_timeout_of_the_service() {
     for (reads, expected) in [(true, (4, 0, 0)), (false, (0, 0, 4))] {
         let (breaker, timing) = (CircuitBreaker::builder("test").build().unwrap(), Timing::new("test"));
         let retry = builder().attempt_timeout(millis(100)).build().unwrap();
@@ -137,9 +137,9 @@ async fn p07_an_attempt_whose_caller_does_not_go_on_is_no_timeout_of_the_service
     }
 }
 
-/// A caller that has sent all is not waited for.
+/// The caller has sent its whole body.
 #[tokio::test(start_paused = true)]
-async fn p07_a_service_that_hangs_with_the_whole_request_is_at_fault() {
+async fn p07_a_service_that_hangs_with_the_whole_request_is_a_failure() {
     let breaker = CircuitBreaker::builder("test").build().unwrap();
     let stack = ServiceBuilder::new().layer(retry().http_layer()).layer(breaker.http_layer()).service_fn(
         |request: Request<ReplayBody>| async {
@@ -155,8 +155,10 @@ async fn p07_a_service_that_hangs_with_the_whole_request_is_at_fault() {
 
 // ===== bodies of responses =====
 
-/// A response body that the test sends, bounded in time.
-async fn bounded(limits: BodyTimeoutLayer) -> (Pin<Box<TimedBody<Stream>>>, Frames) {
+/// A response body with time limits. The test sends its frames.
+async fn bounded(
+    limits: BodyTimeoutLayer,
+) -> (Pin<Box<impl Body<Data = Bytes, Error = BoxError> + Default>>, Frames) {
     let (body, frames) = stream();
     let body = Mutex::new(Some(body));
     let service = service_fn(|_: Request<Empty<Bytes>>| {
@@ -166,20 +168,24 @@ async fn bounded(limits: BodyTimeoutLayer) -> (Pin<Box<TimedBody<Stream>>>, Fram
     (Box::pin(response.into_body()), frames)
 }
 
-fn poll(body: &mut Pin<Box<TimedBody<Stream>>>) -> bool {
+fn poll(body: &mut Pin<Box<impl Body>>) -> bool {
     body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop())).is_ready()
 }
 
-/// The limit that a body has reached when it is read on; it has ended then.
-async fn limit_of(mut body: Pin<Box<TimedBody<Stream>>>) -> Duration {
+/// The limit that ends a body when it is read. Checks that the body has ended then.
+async fn limit_of(mut body: Pin<Box<impl Body<Data = Bytes, Error = BoxError>>>) -> Duration {
     let error = body.frame().await.unwrap().unwrap_err();
     assert!(body.is_end_stream() && body.size_hint().exact() == Some(0));
     assert!(body.frame().await.is_none());
     error.downcast_ref::<TimedOut>().unwrap().limit()
 }
 
+fn default_of<B: Default>(_: &Pin<Box<B>>) -> B {
+    B::default()
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_body_is_bounded_while_its_reader_waits_and_in_all() {
+async fn a_body_has_an_idle_and_a_total_limit() {
     let (mut body, frames) = bounded(BodyTimeoutLayer::new().idle(secs(2))).await;
     let began = Instant::now();
     for _ in 0..10 {
@@ -187,7 +193,7 @@ async fn a_body_is_bounded_while_its_reader_waits_and_in_all() {
         advance(millis(1_900)).await;
         frames.send(data("x")).unwrap();
         assert!(poll(&mut body), "each frame begins another wait");
-        // A slow reader is no silence.
+        // The time of a slow reader does not count as idle.
         advance(secs(60)).await;
     }
     assert_eq!(limit_of(body).await, secs(2));
@@ -205,7 +211,7 @@ async fn a_body_is_bounded_while_its_reader_waits_and_in_all() {
     assert_eq!(began.elapsed(), secs(5));
     assert!(frames.is_closed(), "what is inside is dropped at once");
 
-    // The whole is bounded for a reader that never waits too, but not for one that has come to the end.
+    // The total limit applies to a reader that never waits too, but not after the end of the body.
     let (mut body, frames) = bounded(BodyTimeoutLayer::new().total(secs(5))).await;
     frames.send(data("x")).unwrap();
     frames.send(data("y")).unwrap();
@@ -230,12 +236,13 @@ async fn a_body_without_limits_passes_unchanged() {
         drop(frames);
         assert_eq!(body.collect().await.unwrap().to_bytes(), "late");
     }
-    assert!(TimedBody::<Stream>::default().is_end_stream());
+    let (body, _) = bounded(BodyTimeoutLayer::new()).await;
+    assert!(default_of(&body).is_end_stream());
 }
 
 /// The limits of a retry end with the head; see [`BodyTimeoutLayer`].
 #[tokio::test(start_paused = true)]
-async fn the_limits_of_a_retry_bound_the_head_and_not_the_body() {
+async fn the_limits_of_a_retry_apply_to_the_head_only() {
     let retry = builder().attempt_timeout(secs(1)).deadline(secs(2)).build().unwrap();
     let (body, frames) = stream();
     let body = Mutex::new(Some(body));

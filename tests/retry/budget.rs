@@ -25,7 +25,7 @@ async fn succeed(retry: &Retry, times: usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p09_retries_are_a_share_of_the_calls_and_a_reserve() {
+async fn p09_retries_are_a_share_of_the_calls_and_a_minimum() {
     for (ratio, share) in [(0.2, 20), (1.0 / 3.0, 33), (0.6, 60), (0.7, 70), (1.3, 130)] {
         let retry = retry(RetryBudget::ratio(ratio).min_per_second(1));
         fail(&retry, 100).await;
@@ -55,7 +55,7 @@ async fn p09_every_ratio_is_exact() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p09_calls_that_come_seldom_earn_too() {
+async fn p09_rare_calls_earn_too() {
     let retry = retry(RetryBudget::ratio(1.0).min_per_second(0));
     for _ in 0..60 {
         tokio::time::advance(secs(1)).await;
@@ -65,18 +65,18 @@ async fn p09_calls_that_come_seldom_earn_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p09_the_reserve_comes_back_and_old_calls_earn_nothing() {
+async fn p09_the_minimum_is_restored_and_old_calls_earn_nothing() {
     let retry = retry(RetryBudget::ratio(0.5).min_per_second(1));
     succeed(&retry, 100).await;
     assert_eq!(retry.snapshot().budget_left, Some(60));
     tokio::time::advance(secs(12)).await;
     assert_eq!(retry.snapshot().budget_left, Some(10));
     fail(&retry, 100).await;
-    // Those hundred calls earned fifty retries, the earlier ones none.
+    // The last hundred calls earned fifty retries, the earlier ones none.
     assert_eq!(retry.snapshot().retries, 60);
 }
 
-/// However many successes share a reading of the clock.
+/// For any number of successes that share a reading of the clock.
 #[tokio::test(start_paused = true)]
 async fn p09_calls_earn_for_ten_seconds() {
     let retry = retry(RetryBudget::ratio(0.5).min_per_second(0));
@@ -84,7 +84,7 @@ async fn p09_calls_earn_for_ten_seconds() {
         succeed(&retry, 2_000).await;
         tokio::time::advance(secs(1)).await;
     }
-    // The first two thousand count no more, and each thousand is a second's.
+    // The first two thousand do not count any more. Each thousand is from one second.
     for left in (0..10_u64).rev() {
         let expected = 1_000 * left;
         let found = retry.snapshot().budget_left.unwrap();
@@ -102,7 +102,7 @@ async fn p09_a_call_earns_when_its_first_attempt_has_ended() {
     assert_eq!(left(), Some(0), "it hangs");
     drop(hangs);
     assert_eq!(left(), Some(0), "its caller gave up");
-    // Each of these is one call, however often it was tried and whatever became of it.
+    // Each of these is one call, with any number of attempts and any result.
     succeed(&retry, 1).await;
     assert_eq!(left(), Some(1));
     fail(&retry, 1).await;
@@ -153,7 +153,7 @@ fn p09_threads_share_one_budget() {
     let counted = retry.snapshot();
     assert_eq!((counted.calls, counted.successes, counted.failures), (800, 400, 400));
     assert!(counted.retries <= 480 + 20, "{} retries", counted.retries);
-    // It all fits in one window unless this machine stood still for seconds; then fewer are granted.
+    // All is in one window, unless this machine paused for seconds. Then fewer retries are granted.
     assert!(counted.retries >= 20);
     if began.elapsed().is_ok_and(|took| took < secs(5)) {
         assert_eq!(counted.retries + counted.budget_left.unwrap_or_default(), 480 + 20);

@@ -33,7 +33,7 @@ fn text(text: &'static str) -> Text {
     Full::from(text).map_err(Into::into).boxed_unsync()
 }
 
-/// An answer without messages, with these headers.
+/// A response without messages, with these headers.
 fn headers<const N: usize>(headers: [(&'static str, &str); N]) -> Act<Response<Text>> {
     let builder = headers.iter().fold(Response::builder(), |all, (name, value)| all.header(*name, *value));
     Act::Answer(builder.body(text("")).unwrap())
@@ -47,7 +47,7 @@ fn pushback(millis: &str) -> Act<Response<Text>> {
     headers([("grpc-status", "14"), ("grpc-retry-pushback-ms", millis)])
 }
 
-/// A proxy that does not speak gRPC.
+/// The response of a proxy without gRPC.
 fn status(status: u16) -> Act<Response<Text>> {
     Act::Answer(Response::builder().status(status).header(RETRY_AFTER, "7").body(text("sorry")).unwrap())
 }
@@ -61,18 +61,18 @@ async fn send(retry: &Retry, inner: &Inner, request: Request<Text>) -> Result<Re
     Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
 }
 
-/// The calls that the service gets when its first answer is `act`, and why there was no second if there was none.
+/// The calls that the service gets if its first response is `act`, and the reason if there was no second call.
 async fn calls(retry: &Retry, act: Act<Response<Text>>, request: Request<Text>) -> (usize, Option<GiveUp>) {
     let before = retry.snapshot();
     let inner = Inner::new([act, code(Code::Ok)]);
     let _ = send(retry, &inner, request).await;
     let after = retry.snapshot();
-    let given_up = GiveUp::ALL.into_iter().find(|why| after.given_up[why] > before.given_up[why]);
+    let given_up = after.given_up.keys().copied().find(|why| after.given_up[why] > before.given_up[why]);
     (inner.calls(), given_up)
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_only_calls_that_were_not_done_are_made_again() {
+async fn p11_only_calls_that_were_not_processed_are_retried() {
     use GiveUp::{NotIdempotent, Permanent};
     let table = [
         (Code::Ok, 1, None),
@@ -103,7 +103,7 @@ async fn p11_only_calls_that_were_not_done_are_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_what_may_be_done_twice_is_tried_again_after_any_failure() {
+async fn p11_an_idempotent_call_is_retried_after_any_failure() {
     let keyed = || {
         let mut request = request();
         request.headers_mut().insert("idempotency-key", HeaderValue::from_static("7"));
@@ -120,7 +120,7 @@ async fn p11_what_may_be_done_twice_is_tried_again_after_any_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_the_codes_can_be_chosen() {
+async fn p11_the_codes_can_be_configured() {
     let retry = builder().grpc_codes([Code::Aborted, Code::Unimplemented].map(|code| code as i32)).build();
     let retry = retry.unwrap();
     assert_eq!(calls(&retry, code(Code::Aborted), request()).await, (2, None));
@@ -132,7 +132,7 @@ async fn p11_the_codes_can_be_chosen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_not_of_grpc_counts_as_its_code() {
+async fn a_response_without_grpc_has_the_code_of_its_status() {
     for (answer, made) in [(429, 2), (502, 2), (503, 2), (504, 2), (500, 1), (404, 1), (400, 1)] {
         assert_eq!(calls(&retry(), status(answer), request()).await.0, made, "{answer}");
     }
@@ -142,7 +142,7 @@ async fn an_answer_that_is_not_of_grpc_counts_as_its_code() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_stream_that_has_begun_is_its_callers() {
+async fn p10_a_stream_that_has_begun_is_not_retried() {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("14"));
     let frames = [Ok::<_, BoxError>(Frame::data(Bytes::from("one"))), Ok(Frame::trailers(trailers))];
@@ -155,7 +155,7 @@ async fn p10_a_stream_that_has_begun_is_its_callers() {
     assert_eq!((inner.calls(), retry.snapshot().successes), (1, 1));
 }
 
-/// How long it takes until the answer after these comes, with a backoff of 1, 2, 4 s.
+/// The time until the response after these comes, with a backoff of 1, 2, 4 s.
 async fn waited<const N: usize>(retry: &Retry, acts: [Act<Response<Text>>; N]) -> Duration {
     let inner = Inner::new(acts.into_iter().chain([code(Code::Ok)]));
     let began = Instant::now();
@@ -167,7 +167,7 @@ async fn waited<const N: usize>(retry: &Retry, acts: [Act<Response<Text>>; N]) -
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_server_pushes_back_by_exactly_its_time() {
+async fn p10_a_pushback_is_the_exact_delay() {
     let backoff = Backoff::exponential(secs(1), secs(60)).jitter(Jitter::None);
     let retry = builder().backoff(backoff).retry_after_cap(secs(30)).build().unwrap();
     assert_eq!(waited(&retry, [code(Code::Unavailable)]).await, secs(1));
@@ -175,7 +175,7 @@ async fn p10_a_server_pushes_back_by_exactly_its_time() {
     assert_eq!(waited(&retry, [pushback("300")]).await, millis(300));
     assert_eq!(waited(&retry, [pushback("30000")]).await, secs(30));
     assert_eq!(waited(&retry, [pushback("31000")]).await, secs(30));
-    // The backoff begins anew.
+    // The backoff starts again.
     let plain = [code(Code::Unavailable), code(Code::Unavailable), code(Code::Unavailable)];
     assert_eq!(waited(&retry, plain).await, secs(7));
     let pushed = [code(Code::Unavailable), pushback("500"), code(Code::Unavailable)];
@@ -185,12 +185,12 @@ async fn p10_a_server_pushes_back_by_exactly_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_server_may_forbid_another_attempt() {
+async fn p10_a_server_can_forbid_another_attempt() {
     for millis in ["-1", "soon", ""] {
         let given_up = Some(GiveUp::Forbidden);
         assert_eq!(calls(&retry(), pushback(millis), request()).await, (1, given_up), "{millis:?}");
     }
-    // Who succeeds forbids nothing.
+    // On a success it forbids nothing.
     let success = headers([("grpc-status", "0"), ("grpc-retry-pushback-ms", "-1")]);
     let retry = retry();
     assert_eq!(calls(&retry, success, request()).await, (1, None));
@@ -198,15 +198,15 @@ async fn p10_a_server_may_forbid_another_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_learns_how_many_attempts_there_were() {
+async fn the_server_gets_the_number_of_earlier_attempts() {
     let inner = Inner::new([code(Code::Unavailable), code(Code::Unavailable), code(Code::Ok)]);
     send(&retry(), &inner, request()).await.unwrap();
     let seen: Vec<_> = inner
         .requests()
         .iter()
         .map(|request| {
-            let told = request.headers().get("grpc-previous-rpc-attempts").cloned();
-            (told, request.extensions().get::<Attempt>().unwrap().resend_count())
+            let header = request.headers().get("grpc-previous-rpc-attempts").cloned();
+            (header, request.extensions().get::<Attempt>().unwrap().resend_count())
         })
         .collect();
     assert_eq!(seen, [(None, 0), (Some(HeaderValue::from(1)), 1), (Some(HeaderValue::from(2)), 2)]);
@@ -224,7 +224,7 @@ async fn p10_a_call_that_hangs_is_deadline_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_refusal_by_ones_own_breaker_is_not_retried_and_that_of_another_is() {
+async fn p10_a_refusal_by_a_local_breaker_is_not_retried_and_that_of_a_remote_one_is() {
     let breaker = CircuitBreaker::builder("payments").build().unwrap();
     breaker.force_open();
     let retry = retry();
@@ -238,12 +238,12 @@ async fn p10_a_refusal_by_ones_own_breaker_is_not_retried_and_that_of_another_is
         ServiceBuilder::new().layer(retry.grpc_layer()).layer(breaker.layer()).service(inner.clone());
     assert!(Rejected::find(service.oneshot(request()).await.unwrap_err().as_ref()).is_some());
     assert_eq!((inner.calls(), retry.snapshot().given_up[&GiveUp::Rejected]), (0, 2));
-    // The mark does not cross the network.
+    // The extension does not cross the network.
     assert_eq!(calls(&retry, pushback("100"), request()).await, (2, None));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_of_ones_own_decides() {
+async fn a_custom_classifier_decides() {
     let not_found = |result: Result<&http::response::Parts, &(dyn Error + 'static)>| match result {
         Ok(head) if head.headers["grpc-status"] == "5" => Outcome::Failure(FailureKind::Error),
         _ => Outcome::Success,
@@ -257,7 +257,7 @@ async fn a_classifier_of_ones_own_decides() {
     }
 }
 
-/// Asks a server of tonic with a client of tonic.
+/// Calls a tonic server with a tonic client.
 async fn check(retry: &Retry, address: SocketAddr) -> Result<i32, tonic::Status> {
     let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let stack = ServiceBuilder::new()
@@ -269,7 +269,7 @@ async fn check(retry: &Retry, address: SocketAddr) -> Result<i32, tonic::Status>
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tonic_client_gets_its_answer_from_a_server_that_pushes_back() {
+async fn a_tonic_client_gets_its_response_from_a_server_that_pushes_back() {
     let (reporter, service) = tonic_health::server::health_reporter();
     reporter.set_service_status("shop", tonic_health::ServingStatus::Serving).await;
     let answers = Arc::new(AtomicUsize::new(0));
@@ -299,7 +299,7 @@ async fn a_tonic_client_gets_its_answer_from_a_server_that_pushes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_tonic_client_tries_again_when_the_connection_is_refused() {
+async fn p11_a_tonic_client_retries_a_refused_connection() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

@@ -58,14 +58,14 @@ async fn a_failed_request_is_sent_again() {
     assert_eq!((counted.successes, counted.retries), (1, 2));
     let attempts: Vec<_> =
         inner.requests().iter().map(|request| *request.extensions().get::<Attempt>().unwrap()).collect();
-    let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number()).collect();
+    let numbers: Vec<_> = attempts.iter().map(|attempt| attempt.number).collect();
     assert_eq!(numbers, [1, 2, 3]);
-    assert_eq!(attempts[0].elapsed(), secs(0));
-    assert!((secs(2)..millis(2_010)).contains(&attempts[2].elapsed()));
+    assert_eq!(attempts[0].elapsed, secs(0));
+    assert!((secs(2)..millis(2_010)).contains(&attempts[2].elapsed));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_response_comes_back_as_it_is() {
+async fn the_last_response_passes_unchanged() {
     let inner = Inner::new([status(500), status(502), status(503), status(504)]);
     assert_eq!(get(&retry(), &inner).await.unwrap(), (504, "504".to_owned()));
     for code in [200, 404, 501] {
@@ -92,7 +92,7 @@ async fn p10_retry_after_is_honoured_up_to_its_cap() {
     assert!(about(7).contains(&waited(&retry, asks_to_wait(429, "7")).await));
     assert!(about(30).contains(&waited(&retry, asks_to_wait(503, "31")).await));
     assert!(about(30).contains(&waited(&retry, asks_to_wait(503, "99999999999999999999")).await));
-    // The backoff of one second stands where it is the longer one, or the only one.
+    // The backoff of one second applies if it is longer, or the only delay.
     assert!(about(1).contains(&waited(&retry, asks_to_wait(503, "0")).await));
     assert!(about(1).contains(&waited(&retry, asks_to_wait(503, "soon")).await));
     assert!(about(1).contains(&waited(&retry, asks_to_wait(500, "7")).await));
@@ -105,7 +105,7 @@ async fn p10_retry_after_may_be_a_date() {
     let retry = builder().retry_after_cap(secs(86_400)).build().unwrap();
     let date = httpdate::fmt_http_date(SystemTime::now() + secs(3_600));
     let waited = waited(&retry, asks_to_wait(503, &date)).await;
-    // The date is of the real clock, so the test may have lost some seconds on the way.
+    // The date is of the real clock, so some seconds may have passed in the test.
     assert!(waited > secs(3_000) && waited <= secs(3_601), "{waited:?}");
 }
 
@@ -147,7 +147,7 @@ async fn p10_a_refusal_by_a_breaker_is_not_retried() {
     let response = service.oneshot(request(Method::GET, "")).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(response.extensions().get::<Rejected>().is_some());
-    // So is one that comes as an error.
+    // A refusal as an error is not retried either.
     let service =
         ServiceBuilder::new().layer(retry.http_layer()).layer(breaker.layer()).service(inner.clone());
     assert!(Rejected::find(service.oneshot(request(Method::GET, "")).await.unwrap_err().as_ref()).is_some());
@@ -181,7 +181,7 @@ async fn p11_only_idempotent_methods_are_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_post_is_retried_with_a_key_or_when_told_so() {
+async fn p11_a_post_is_retried_with_a_key_or_if_configured() {
     let inner = Inner::new([status(503), status(200)]);
     let mut keyed = request(Method::POST, "order");
     keyed.headers_mut().insert("Idempotency-Key", "7".parse().unwrap());
@@ -201,7 +201,7 @@ async fn p10_the_last_attempt_has_the_request_itself() {
     let count = Arc::clone(&mark);
     let seen = Arc::clone(&held);
     let service = service_fn(move |request: Request<ReplayBody>| {
-        // The test holds one, this service and its spare another each. The rest are requests: this one, and what is
+        // The test holds one instance, this service one and its prototype one. The others are requests: this one, and what is
         // kept for another attempt.
         seen.lock().unwrap().push(Arc::strong_count(&count) - 3);
         drop(request);
@@ -214,11 +214,11 @@ async fn p10_the_last_attempt_has_the_request_itself() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_post_is_retried_when_it_cannot_have_been_processed() {
+async fn p11_a_post_is_retried_if_it_cannot_have_been_processed() {
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
     let inner = Inner::new([Act::Fail(refused().into()), status(200)]);
     assert_eq!(send(&retry(), &inner, request(Method::POST, "order")).await.unwrap().0, 200);
-    // Once it was processed, perhaps, no more.
+    // Not once it may have been processed.
     let inner = Inner::new([Act::Fail(refused().into()), status(503)]);
     assert_eq!(send(&retry(), &inner, request(Method::POST, "order")).await.unwrap().0, 503);
     assert_eq!(inner.calls(), 2);
@@ -236,7 +236,7 @@ async fn p11_a_post_that_hangs_is_not_sent_again() {
     assert_eq!(get(&retry, &inner).await.unwrap().0, 200);
 }
 
-/// Reads so many frames of each body, then answers with the next status.
+/// Reads this number of frames of each body, then answers with the next status.
 #[derive(Clone)]
 struct Reader {
     codes: &'static [u16],
@@ -294,7 +294,7 @@ async fn a_streaming_body_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_was_read_in_part_is_sent_again_from_its_beginning() {
+async fn a_partly_read_body_is_sent_again_from_its_beginning() {
     let reader = reader(&[503, 200], 2);
     assert_eq!(reader.put(&retry(), stream(PARTS)).await.unwrap(), 200);
     assert_eq!(reader.seen(), ["one two "; 2]);
@@ -307,13 +307,13 @@ async fn a_body_larger_than_the_cap_is_sent_once() {
     assert_eq!(whole.put(&retry, stream(PARTS)).await.unwrap(), 503);
     assert_eq!(whole.seen(), ["one two three"], "the first attempt has all of it");
     assert_eq!(retry.snapshot().given_up[&GiveUp::Body], 1);
-    // As long as no more than the cap was read it can be sent again.
+    // While at most the cap was read, it can be sent again.
     let part = reader(&[503, 200], 1);
     assert_eq!(part.put(&retry, stream(PARTS)).await.unwrap(), 200);
     assert_eq!(part.seen(), ["one "; 2]);
 }
 
-/// Nothing waits for the end of the body, and what passed the cap is let go.
+/// Nothing waits for the end of the body, and no chunks beyond the cap are held.
 #[tokio::test(start_paused = true)]
 async fn a_body_larger_than_the_cap_streams_and_is_not_held() {
     let retry = builder().body_cap(5).build().unwrap();
@@ -396,7 +396,7 @@ async fn p10_the_refused_response_is_dropped_before_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p12_axum_takes_the_layer_as_it_is() {
+async fn p12_axum_accepts_the_layer() {
     use axum::routing::put;
 
     let calls = Count::default();
@@ -419,7 +419,7 @@ async fn p12_axum_takes_the_layer_as_it_is() {
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "order");
 }
 
-/// Keeps what is recorded on spans.
+/// Collects the fields that are recorded on spans.
 #[derive(Clone, Default)]
 struct Records(Arc<Mutex<Vec<(String, u64)>>>);
 
@@ -496,7 +496,7 @@ async fn a_span_for_each_attempt_can_have_its_resend_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_classifier_of_ones_own_decides() {
+async fn a_custom_classifier_decides() {
     let inner = Inner::new([status(404), status(200)]);
     let not_found = |result: Result<&http::response::Parts, &(dyn Error + 'static)>| match result {
         Ok(head) if head.status == StatusCode::NOT_FOUND => Outcome::Failure(FailureKind::Error),

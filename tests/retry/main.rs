@@ -1,6 +1,6 @@
 //! Retry through its public API, on a paused clock.
 
-#![allow(clippy::disallowed_types)] // The library's own mutex is not for its users.
+#![allow(clippy::disallowed_types)] // The library's own mutex is private.
 
 mod backoff;
 #[cfg(feature = "http")]

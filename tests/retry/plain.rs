@@ -15,7 +15,7 @@ async fn call<T: Send + 'static>(retry: &Retry, service: &Scripted<u32, T>) -> A
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_readiness_is_asked_before_each_attempt() {
+async fn p01_the_service_is_polled_for_readiness_before_each_attempt() {
     // `Scripted` panics otherwise.
     let service = Scripted::new(fails_then(3, "fine"));
     assert_eq!(call(&retry(), &service).await.unwrap(), "fine");
@@ -45,7 +45,7 @@ async fn p01_a_concurrency_limit_of_one_neither_panics_nor_deadlocks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_a_response_that_holds_the_permit_gives_it_back_before_the_next_attempt() {
+async fn p01_a_response_that_holds_a_permit_is_dropped_before_the_next_attempt() {
     let permits = Arc::new(tokio::sync::Semaphore::new(1));
     let used = Arc::clone(&permits);
     let calls = Count::default();
@@ -79,7 +79,7 @@ async fn p10_the_refused_response_is_dropped_before_the_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_wait_that_reaches_the_deadline_is_not_begun() {
+async fn p10_a_wait_that_would_pass_the_deadline_is_not_started() {
     let retry = builder().max_attempts(10).deadline(millis(2_500)).build().unwrap();
     let service = Scripted::new(fails_then(9, ()));
     let began = Instant::now();
@@ -92,7 +92,7 @@ async fn p10_a_wait_that_reaches_the_deadline_is_not_begun() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_wait_that_ends_at_the_deadline_is_not_begun() {
+async fn p10_a_wait_that_would_end_at_the_deadline_is_not_started() {
     let retry = builder().deadline(secs(1)).build().unwrap();
     let service = Scripted::new(fails_then(3, ()));
     let began = Instant::now();
@@ -113,7 +113,7 @@ async fn p10_an_attempt_that_hangs_is_ended_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_service_that_is_never_ready_again_is_left_at_the_deadline() {
+async fn p10_the_wait_for_readiness_ends_at_the_deadline() {
     let retry = builder().deadline(secs(5)).build().unwrap();
     let service = Scripted::new([Act::<()>::FailAndBlock("broken".into())]);
     let began = Instant::now();
@@ -123,16 +123,16 @@ async fn p10_a_service_that_is_never_ready_again_is_left_at_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_breaks_between_attempts_gives_its_error() {
+async fn an_error_of_poll_ready_between_attempts_is_returned() {
     let retry = retry();
     let service = Scripted::new([Act::<()>::FailAndBreak("broken".into())]);
-    assert_eq!(call(&retry, &service).await.unwrap_err().to_string(), "worn out");
+    assert_eq!(call(&retry, &service).await.unwrap_err().to_string(), "not ready any more");
     assert_eq!(retry.snapshot().given_up[&GiveUp::NotReady], 1);
     assert_eq!(retry.snapshot().retries, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_takes_too_long_is_made_again() {
+async fn an_attempt_that_times_out_is_retried() {
     let retry = builder().attempt_timeout(secs(3)).build().unwrap();
     let service = Scripted::new([Act::Hang, Act::Answer(())]);
     let began = Instant::now();
@@ -147,7 +147,7 @@ async fn an_attempt_that_takes_too_long_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_a_refusal_is_not_retried_whatever_the_classifier_says() {
+async fn p10_a_refusal_is_not_retried_with_any_classifier() {
     let all_fail = |_: Result<&(), &BoxError>| Outcome::Failure(FailureKind::Error);
     for deep in [false, true] {
         let rejected = Rejected::new("db", RejectReason::Open, None);
@@ -165,7 +165,7 @@ async fn p10_a_refusal_is_not_retried_whatever_the_classifier_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p10_an_open_breaker_is_asked_once() {
+async fn p10_an_open_breaker_gets_one_call() {
     let breaker = CircuitBreaker::builder("db").consecutive_failures(2).build().unwrap();
     let retry = builder().max_attempts(10).build().unwrap();
     let calls = Count::default();
@@ -175,7 +175,7 @@ async fn p10_an_open_breaker_is_asked_once() {
             counted.add();
             async { Err::<(), _>("broken") }
         });
-    // The second failure opens the circuit, the third attempt finds it open.
+    // The second failure opens the circuit. The third attempt finds it open.
     let error = service.clone().oneshot(()).await.unwrap_err();
     assert_eq!(Rejected::find(error.as_ref()).unwrap().by(), "db");
     assert_eq!(calls.get(), 2);
@@ -210,7 +210,7 @@ async fn a_permanent_failure_is_not_retried_and_an_ignored_one_is_no_failure() {
     }
 }
 
-/// Counts its copies.
+/// Counts its clones.
 #[derive(Debug)]
 struct Counted(Count);
 
@@ -232,7 +232,7 @@ async fn p10_the_last_attempt_has_the_request_itself() {
     }
 }
 
-/// Counts its copies, and fails as often as it is told.
+/// Counts its clones, and fails a given number of times.
 #[derive(Debug)]
 struct Copied {
     copies: Count,
@@ -263,12 +263,12 @@ impl Service<u32> for Copied {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p12_the_service_is_copied_for_a_retry_and_for_nothing_else() {
+async fn p12_the_service_is_cloned_for_retries_only() {
     let copies = Count::default();
     let copied = Copied { copies: copies.clone(), failures: Count::default(), to_fail: 3 };
     let mut service = retry().layer().layer(copied);
     assert_eq!(copies.get(), 1, "the layer has one in reserve");
-    // Three attempts fail: the second is made by a copy, and so are all after it.
+    // Three attempts fail. A clone makes the second and all later attempts.
     assert_eq!(service.ready().await.unwrap().call(1).await.unwrap(), 1);
     assert_eq!(copies.get(), 2);
     for n in 0..100 {
@@ -280,8 +280,8 @@ async fn p12_the_service_is_copied_for_a_retry_and_for_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p01_the_first_attempt_is_made_by_the_instance_that_was_ready_and_so_is_each_other() {
-    // `Scripted` panics when one is called that did not say so; its copies never did.
+async fn p01_each_attempt_is_made_by_an_instance_that_was_ready() {
+    // `Scripted` panics if an instance is called that was not ready; a clone starts unready.
     let service = Scripted::new(fails_then(2, "fine").into_iter().chain(fails_then(1, "again")));
     let mut layered = retry().layer().layer(service.clone());
     assert_eq!(layered.ready().await.unwrap().call(1).await.unwrap(), "fine");
@@ -317,14 +317,14 @@ async fn p10_a_dropped_future_stops_at_once() {
     drop(hanging);
     tokio::time::advance(secs(60)).await;
     assert_eq!(service.calls(), 2);
-    // Before it was polled at all: a tower service is called when it is called.
+    // Before its first poll: the inner service was called in `call`.
     drop(layered.ready().await.unwrap().call(7));
     let counted = retry.snapshot();
     assert_eq!((counted.calls, counted.cancelled, counted.failures, counted.retries), (3, 3, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p09_a_spent_budget_gives_the_result_at_hand() {
+async fn p09_with_a_spent_budget_the_caller_gets_the_last_result() {
     let none = RetryBudget::ratio(0.0).min_per_second(0);
     let retry = builder().budget(none).build().unwrap();
     let service = Scripted::new(fails_then(1, ()));
@@ -335,7 +335,7 @@ async fn p09_a_spent_budget_gives_the_result_at_hand() {
 }
 
 #[tokio::test]
-async fn p12_a_service_that_never_fails_behaves_as_the_bare_one() {
+async fn p12_a_service_that_never_fails_behaves_as_without_the_layer() {
     let (mut service, mut handle) =
         tower_test::mock::spawn_layer::<u32, u32, _>(builder().deadline(secs(9)).build().unwrap().layer());
     handle.allow(0);

@@ -1,4 +1,4 @@
-//! `retry.run`, for code that is no service.
+//! `retry.run`, for code that is not a service.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use tower::BoxError;
 use crate::support::{Count, builder, millis, retry, secs};
 
 #[tokio::test(start_paused = true)]
-async fn work_is_done_again_until_it_succeeds() {
+async fn work_is_retried_until_it_succeeds() {
     let (retry, calls) = (retry(), Count::default());
     let began = Instant::now();
     let answer = retry
@@ -26,7 +26,7 @@ async fn work_is_done_again_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_error_is_the_one_that_comes_back() {
+async fn the_last_error_is_returned() {
     let (retry, calls) = (retry(), Count::default());
     let result = retry
         .run(|| {
@@ -57,7 +57,7 @@ impl std::fmt::Display for Own {
 
 impl std::error::Error for Own {}
 
-/// The refusal is seen through every type of error that `run` takes.
+/// The refusal is found in every type of error that `run` accepts.
 #[tokio::test(start_paused = true)]
 async fn p10_a_refusal_is_not_retried() {
     let breaker = CircuitBreaker::builder("db").build().unwrap();
@@ -97,9 +97,9 @@ async fn p10_a_refusal_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_of_ones_own_decides() {
+async fn a_custom_classifier_decides() {
     let (retry, calls) = (retry(), Count::default());
-    // An error type that says nothing about itself.
+    // An error type without any traits.
     struct Code(u16);
     let rule = |result: Result<&(), &Code>| match result {
         Ok(()) => Outcome::Success,

@@ -57,9 +57,9 @@ fn retry() -> Retry {
     builder().build().unwrap()
 }
 
-/// The clock is paused only while nothing else is left to do, so the wait takes no real time.
+/// The paused clock advances only while all tasks are idle, so the wait takes no real time.
 #[tokio::test(start_paused = true)]
-async fn p10_a_server_that_asks_to_wait_gets_its_time() {
+async fn p10_the_retry_after_of_a_server_is_kept() {
     let (address, requests) = serve(|number, body| {
         let mut response = Response::new(Full::new(body));
         if number < 3 {
@@ -92,7 +92,7 @@ async fn p11_a_post_is_sent_once_to_a_server_that_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_post_is_tried_again_when_the_connection_is_refused() {
+async fn p11_a_post_is_retried_if_the_connection_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -103,14 +103,14 @@ async fn p11_a_post_is_tried_again_when_the_connection_is_refused() {
         .oneshot(request(Method::POST, address, "order"))
         .await
         .unwrap_err();
-    // The client's own error type.
+    // The error type of the client.
     assert!(error.is_connect());
     let counted = retry.snapshot();
     assert_eq!((counted.retries, counted.given_up[&GiveUp::Attempts]), (3, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_post_is_tried_again_when_there_is_no_connection_for_another_reason() {
+async fn p11_a_post_is_retried_if_there_is_no_connection_for_another_reason() {
     let connector = tower::service_fn(|_: Uri| {
         std::future::ready(Err::<TokioIo<TcpStream>, _>(std::io::Error::other("no such name")))
     });
@@ -123,7 +123,7 @@ async fn p11_a_post_is_tried_again_when_there_is_no_connection_for_another_reaso
 }
 
 #[tokio::test(start_paused = true)]
-async fn p11_a_post_arrives_once_the_server_is_there() {
+async fn p11_a_post_arrives_after_the_server_has_started() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);

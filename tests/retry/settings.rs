@@ -1,4 +1,4 @@
-//! Settings out of their range, settings read by serde, and the edges of what is allowed.
+//! Settings out of range, settings read by serde, and the edges of what is allowed.
 
 #[path = "../support/settings.rs"]
 mod bad;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::support::{millis, secs};
 
 fn from_settings(settings: RetrySettings) -> Result<(), campanile::ConfigError> {
-    Retry::from_settings("test", settings).map(drop)
+    Retry::from_settings("test", &settings).map(drop)
 }
 
 /// Add a row for each bound of a new setting.
@@ -88,7 +88,7 @@ fn out_of_range() -> Vec<bad::OutOfRange<RetryBuilder>> {
     ]
 }
 
-/// Every setting, turned on. Put a new one in.
+/// Every setting, turned on. Add new settings here.
 const GOOD: &str = r#"{
     "max_attempts": 3, "backoff": {"first": "50ms", "max": "1s", "factor": 3.0, "jitter": "full"},
     "budget": {"ratio": 0.1, "min_per_second": 5}, "deadline": "5s", "attempt_timeout": "2s",
@@ -98,7 +98,7 @@ const GOOD: &str = r#"{
 
 #[test]
 fn a_setting_out_of_its_range_is_named_with_its_value() {
-    // Of these every value is allowed.
+    // These allow every value.
     let any = ["retry_non_idempotent"];
     bad::names_values_out_of_range(out_of_range(), &any, |builder| builder.build().map(drop), from_settings);
 }
@@ -123,16 +123,16 @@ fn settings_are_read_and_written_by_serde() {
 }
 
 #[test]
-fn whatever_is_bad_in_text_is_refused() {
+fn bad_values_in_text_are_refused() {
     let fine = [
-        // A delay that grows so has a cap all the same.
+        // A delay with this growth has a cap too.
         ("backoff.factor", "4294967296"),
         ("backoff.factor", "1e300"),
         ("backoff.factor", "1000000000000000000000"),
-        // A budget with nothing said is the default.
+        // An empty budget is the default.
         ("budget", "{}"),
         ("budget", "[]"),
-        // No code stands for a call that was not done.
+        // An empty list of codes is allowed.
         ("grpc_codes", "[]"),
     ];
     bad::refuses_bad_values(GOOD, &fine, from_settings);
@@ -147,7 +147,7 @@ fn whatever_is_bad_in_text_is_refused() {
     }
 }
 
-/// A retry made at the edges of all ranges works, and its time does not overflow.
+/// A retry with settings at the edges of all ranges works, and no time overflows.
 #[tokio::test(start_paused = true)]
 async fn the_edges_are_allowed() {
     let least = Retry::builder()
@@ -182,7 +182,7 @@ async fn the_edges_are_allowed() {
         .unwrap();
     assert_eq!(most.name(), "default");
     let began = Instant::now();
-    // The second wait is all the time there is, and ends at the deadline: it is not begun.
+    // The second wait would end at the deadline, so it is not started.
     most.run(|| async { Err::<(), _>("broken") }).await.unwrap_err();
     assert_eq!((most.snapshot().retries, most.snapshot().given_up[&GiveUp::Deadline]), (1, 1));
     assert!(began.elapsed() < secs(1));

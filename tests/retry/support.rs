@@ -1,4 +1,4 @@
-//! What several tests use.
+//! A scripted service and settings that several tests share.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -31,7 +31,7 @@ pub(crate) fn retry() -> Retry {
     builder().build().unwrap()
 }
 
-/// How often something happened, for a test to look at from outside.
+/// A counter that a test and a service share.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Count(Arc<AtomicUsize>);
 
@@ -45,20 +45,20 @@ impl Count {
     }
 }
 
-/// One thing that a [`Scripted`] service does when it is called.
+/// What a [`Scripted`] service does at a call.
 pub(crate) enum Act<T> {
     Answer(T),
     Fail(BoxError),
     Hang,
-    /// It answers the call, and then never is ready again.
+    /// It fails the call, and is never ready again.
     FailAndBlock(BoxError),
-    /// It answers the call, and then says in place of readiness that it has failed.
+    /// It fails the call, and then `poll_ready` returns an error.
     FailAndBreak(BoxError),
 }
 
-/// Does what it is told, in order; the requests it got are kept.
+/// A service that does its acts in order, and keeps the requests.
 ///
-/// It panics when it is called without having said that it is ready, as a service may.
+/// It panics if it is called without being ready, as a service may.
 pub(crate) struct Scripted<Req, T> {
     shared: Arc<Shared<Req, T>>,
     ready: bool,
@@ -67,12 +67,12 @@ pub(crate) struct Scripted<Req, T> {
 struct Shared<Req, T> {
     acts: Mutex<VecDeque<Act<T>>>,
     requests: Mutex<Vec<Req>>,
-    now: Mutex<Now>,
+    readiness: Mutex<Readiness>,
 }
 
-/// What the service says when it is asked whether it is ready.
+/// The result of `poll_ready`.
 #[derive(Clone, Copy, Default)]
-enum Now {
+enum Readiness {
     #[default]
     Ready,
     Busy,
@@ -84,7 +84,7 @@ impl<Req, T> Scripted<Req, T> {
         let shared = Shared {
             acts: Mutex::new(acts.into_iter().collect()),
             requests: Mutex::default(),
-            now: Mutex::default(),
+            readiness: Mutex::default(),
         };
         Self { shared: Arc::new(shared), ready: false }
     }
@@ -110,13 +110,13 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
     type Future = Pin<Box<dyn Future<Output = Answer<T>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Answer<()>> {
-        match *self.shared.now.lock().unwrap() {
-            Now::Ready => {
+        match *self.shared.readiness.lock().unwrap() {
+            Readiness::Ready => {
                 self.ready = true;
                 Poll::Ready(Ok(()))
             }
-            Now::Busy => Poll::Pending,
-            Now::Broken => Poll::Ready(Err("worn out".into())),
+            Readiness::Busy => Poll::Pending,
+            Readiness::Broken => Poll::Ready(Err("not ready any more".into())),
         }
     }
 
@@ -130,11 +130,11 @@ impl<Req, T: Send + 'static> Service<Req> for Scripted<Req, T> {
             Act::Fail(error) => fails(error),
             Act::Hang => Box::pin(std::future::pending()),
             Act::FailAndBlock(error) => {
-                *self.shared.now.lock().unwrap() = Now::Busy;
+                *self.shared.readiness.lock().unwrap() = Readiness::Busy;
                 fails(error)
             }
             Act::FailAndBreak(error) => {
-                *self.shared.now.lock().unwrap() = Now::Broken;
+                *self.shared.readiness.lock().unwrap() = Readiness::Broken;
                 fails(error)
             }
         }

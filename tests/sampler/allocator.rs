@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::sampler::{AllocatorStats, Sampler, SamplerSettings};
+use campanile::sampler::{AllocatorStats, Sampler};
 
 const SIZE: usize = 64 << 20;
 
@@ -43,7 +43,7 @@ fn until(telemetry: &Telemetry, fits: impl Fn(&str) -> bool) -> String {
 fn p41_a_real_allocator_is_told_as_it_tells_itself() {
     let telemetry = Telemetry::builder("test")
         .prometheus()
-        .sampler(SamplerSettings::every(Duration::from_millis(100)))
+        .sampler(crate::every(Duration::from_millis(100)))
         .sampler_with(|sampler| sampler.allocator("mimalloc", mimalloc))
         .build()
         .unwrap();
@@ -83,7 +83,7 @@ fn p40_an_allocator_that_panics_or_hangs_is_a_source_that_fails_and_no_more() {
     let released = Mutex::new(released);
     let telemetry = Telemetry::builder("test")
         .prometheus()
-        .sampler(SamplerSettings::every(Duration::from_millis(100)))
+        .sampler(crate::every(Duration::from_millis(100)))
         .sampler_with(move |sampler| {
             sampler
                 .allocator("panics", || panic!("on purpose"))
@@ -120,11 +120,11 @@ fn p40_an_allocator_that_panics_or_hangs_is_a_source_that_fails_and_no_more() {
 #[test]
 fn two_allocators_of_one_name_are_refused() {
     for names in [["same", "same"], ["other", ""]] {
-        let builder = Sampler::builder(SamplerSettings::default());
+        let builder = Sampler::builder();
         let error = names
             .into_iter()
             .fold(builder, |builder, name| builder.allocator(name, || None))
-            .start()
+            .build()
             .unwrap_err();
         assert_eq!(error.setting(), "sampler.allocator");
         assert_eq!(error.value(), format!("{:?}", names[1]));

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::sampler::{Sampler, SamplerGuard, SamplerSettings, SystemSnapshot};
+use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
 use serde_json::Value;
 
 use crate::apart;
@@ -50,14 +50,14 @@ fn within(name: &str, ours: f64, before: f64, after: f64, tolerance: f64) {
 /// A sampler that reads the machine ten times a second, and a pipeline that shows its values.
 struct Watching {
     telemetry: Telemetry,
-    _sampler: SamplerGuard,
+    _sampler: Sampler,
 }
 
 impl Watching {
     fn with(system: &str) -> Self {
         let text = format!(r#"{{"every": "100ms", "system": {system}}}"#);
         let settings: SamplerSettings = serde_json::from_str(&text).unwrap();
-        let sampler = Sampler::start(settings).unwrap();
+        let sampler = Sampler::from_settings(&settings).unwrap();
         let telemetry = Telemetry::builder("test").variables(|_| None).prometheus().build().unwrap();
         Self { telemetry, _sampler: sampler }
     }

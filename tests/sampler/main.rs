@@ -46,10 +46,17 @@ fn apart(test: &str) -> bool {
     false
 }
 
+/// The default settings with another interval.
+fn every(every: Duration) -> SamplerSettings {
+    let mut settings = SamplerSettings::default();
+    settings.every = every;
+    settings
+}
+
 #[test]
 fn bad_settings_are_refused_by_name() {
     for every in [Duration::ZERO, Duration::from_millis(99), Duration::from_secs(3_601)] {
-        let error = Sampler::start(SamplerSettings::every(every)).unwrap_err();
+        let error = Sampler::from_settings(&self::every(every)).unwrap_err();
         assert_eq!(error.setting(), "sampler.every");
         assert_eq!(error.value(), format!("{every:?}"));
         assert!(error.to_string().contains("from 100 ms to one hour"), "{error}");
@@ -62,7 +69,7 @@ fn bad_settings_are_refused_by_name() {
         (r#"{"file_system_types": [""]}"#, "sampler.system.file_system_types", "\"\""),
     ] {
         let settings: SamplerSettings = serde_json::from_str(&format!(r#"{{"system": {system}}}"#)).unwrap();
-        let error = Sampler::start(settings).unwrap_err();
+        let error = Sampler::from_settings(&settings).unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value), "{error}");
     }
     let error = serde_json::from_str::<SamplerSettings>(r#"{"evry": "1s"}"#).unwrap_err();
@@ -74,7 +81,7 @@ fn bad_settings_are_refused_by_name() {
 #[test]
 fn it_starts_and_stops_again_and_again() {
     for _ in 0..20 {
-        drop(Sampler::start(SamplerSettings::default()).unwrap());
+        drop(Sampler::from_settings(&SamplerSettings::default()).unwrap());
     }
 }
 

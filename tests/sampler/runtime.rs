@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use campanile::Telemetry;
-use campanile::sampler::{Sampler, SamplerGuard, SamplerSettings};
+use campanile::sampler::Sampler;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -21,17 +21,17 @@ fn runtime(workers: usize) -> Runtime {
 /// Samples the runtimes of these names, and tells what is in the exposition.
 struct Watching {
     telemetry: Telemetry,
-    _sampling: SamplerGuard,
+    _sampler: Sampler,
 }
 
 impl Watching {
     fn start(runtimes: &[(&str, &Runtime)]) -> Self {
         let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
-        let builder = Sampler::builder(SamplerSettings::every(EVERY));
+        let builder = Sampler::builder().settings(crate::every(EVERY));
         let builder = runtimes
             .iter()
             .fold(builder, |builder, (name, runtime)| builder.runtime(name, runtime.handle().clone()));
-        Self { telemetry, _sampling: builder.start().unwrap() }
+        Self { telemetry, _sampler: builder.build().unwrap() }
     }
 
     /// The series of a metric that has this label.
@@ -215,10 +215,10 @@ fn each_runtime_has_a_name_of_its_own() {
     for (names, value, wanted) in
         [(["", "b"], "\"\"", "a name"), (["b", "b"], "\"b\"", "a name that no other runtime has")]
     {
-        let builder = Sampler::builder(SamplerSettings::every(EVERY));
+        let builder = Sampler::builder().settings(crate::every(EVERY));
         let builder =
             names.iter().fold(builder, |builder, name| builder.runtime(name, runtime.handle().clone()));
-        let error = builder.start().unwrap_err();
+        let error = builder.build().unwrap_err();
         assert_eq!((error.setting(), error.value()), ("sampler.runtime", value));
         assert!(error.to_string().contains(wanted), "{error}");
     }

@@ -43,7 +43,7 @@ fn one_sampler_serves_whatever_was_asked_for() {
     assert!(names.iter().any(|name| name == "process"), "{names:?}");
     drop(system);
 
-    let mut settings = SamplerSettings::every(EVERY);
+    let mut settings = crate::every(EVERY);
     settings.system = Some(SystemSettings::default());
     let twice = builder().sampler(settings).system(EVERY).build().unwrap();
     let names_of_both = sources(&twice);
@@ -94,7 +94,7 @@ fn intervals_out_of_range_are_refused_by_name() {
         settings.system.as_mut().unwrap().every = Some(every);
         for (builder, name) in [
             (builder().system(every), "setting `system`"),
-            (builder().sampler(SamplerSettings::every(every)), "setting `sampler.every`"),
+            (builder().sampler(crate::every(every)), "setting `sampler.every`"),
             (builder().sampler(settings), "setting `sampler.system.every`"),
         ] {
             let error = builder.build().unwrap_err().to_string();

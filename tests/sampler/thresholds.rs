@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use campanile::Telemetry;
 use campanile::health::{Component, HealthSnapshot, ReasonKind, Status};
-use campanile::sampler::{SamplerSettings, Threshold, Thresholds};
+use campanile::sampler::{Sampler, SamplerSettings, Threshold, Thresholds};
 
 use crate::schedule::until;
 
@@ -19,7 +19,7 @@ const ALL: f64 = 1.0;
 
 /// A pipeline that judges the machine by these.
 fn judged_by(thresholds: Thresholds) -> Telemetry {
-    let mut settings = SamplerSettings::every(Duration::from_millis(100));
+    let mut settings = crate::every(Duration::from_millis(100));
     settings.thresholds = thresholds;
     Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap()
 }
@@ -41,7 +41,9 @@ fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
         return;
     }
     let mut thresholds = Thresholds::none();
-    thresholds.memory = Some(Threshold::new(NOTHING, ALL).readings(3));
+    let mut memory = Threshold::new(NOTHING, ALL);
+    memory.readings = 3;
+    thresholds.memory = Some(memory);
     let telemetry = judged_by(thresholds);
     let snapshot = once(&telemetry, Status::Degraded);
     let host = snapshot.component("host").unwrap();
@@ -78,7 +80,7 @@ fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
     health.register(Component::new("host").critical(true)).unwrap();
     let readiness = health.readiness();
     assert!(!readiness.ready);
-    assert_eq!(&*readiness.missing[0].component, "host");
+    assert_eq!(&*readiness.missing[0].name, "host");
 }
 
 #[test]
@@ -116,7 +118,9 @@ fn bad_settings_are_refused_and_named() {
         .into_iter()
         .flat_map(|place| [(place, "{}"), (place, "[]")])
         .collect();
-    bad::refuses_bad_values(&good, &fine, |settings: SamplerSettings| settings.validate());
+    bad::refuses_bad_values(&good, &fine, |settings: SamplerSettings| {
+        Sampler::from_settings(&settings).map(drop)
+    });
 
     for (change, setting, value) in [
         (r#"{"cpu": {"warn": 0.9, "critical": 0.8}}"#, "sampler.thresholds.cpu.critical", "0.8"),
@@ -131,7 +135,7 @@ fn bad_settings_are_refused_and_named() {
     ] {
         let mut settings = SamplerSettings::default();
         settings.thresholds = serde_json::from_str(change).unwrap();
-        let error = settings.validate().unwrap_err();
+        let error = Sampler::from_settings(&settings).unwrap_err();
         assert_eq!((error.setting(), error.value()), (setting, value));
     }
 }

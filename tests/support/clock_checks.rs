@@ -1,11 +1,11 @@
-//! What holds for every store whatever the wall clock is set to.
+//! Checks that a change of the wall clock does not affect a store.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses some of them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use campanile::dead_letter::{AutoRedrive, Redrive};
+use campanile::dead_letter::Redrive;
 use campanile::store::{Claim, LetterFilter, LetterId, Owner, PurgeRecord, Store};
 use campanile::{Backoff, DeadLetterQueue};
 use tower::{BoxError, Layer, ServiceExt, service_fn};
@@ -16,7 +16,7 @@ use crate::wall::Wall;
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Runs every check at every step, from right to wrong and from wrong to right.
+/// Runs every check with every step of the clock, from the right time to a wrong one and back.
 pub async fn all(store: &dyn Store, wall: &Wall) {
     for step in wall.steps() {
         for (from, to) in [(0, step), (step, 0)] {
@@ -42,7 +42,7 @@ async fn claim(store: &dyn Store, queue: &str, lease: Duration, due: bool) -> Ve
     claimed.iter().map(|entry| entry.id).collect()
 }
 
-/// A step neither frees what is held nor holds it for longer.
+/// A step neither ends a lease nor extends it.
 async fn leases(store: &dyn Store, wall: &Wall, to: i64) {
     let (long, short) = (queue("long"), queue("short"));
     for queue in [&long, &short] {
@@ -53,10 +53,10 @@ async fn leases(store: &dyn Store, wall: &Wall, to: i64) {
     wall.set(to);
     tokio::time::sleep(Duration::from_millis(40)).await;
     assert!(claim(store, &long, DAY, false).await.is_empty(), "it is held, {to}");
-    assert_eq!(claim(store, &short, DAY, false).await.len(), 1, "that lease is over, {to}");
+    assert_eq!(claim(store, &short, DAY, false).await.len(), 1, "the lease has ended, {to}");
 }
 
-/// A step neither takes letters before their time nor keeps them.
+/// A step neither expires letters early nor keeps expired ones.
 async fn expiry(store: &dyn Store, wall: &Wall, to: i64) {
     let queue = queue("expiry");
     let mut late = entry(&queue);
@@ -71,7 +71,7 @@ async fn expiry(store: &dyn Store, wall: &Wall, to: i64) {
     assert!(store.get(&queue, late.id).await.unwrap().is_some(), "{to}");
 }
 
-/// Failures of before the step are those of a moment ago.
+/// Failures from before the step count as recent.
 async fn counts(store: &dyn Store, wall: &Wall, to: i64) {
     let queue = queue("counts");
     put(store, &entry(&queue)).await;
@@ -81,7 +81,7 @@ async fn counts(store: &dyn Store, wall: &Wall, to: i64) {
     assert_eq!(counted.iter().map(|one| one.failures).sum::<u64>(), 2, "{to}");
 }
 
-/// A letter gets no older by a step.
+/// A step does not change the age of a letter.
 async fn ages(store: &dyn Store, wall: &Wall, to: i64) {
     let queue = queue("ages");
     put(store, &entry(&queue)).await;
@@ -100,7 +100,7 @@ async fn ages(store: &dyn Store, wall: &Wall, to: i64) {
     assert_eq!(store.purge(&queue, record).await.unwrap().purged, older, "{to}");
 }
 
-/// A step neither makes letters due nor keeps them from it.
+/// A step neither makes letters due nor delays them.
 async fn due(store: &dyn Store, wall: &Wall, to: i64) {
     let queue = queue("due");
     let mut late = entry(&queue);
@@ -114,9 +114,9 @@ async fn due(store: &dyn Store, wall: &Wall, to: i64) {
     assert_eq!(claim(store, &queue, DAY, true).await, [soon.id], "{to}");
 }
 
-/// A queue on `store` of which a letter waits for `wait` before it is sent by itself.
-pub fn automatic(wait: Duration) -> AutoRedrive {
-    AutoRedrive::default().backoff(Backoff::constant(wait)).interval(Duration::from_millis(100))
+/// The settings of an automatic redrive that sends each letter after `wait`.
+pub fn automatic(wait: Duration) -> Redrive {
+    Redrive::all().backoff(Backoff::constant(wait)).interval(Duration::from_millis(100))
 }
 
 pub async fn park(queue: &DeadLetterQueue, number: u32) {
@@ -124,7 +124,7 @@ pub async fn park(queue: &DeadLetterQueue, number: u32) {
     queue.layer().layer(service).oneshot(number).await.unwrap_err();
 }
 
-/// Letters that were parked before a step are sent after it, by hand and by themselves, each once.
+/// Letters that were parked before a step are sent once after it, by a manual and by an automatic redrive.
 pub async fn redrives(open: impl Fn(String) -> DeadLetterQueue, wall: &Wall) {
     for (number, step) in wall.steps().into_iter().enumerate() {
         for (from, to) in [(0, step), (step, 0)] {
@@ -157,8 +157,8 @@ pub async fn redrives(open: impl Fn(String) -> DeadLetterQueue, wall: &Wall) {
     wall.set(0);
 }
 
-/// A store that another process used, whose clock was ahead by this much: all its letters are sent.
-pub async fn redrives_what_lies_ahead(queue: &DeadLetterQueue, letters: u64) {
+/// Letters that a process with a clock ahead has parked are all sent.
+pub async fn redrives_letters_dated_ahead(queue: &DeadLetterQueue, letters: u64) {
     let sent = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let service = {
         let sent = Arc::clone(&sent);
@@ -168,7 +168,7 @@ pub async fn redrives_what_lies_ahead(queue: &DeadLetterQueue, letters: u64) {
         })
     };
     assert_eq!(queue.redrive(service.clone(), Redrive::all().dry_run(true)).await.unwrap().matched, letters);
-    // Of those ahead too, no more than the limit.
+    // The limit applies to letters that are dated ahead, too.
     let some = Redrive::only(LetterFilter::all().limit(2));
     assert_eq!(queue.redrive(service.clone(), some).await.unwrap().redriven, 2.min(letters));
     let report = queue.redrive(service, Redrive::all()).await.unwrap();

@@ -1,10 +1,10 @@
-//! Processes that park and redrive until they are killed, and a ledger of what they did and were told.
+//! Child processes that park and redrive until they are killed, and a ledger of the results that they report.
 //!
-//! A child has eight queues, each with one caller. It says `try` before each request, and after it what its queue has
-//! counted: `parked` or `dropped`; and `delivered` when a redrive has sent one. It checks the counts of the queue with
-//! those of its own, and ends with an error when they differ, which is not the end that the test waits for.
+//! A child has eight queues, each with one caller. It writes `try` before each request and then, by the counts of the queue,
+//! `parked` or `dropped`; and `delivered` when a redrive has sent a letter. It compares the counts of the queue with its
+//! own, and exits with an error if they differ. The test then fails, because it expects the child to be killed.
 
-#![allow(dead_code, unreachable_pub)] // Each test uses its part.
+#![allow(dead_code, unreachable_pub)] // Each test binary uses some of them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -25,16 +25,16 @@ use crate::wall;
 
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
 
-/// Callers of one child, each with a queue of its own.
+/// The callers of one child. Each has a queue of its own.
 const CALLERS: u32 = 8;
 
-/// Numbers of one child.
+/// The range of numbers of one child.
 const EACH: u32 = 1_000_000;
 
-/// The shortest: what a child that was killed held is free soon.
+/// The shortest lease, so that letters of a killed child are free soon.
 const LEASE: Duration = Duration::from_millis(100);
 
-/// How far the wall clock steps.
+/// The largest step of the wall clock.
 const STEP: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ fn order(number: u32) -> Order {
     Order { number, item: "bell ".repeat(1 + number as usize % 97) }
 }
 
-/// One write for each line: a half one would name another letter.
+/// Writes each line at once: half a line could name another letter.
 fn say(word: &str, number: u32) {
     std::io::stdout().lock().write_all(format!("@ {word} {number}\n").as_bytes()).unwrap();
 }
@@ -61,7 +61,7 @@ pub fn queues(queue: &DeadLetterQueue) -> Vec<DeadLetterQueue> {
 
 /// Parks and redrives until it is killed.
 pub async fn work(queue: DeadLetterQueue) {
-    // A task that panics must not leave the others at work.
+    // A panic in one task must end the process.
     std::panic::set_hook(Box::new(|panic| {
         eprintln!("{panic}");
         std::process::exit(101);
@@ -102,10 +102,10 @@ async fn park(queue: DeadLetterQueue, first: u32) {
     }
 }
 
-/// Sends all there is; one letter in eight fails again. Where the store does not answer, another run comes.
+/// Redrives all letters; one in eight fails again. If the store fails, the caller runs it again.
 async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
     let service = service_fn(move |found: Order| {
-        assert_eq!(found, order(found.number), "a letter is not whole");
+        assert_eq!(found, order(found.number), "a letter is incomplete");
         let done = fastrand::u8(..8) > 0;
         if done {
             delivered(found.number);
@@ -118,14 +118,14 @@ async fn redrive(queue: &DeadLetterQueue, mut delivered: impl FnMut(u32)) {
     }
 }
 
-/// What a process says in lines of its own, which begin with `@ `.
+/// The lines of a process that begin with `@ `.
 pub fn lines(output: ChildStdout) -> Receiver<String> {
-    let (said, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-            // Behind what the test's own frame writes without a newline.
+            // The test harness may have written the beginning of the line.
             if let Some((_, line)) = String::from_utf8_lossy(&line).split_once("@ ")
-                && said.send(line.to_owned()).is_err()
+                && sender.send(line.to_owned()).is_err()
             {
                 break;
             }
@@ -134,16 +134,16 @@ pub fn lines(output: ChildStdout) -> Receiver<String> {
     lines
 }
 
-/// A process that runs the test of that name.
+/// A child process that runs a test and will be killed.
 pub struct Victim {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Victim {
-    /// Starts the `round`th one.
+    /// Starts the child of a round.
     pub fn start(test: &str, round: u32, clock: &Clock, variables: &[(&str, &OsStr)]) -> Self {
-        // Without the trap the first write that is too much ends the program.
+        // Without the trap, a signal ends the program at its first write beyond the limit.
         let mut command = Command::new("sh");
         command.args(["-c", r#"trap "" XFSZ && exec "$0" "$@""#]).arg(std::env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
@@ -158,18 +158,18 @@ impl Victim {
         self.lines.recv().expect("the child ended by itself")
     }
 
-    /// From now on no file of it can be longer, or they can be as long as they like: a disk that is full.
+    /// Limits the size of the child's files, as on a full disk, or removes the limit.
     pub fn limit_files(&self, bytes: Option<u64>) {
         let pid = self.child.id().to_string();
         let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
-        // Where it has ended, the kill says so.
+        // If the child has ended, `kill` reports it.
         let _ = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:")]).status();
     }
 
-    /// Kills it; gives what else it said.
+    /// Kills it. Returns its remaining lines.
     pub fn kill(mut self) -> Vec<String> {
         self.child.kill().unwrap();
-        assert!(self.child.wait().unwrap().code().is_none(), "it was to be killed, but had ended");
+        assert!(self.child.wait().unwrap().code().is_none(), "it ended before it was killed");
         self.lines.iter().collect()
     }
 }
@@ -185,8 +185,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Writes down a line; whether a letter was parked.
-    pub fn hear(&mut self, line: &str) -> bool {
+    /// Records a line. Returns whether it reports a parked letter.
+    pub fn record(&mut self, line: &str) -> bool {
         let (word, number) = line.split_once(' ').unwrap();
         let number = number.parse().unwrap();
         match word {
@@ -199,8 +199,8 @@ impl Ledger {
         word == "parked"
     }
 
-    /// Each request was counted, once, as parked or as dropped, but for the one that each caller waited for when its process
-    /// was killed.
+    /// Checks that each request was counted exactly once, as parked or dropped. The last request of each caller may be
+    /// missing, because its process was killed.
     pub fn assert_accounted(&self) {
         assert!(self.parked.is_disjoint(&self.dropped));
         let open = self
@@ -214,12 +214,12 @@ impl Ledger {
         assert_eq!(self.parked.len() + self.dropped.len() + callers.len(), self.tried.len());
     }
 
-    /// What was parked is there, or was delivered.
+    /// Checks that each parked letter is still there or was delivered.
     pub fn assert_kept(&self, there: &BTreeSet<u32>, round: u32) {
         self.assert_accounted();
         let lost: Vec<_> =
             self.parked.difference(&self.delivered).filter(|number| !there.contains(number)).collect();
-        assert!(lost.is_empty(), "round {round}: acknowledged letters are gone: {lost:?}");
+        assert!(lost.is_empty(), "round {round}: acknowledged letters are lost: {lost:?}");
         let unknown: Vec<_> = there.difference(&self.tried).collect();
         assert!(unknown.is_empty(), "round {round}: letters of no request: {unknown:?}");
     }
@@ -232,7 +232,7 @@ impl std::fmt::Display for Ledger {
     }
 }
 
-/// The numbers of the letters that are in these queues, each whole and once. The sums agree with what they are sums of.
+/// The numbers of the letters in these queues. Checks that each letter is complete and unique, and that counts agree.
 pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
     let mut all = BTreeSet::new();
     for queue in queues {
@@ -240,7 +240,7 @@ pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
         for letter in &letters {
             let Payload::Value(value) = &letter.payload else { panic!("{letter:?}") };
             let found: Order = serde_json::from_value(value.clone()).unwrap();
-            assert_eq!(found, order(found.number), "a letter is not whole");
+            assert_eq!(found, order(found.number), "a letter is incomplete");
             assert!(all.insert(found.number), "letter {} is there twice", found.number);
         }
         assert_eq!(queue.len().await.unwrap(), letters.len() as u64);
@@ -251,7 +251,7 @@ pub async fn there(queues: &[DeadLetterQueue]) -> BTreeSet<u32> {
     all
 }
 
-/// Sends all that is left, and finds it to be what was there.
+/// Redrives all letters that are left, and checks that each was sent.
 pub async fn send_all(queues: &[DeadLetterQueue]) {
     let mut left = there(queues).await;
     for queue in queues {
@@ -267,7 +267,7 @@ pub async fn send_all(queues: &[DeadLetterQueue]) {
 
 // ===== the wall clock =====
 
-/// The wall clock of the children, which steps.
+/// The wall clock of the children.
 pub struct Clock {
     file: File,
     path: PathBuf,
@@ -281,7 +281,7 @@ impl Clock {
         Self { file, path }
     }
 
-    /// Steps to somewhere about the true time.
+    /// Sets the clock to a random time near the true time.
     pub fn step(&self, random: &mut Rng) {
         let most = i64::try_from(STEP.as_nanos()).unwrap();
         let offset = random.i64(-most..most).to_ne_bytes();

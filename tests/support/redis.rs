@@ -1,4 +1,4 @@
-//! Redis, which writes everything to its disk before it answers.
+//! A Redis server for tests.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,35 +13,35 @@ use super::process::Process;
 use super::tls::Authority;
 use super::{ports, tool};
 
-/// A Redis server of the test's own.
+/// A Redis server of its own for one test.
 #[derive(Debug)]
 pub struct Redis {
-    // Stopped before its folder goes.
+    // Dropped, and so stopped, before its folder.
     process: Option<Process>,
     address: SocketAddr,
     options: Vec<String>,
-    /// Where it speaks TLS, to clients of this authority alone.
+    /// The authority of the certificates, if the server uses TLS.
     authority: Option<Authority>,
     folder: TempDir,
 }
 
 impl Redis {
-    /// Starts a server whose log is on its disk before it answers.
+    /// Starts a server that syncs its append-only file before it answers.
     pub async fn start() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await
     }
 
-    /// Starts a server with these options, beside those for its port and its folder.
+    /// Starts a server with further options.
     pub async fn start_with(options: &[&str]) -> Self {
         Self::start_at(false, options).await
     }
 
-    /// Starts a server that speaks TLS, to clients that it knows.
+    /// Starts a server with TLS, which requires client certificates.
     pub async fn start_with_tls() -> Self {
         Self::start_at(true, &["--appendonly", "yes"]).await
     }
 
-    /// Starts a server that is a cluster, alone or with others to come, and has these slots.
+    /// Starts a node of a cluster with these slots.
     pub async fn start_cluster_node(first_slot: u16, last_slot: u16) -> Self {
         let [bus] = ports::free();
         let bus = bus.port().to_string();
@@ -52,7 +52,7 @@ impl Redis {
         node
     }
 
-    /// Starts a cluster of three.
+    /// Starts a cluster of three nodes.
     pub async fn start_cluster() -> [Self; 3] {
         let nodes = [
             Self::start_cluster_node(0, 5_460).await,
@@ -115,14 +115,14 @@ impl Redis {
         Ok(())
     }
 
-    /// Starts it again where it was, with what it has on its disk.
+    /// Starts the server again, with the same port and data.
     pub async fn start_again(&mut self) {
         assert!(self.process.is_none(), "it still runs");
         let mut why = String::new();
         for _ in 0..20 {
             match self.try_start().await {
                 Ok(()) => return,
-                // Another took its port for a moment.
+                // Another process may use the port for a moment.
                 Err(error) => why = error,
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -130,44 +130,42 @@ impl Redis {
         panic!("{why}");
     }
 
-    /// Ends it: `TERM` lets it close its files, `KILL` does not.
+    /// Stops the server. `TERM` lets it close its files, `KILL` does not.
     pub fn stop(&mut self, signal: &str) {
         let mut process = self.process.take().expect("it runs");
         process.signal(signal);
         process.wait();
     }
 
-    /// Lets it stand still, as if its machine did, until [`Redis::resume`].
+    /// Suspends the process until [`Redis::resume`].
     pub fn pause(&self) {
         self.process.as_ref().expect("it runs").signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub fn resume(&self) {
         self.process.as_ref().expect("it runs").signal("CONT");
     }
 
-    /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where it is, as a URL.
     pub fn url(&self) -> String {
         let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://{}/", self.address)
     }
 
-    /// Who vouches for it, where it speaks TLS.
+    /// The authority of the certificates of a server with TLS.
     pub fn authority(&self) -> &Authority {
-        self.authority.as_ref().expect("it speaks TLS")
+        self.authority.as_ref().expect("a server with TLS")
     }
 
-    /// What `redis-cli` answers.
+    /// The output of `redis-cli`.
     ///
     /// # Panics
     ///
-    /// When it fails.
+    /// When `redis-cli` fails.
     pub fn cli(&self, arguments: &[&str]) -> String {
         let port = self.address.port().to_string();
         let mut command = Command::new(tool("redis-cli"));
@@ -184,7 +182,7 @@ impl Redis {
         text
     }
 
-    /// Asks until the answer holds this.
+    /// Repeats a command until its output contains `wanted`.
     pub async fn wait_for(&self, arguments: &[&str], wanted: &str) {
         for _ in 0..600 {
             if self.cli(arguments).contains(wanted) {
@@ -192,10 +190,10 @@ impl Redis {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{arguments:?} never told {wanted}: {}", self.cli(arguments));
+        panic!("the output of {arguments:?} never contained {wanted}: {}", self.cli(arguments));
     }
 
-    /// Every byte that it has written to its disk.
+    /// The contents of all files in the server's folder.
     pub fn disk(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut folders: Vec<PathBuf> = vec![self.folder.path().to_owned()];
@@ -213,7 +211,7 @@ impl Redis {
     }
 }
 
-/// Whether it answers, and is done with reading its disk.
+/// Whether the server answers and has loaded its data.
 fn answers(address: SocketAddr, tls: bool) -> bool {
     let ask = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect(address)?;

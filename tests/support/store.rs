@@ -1,23 +1,24 @@
-//! What holds for every store, whatever it is made of.
+//! Checks that every store must pass.
 //!
-//! Each check takes any store and uses queues of its own, so that all may run on one store, side by side. Time is
-//! real: a server has its own clock. A lease that is to be over is a millisecond long, and one that is to hold a day.
+//! Each check takes any store and uses queues of its own, so that all checks may run on one store at the same time. They use
+//! real time, because a server has a clock of its own. Leases that must end last a millisecond; leases that must hold last a
+//! day.
 //!
-//! `store_contract!` makes a test of each check; its argument is an expression that gives the store and whatever
-//! has to live as long.
+//! `store_contract!` makes a test of each check. Its argument is an expression that returns the store, and a value that has
+//! to live as long.
 
-#![allow(dead_code)] // Each test uses its part.
+#![allow(dead_code)] // Each test binary uses some of them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use campanile::FailureKind;
 use campanile::store::{
-    Claim, Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled,
-    Store, WhenFull,
+    Claim, Entry, Fingerprint, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, Settled, Store,
+    WhenFull,
 };
 
-/// Makes a test of each check, on the store that the expression gives.
+/// Makes a test of each check, on the store that the expression returns.
 #[allow(unused_macros)]
 macro_rules! store_contract {
     ($($check:ident)*; $open:expr) => {$(
@@ -29,46 +30,46 @@ macro_rules! store_contract {
     )*};
     ($open:expr) => {
         $crate::store_checks::store_contract! {
-            an_entry_comes_back_as_it_was
+            an_entry_is_returned_unchanged
             a_second_put_changes_nothing
             a_list_has_an_order_and_pages
-            each_condition_of_a_filter_leaves_out_what_it_says
-            moments_of_a_filter_are_exact
+            each_condition_of_a_filter_applies
+            ages_of_a_filter_are_exact
             a_count_is_as_long_as_the_list
-            a_group_tells_of_all_its_letters
-            groups_heed_the_filter
+            a_group_describes_all_its_letters
+            groups_apply_the_filter
             failures_are_counted_by_cause
-            causes_beyond_a_bound_are_counted_together
-            a_claim_ends_where_its_bytes_do
+            fingerprints_beyond_a_limit_are_counted_together
+            the_bytes_of_a_claim_are_limited
             a_full_store_refuses
             a_full_store_drops_the_oldest
-            a_full_store_drops_the_one_that_came_first
-            a_letter_dated_ahead_is_taken_as_of_now
-            bytes_are_a_bound_as_well
-            a_full_store_leaves_it_to_the_spill
-            nobody_gets_what_somebody_holds
-            many_claims_at_once_share_no_letter
-            a_claim_heeds_filter_and_limit
-            a_claim_leaves_out_what_is_not_due
-            a_claim_leaves_out_what_has_expired
-            a_claim_leaves_aside_what_is_set_aside
+            a_full_store_drops_the_letter_that_arrived_first
+            a_letter_dated_ahead_is_dated_back_to_now
+            the_bytes_of_a_queue_are_limited
+            a_full_store_without_a_spill_refuses
+            a_held_letter_is_not_claimed_again
+            concurrent_claims_share_no_letter
+            a_claim_applies_filter_and_limit
+            a_claim_leaves_out_letters_that_are_not_due
+            a_claim_leaves_out_expired_letters
+            a_claim_leaves_out_letters_that_are_set_aside
             a_lapsed_lease_frees_a_letter
             a_renewed_lease_holds
             a_renewed_lease_is_counted_from_now
-            what_was_delivered_is_gone
-            what_failed_takes_its_place
-            what_changed_is_no_failure
-            what_was_released_is_free
-            another_owners_letter_is_left_alone
-            settling_what_is_gone_does_nothing
-            a_purge_removes_and_is_remembered
-            a_purge_heeds_its_filter
-            only_the_last_purges_are_remembered
-            what_has_expired_goes
-            the_depth_is_known
-            two_queues_know_nothing_of_each_other
-            odd_names_and_bytes_survive
-            many_letters_are_walked_in_order;
+            a_delivered_letter_is_removed
+            a_failed_letter_replaces_the_old_one
+            a_changed_letter_counts_no_failure
+            a_released_letter_is_free
+            a_letter_of_another_owner_is_not_changed
+            settling_a_removed_letter_does_nothing
+            a_purge_removes_letters_and_keeps_a_record
+            a_purge_applies_its_filter
+            only_the_last_purges_are_kept
+            expired_letters_are_removed
+            the_depth_is_current
+            queues_are_independent
+            unusual_names_and_bytes_are_preserved
+            many_letters_are_listed_in_order;
             $open
         }
     };
@@ -78,7 +79,7 @@ pub(crate) use store_contract;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// No bounds to speak of.
+/// Limits that no check reaches.
 pub(crate) const WIDE: Limits =
     Limits { capacity: 1_000_000, bytes: 1 << 40, when_full: WhenFull::RefuseNew };
 
@@ -116,7 +117,7 @@ pub(crate) async fn put(store: &dyn Store, entry: &Entry) {
     assert_eq!(store.put(entry.clone(), WIDE).await.unwrap(), Put::Kept { evicted: 0 });
 }
 
-/// Puts so many letters, and changes each before.
+/// Puts `letters` letters, each changed by `change`.
 pub(crate) async fn put_many(
     store: &dyn Store,
     queue: &Arc<str>,
@@ -145,12 +146,12 @@ fn claim_for(owner: Owner, lease: Duration) -> Claim {
     Claim { owner, now: now(), lease, due_by: None, bytes: u64::MAX }
 }
 
-/// Claims all for a day.
+/// Claims all letters for a day.
 pub(crate) async fn claim(store: &dyn Store, queue: &str, owner: Owner) -> Vec<LetterId> {
     ids(&store.claim(queue, &LetterFilter::all(), claim_for(owner, DAY)).await.unwrap())
 }
 
-/// Claims as soon as somebody else's short lease is over.
+/// Claims as soon as another owner's short lease has ended.
 async fn claim_lapsed(store: &dyn Store, queue: &str, owner: Owner) -> Vec<LetterId> {
     for _ in 0..5_000 {
         let claimed = claim(store, queue, owner).await;
@@ -159,14 +160,14 @@ async fn claim_lapsed(store: &dyn Store, queue: &str, owner: Owner) -> Vec<Lette
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    panic!("a lease of a millisecond is not over yet");
+    panic!("a lease of a millisecond has not ended");
 }
 
-// ===== keeping =====
+// ===== putting =====
 
-pub(crate) async fn an_entry_comes_back_as_it_was(store: &dyn Store) {
-    let queue = queue("whole");
-    let whole = Entry {
+pub(crate) async fn an_entry_is_returned_unchanged(store: &dyn Store) {
+    let queue = queue("full");
+    let full = Entry {
         kind: FailureKind::Rejected,
         fingerprint: Fingerprint::from_bits(u64::MAX - 3),
         first_failed: now() - DAY,
@@ -178,12 +179,12 @@ pub(crate) async fn an_entry_comes_back_as_it_was(store: &dyn Store) {
         ..entry(&queue)
     };
     let plain = Entry { head: Vec::new(), body: Vec::new(), ..entry(&queue) };
-    for entry in [&whole, &plain] {
+    for entry in [&full, &plain] {
         put(store, entry).await;
         assert_eq!(store.get(&queue, entry.id).await.unwrap().as_ref(), Some(entry));
     }
     assert_eq!(store.get(&queue, LetterId::new()).await.unwrap(), None);
-    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), [whole, plain]);
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), [full, plain]);
 }
 
 pub(crate) async fn a_second_put_changes_nothing(store: &dyn Store) {
@@ -191,7 +192,7 @@ pub(crate) async fn a_second_put_changes_nothing(store: &dyn Store) {
     let first = entry(&queue);
     put(store, &first).await;
     put(store, &Entry { head: b"another".to_vec(), component: "others".into(), ..first.clone() }).await;
-    // Not even when there is no room for it.
+    // Not even when the queue is full.
     let narrow = Limits { capacity: 1, ..WIDE };
     assert_eq!(store.put(first.clone(), narrow).await.unwrap(), Put::Kept { evicted: 0 });
     assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), std::slice::from_ref(&first));
@@ -205,7 +206,7 @@ pub(crate) async fn a_second_put_changes_nothing(store: &dyn Store) {
 pub(crate) async fn a_list_has_an_order_and_pages(store: &dyn Store) {
     let queue = queue("pages");
     let mut all: Vec<Entry> = (0..10).map(|_| entry(&queue)).collect();
-    // Parked in another order than they were made in.
+    // Parked in another order than their ids were made.
     for entry in all.iter().rev() {
         put(store, entry).await;
     }
@@ -221,7 +222,7 @@ pub(crate) async fn a_list_has_an_order_and_pages(store: &dyn Store) {
     assert!(listed(store, &queue, LetterFilter::all().limit(0)).await.is_empty());
 }
 
-pub(crate) async fn each_condition_of_a_filter_leaves_out_what_it_says(store: &dyn Store) {
+pub(crate) async fn each_condition_of_a_filter_applies(store: &dyn Store) {
     let queue = queue("filters");
     let hour = Duration::from_secs(3_600);
     let entries = put_many(store, &queue, 5, |number, entry| match number {
@@ -258,7 +259,7 @@ pub(crate) async fn each_condition_of_a_filter_leaves_out_what_it_says(store: &d
     }
 }
 
-pub(crate) async fn moments_of_a_filter_are_exact(store: &dyn Store) {
+pub(crate) async fn ages_of_a_filter_are_exact(store: &dyn Store) {
     let queue = queue("moments");
     put_many(store, &queue, 1, |_, entry| entry.last_failed = now() - DAY).await;
     let second = Duration::from_secs(1);
@@ -291,7 +292,7 @@ pub(crate) async fn a_count_is_as_long_as_the_list(store: &dyn Store) {
 
 // ===== groups and frequencies =====
 
-pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
+pub(crate) async fn a_group_describes_all_its_letters(store: &dyn Store) {
     let queue = queue("groups");
     assert!(store.groups(&queue, &LetterFilter::all()).await.unwrap().is_empty());
     let start = now() - DAY;
@@ -310,7 +311,7 @@ pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
     assert_eq!(groups[0].example, entries[4], "the newest");
     assert_eq!(store.groups(&queue, &LetterFilter::all().limit(2)).await.unwrap(), groups[..2]);
 
-    // What is gone is remembered while the group lasts.
+    // Removed letters count for the first and last failure while the group exists.
     let owner = Owner::new();
     let delivered = [2, 4].map(|at| Settled::Delivered(entries[at as usize].id)).to_vec();
     assert_eq!(store.settle(&queue, owner, delivered).await.unwrap(), [true, true]);
@@ -321,7 +322,7 @@ pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
     assert_eq!(groups[0].last_seen, entries[2].last_failed);
     assert_eq!(groups[0].example, entries[3]);
 
-    // The last of a cause that fails again does not begin it anew.
+    // When the last letter of a group fails again, the group continues.
     assert_eq!(claim(store, &queue, owner).await.len(), 4);
     let again = Entry { last_failed: now(), ..entries[3].clone() };
     assert_eq!(store.settle(&queue, owner, vec![Settled::Failed(again.clone())]).await.unwrap(), [true]);
@@ -332,7 +333,7 @@ pub(crate) async fn a_group_tells_of_all_its_letters(store: &dyn Store) {
     assert_eq!(groups[0].example, again);
 }
 
-pub(crate) async fn groups_heed_the_filter(store: &dyn Store) {
+pub(crate) async fn groups_apply_the_filter(store: &dyn Store) {
     let queue = queue("some groups");
     let entries = put_many(store, &queue, 6, |number, entry| {
         entry.fingerprint = Fingerprint::from_bits(number as u64 % 2);
@@ -377,7 +378,7 @@ pub(crate) async fn failures_are_counted_by_cause(store: &dyn Store) {
     let error = FailureKind::Error;
     assert_eq!(of(hour).await, [(2, payments.clone(), error, 3), (1, mails.clone(), error, 1)]);
 
-    // It counts what failed, not what waits; and what fails again fails once more.
+    // Delivered letters still count, and a letter that fails again counts twice.
     let owner = Owner::new();
     assert_eq!(claim(store, &queue, owner).await.len(), 6);
     let again = Entry { last_failed: now(), ..entries[0].clone() };
@@ -386,13 +387,13 @@ pub(crate) async fn failures_are_counted_by_cause(store: &dyn Store) {
     assert_eq!(of(hour).await, [(2, payments.clone(), error, 3), (1, mails.clone(), error, 2)]);
     let whole_day = [(2, payments.clone(), error, 3), (1, mails, error, 2), (3, payments, error, 1)];
     assert_eq!(of(DAY).await, whole_day);
-    assert_eq!(of(30 * DAY).await, whole_day, "a day is as far as it looks back");
+    assert_eq!(of(30 * DAY).await, whole_day, "it looks back one day at most");
 }
 
-pub(crate) async fn causes_beyond_a_bound_are_counted_together(store: &dyn Store) {
+pub(crate) async fn fingerprints_beyond_a_limit_are_counted_together(store: &dyn Store) {
     const LETTERS: usize = 300;
     let queue = queue("causes");
-    // Of one minute, whatever the clock does meanwhile.
+    // All in the same past minute.
     let minute = now() - Duration::from_secs(120);
     put_many(store, &queue, LETTERS, |number, entry| {
         entry.fingerprint = Fingerprint::from_bits(1 + number as u64);
@@ -405,23 +406,23 @@ pub(crate) async fn causes_beyond_a_bound_are_counted_together(store: &dyn Store
     let of = |bits| frequencies.iter().find(|one| one.fingerprint == bits).map(|one| one.failures);
     assert_eq!(frequencies.len(), 257);
     assert_eq!(of(Fingerprint::OTHER), Some(LETTERS as u64 - 256));
-    assert_eq!(of(Fingerprint::from_bits(1)), Some(2), "one that is known goes on");
-    // What waits is told by its cause all the same.
+    assert_eq!(of(Fingerprint::from_bits(1)), Some(2), "a known fingerprint is still counted separately");
+    // Groups are not limited.
     assert_eq!(store.groups(&queue, &LetterFilter::all()).await.unwrap().len(), LETTERS);
 }
 
-pub(crate) async fn a_claim_ends_where_its_bytes_do(store: &dyn Store) {
+pub(crate) async fn the_bytes_of_a_claim_are_limited(store: &dyn Store) {
     const SIZE: usize = 1_200_000;
     let queue = queue("bytes");
     let entries = put_many(store, &queue, 5, |_, entry| entry.body = vec![b'x'; SIZE]).await;
     let claim = |bytes| Claim { bytes, ..claim_for(Owner::new(), DAY) };
     let claimed = async |bytes| ids(&store.claim(&queue, &LetterFilter::all(), claim(bytes)).await.unwrap());
-    assert_eq!(claimed(1).await, ids(&entries[..1]), "one is always taken");
+    assert_eq!(claimed(1).await, ids(&entries[..1]), "at least one letter is claimed");
     assert_eq!(claimed(SIZE as u64 + 100).await, ids(&entries[1..3]));
-    assert_eq!(claimed(u64::MAX).await, ids(&entries[3..]), "what was left is free");
+    assert_eq!(claimed(u64::MAX).await, ids(&entries[3..]), "letters beyond the limit are still free");
 }
 
-// ===== bounds =====
+// ===== limits =====
 
 pub(crate) async fn a_full_store_refuses(store: &dyn Store) {
     let queue = queue("refuses");
@@ -435,7 +436,7 @@ pub(crate) async fn a_full_store_refuses(store: &dyn Store) {
     store.settle(&queue, Owner::new(), vec![Settled::Delivered(all[0])]).await.unwrap();
     assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Kept { evicted: 0 });
     let frequencies = store.frequencies(&queue, DAY).await.unwrap();
-    assert_eq!(frequencies[0].failures, 4, "what was refused is not counted");
+    assert_eq!(frequencies[0].failures, 4, "refused letters are not counted");
 }
 
 pub(crate) async fn a_full_store_drops_the_oldest(store: &dyn Store) {
@@ -449,22 +450,22 @@ pub(crate) async fn a_full_store_drops_the_oldest(store: &dyn Store) {
     let kept = |evicted| Put::Kept { evicted };
     assert_eq!(evicted, [kept(0), kept(0), kept(0), kept(1), kept(1)]);
     assert_eq!(listed(store, &queue, LetterFilter::all()).await, ids(&entries[2..]));
-    // A lower bound makes itself felt with the next letter.
+    // A lower limit takes effect with the next put.
     let lower = Limits { capacity: 2, ..limits };
     assert_eq!(store.put(entry(&queue), lower).await.unwrap(), kept(2));
     assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 2);
 }
 
-pub(crate) async fn a_full_store_drops_the_one_that_came_first(store: &dyn Store) {
+pub(crate) async fn a_full_store_drops_the_letter_that_arrived_first(store: &dyn Store) {
     let queue = queue("first come");
     let limits = Limits { capacity: 3, when_full: WhenFull::DropOldest, ..WIDE };
-    // Made by a clock that was ahead, and by one that was behind.
+    // Ids from clocks that are ahead or behind.
     let of = |year: u8| Entry { id: LetterId::from_bytes([year; 16]), ..entry(&queue) };
     let entries = [of(0xf0), of(0x03), of(0x80), of(0x02), of(0xf1)];
     for entry in &entries[..3] {
         store.put(entry.clone(), limits).await.unwrap();
     }
-    // What fails again keeps its place.
+    // A letter that fails again keeps its place in the order of arrival.
     let owner = Owner::new();
     claim(store, &queue, owner).await;
     let again = vec![Settled::Failed(entries[0].clone())];
@@ -477,7 +478,7 @@ pub(crate) async fn a_full_store_drops_the_one_that_came_first(store: &dyn Store
     assert_eq!(listed(store, &queue, LetterFilter::all()).await, left);
 }
 
-pub(crate) async fn a_letter_dated_ahead_is_taken_as_of_now(store: &dyn Store) {
+pub(crate) async fn a_letter_dated_ahead_is_dated_back_to_now(store: &dyn Store) {
     let queue = queue("ahead");
     let second = Duration::from_secs(1);
     let letters = put_many(store, &queue, 2, |number, entry| {
@@ -499,7 +500,7 @@ pub(crate) async fn a_letter_dated_ahead_is_taken_as_of_now(store: &dyn Store) {
     assert_eq!(store.expire(&queue, now() + 2 * DAY).await.unwrap(), 2);
 }
 
-pub(crate) async fn bytes_are_a_bound_as_well(store: &dyn Store) {
+pub(crate) async fn the_bytes_of_a_queue_are_limited(store: &dyn Store) {
     let queue = queue("bytes");
     let of = |bytes: usize| Entry { head: vec![1; bytes / 2], body: vec![2; bytes / 2], ..entry(&queue) };
     let limits = Limits { bytes: 100, ..WIDE };
@@ -508,35 +509,35 @@ pub(crate) async fn bytes_are_a_bound_as_well(store: &dyn Store) {
     assert_eq!(store.put(of(42), limits).await.unwrap(), Put::Full);
     assert_eq!(store.put(of(40), limits).await.unwrap(), kept(0));
     let drops = Limits { when_full: WhenFull::DropOldest, ..limits };
-    // No use in dropping all for one that can never fit.
+    // A letter that can never fit does not evict others.
     assert_eq!(store.put(of(102), drops).await.unwrap(), Put::Full);
     assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 2);
     assert_eq!(store.put(of(50), drops).await.unwrap(), kept(1));
     assert_eq!(store.put(of(100), drops).await.unwrap(), kept(2));
 }
 
-pub(crate) async fn a_full_store_leaves_it_to_the_spill(store: &dyn Store) {
+pub(crate) async fn a_full_store_without_a_spill_refuses(store: &dyn Store) {
     let queue = queue("spills");
     let limits = Limits { capacity: 1, when_full: WhenFull::Spill, ..WIDE };
     assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Kept { evicted: 0 });
-    assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Full, "it has none of its own");
+    assert_eq!(store.put(entry(&queue), limits).await.unwrap(), Put::Full, "the store has no spill");
 }
 
 // ===== claims =====
 
-pub(crate) async fn nobody_gets_what_somebody_holds(store: &dyn Store) {
+pub(crate) async fn a_held_letter_is_not_claimed_again(store: &dyn Store) {
     let queue = queue("held");
     let entries = put_many(store, &queue, 3, |_, _| {}).await;
     let (one, other) = (Owner::new(), Owner::new());
     assert_eq!(store.claim(&queue, &LetterFilter::all(), claim_for(one, DAY)).await.unwrap(), entries);
     assert!(claim(store, &queue, other).await.is_empty());
-    assert!(claim(store, &queue, one).await.is_empty(), "nor does it get them twice");
+    assert!(claim(store, &queue, one).await.is_empty(), "not even by the same owner");
     let more = put_many(store, &queue, 1, |_, _| {}).await;
     assert_eq!(claim(store, &queue, other).await, ids(&more));
-    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 4, "what is held still waits");
+    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 4, "claimed letters still wait");
 }
 
-pub(crate) async fn many_claims_at_once_share_no_letter(store: &dyn Store) {
+pub(crate) async fn concurrent_claims_share_no_letter(store: &dyn Store) {
     let queue = queue("crowd");
     let entries = put_many(store, &queue, 60, |_, _| {}).await;
     let claims = (0..8).map(|_| async {
@@ -557,7 +558,7 @@ pub(crate) async fn many_claims_at_once_share_no_letter(store: &dyn Store) {
     assert_eq!(claimed, ids(&entries));
 }
 
-pub(crate) async fn a_claim_heeds_filter_and_limit(store: &dyn Store) {
+pub(crate) async fn a_claim_applies_filter_and_limit(store: &dyn Store) {
     let queue = queue("some");
     let entries = put_many(store, &queue, 6, |number, entry| {
         entry.component = if number % 2 == 0 { "mails".into() } else { "payments".into() };
@@ -574,7 +575,7 @@ pub(crate) async fn a_claim_heeds_filter_and_limit(store: &dyn Store) {
     assert_eq!(of(LetterFilter::all()).await, [entries[4].id]);
 }
 
-pub(crate) async fn a_claim_leaves_out_what_is_not_due(store: &dyn Store) {
+pub(crate) async fn a_claim_leaves_out_letters_that_are_not_due(store: &dyn Store) {
     let queue = queue("due");
     let start = now();
     let entries = put_many(store, &queue, 5, |number, entry| {
@@ -591,11 +592,15 @@ pub(crate) async fn a_claim_leaves_out_what_is_not_due(store: &dyn Store) {
     assert_eq!(by(LetterFilter::all().limit(2), Some(start)).await, [id[1], id[2]]);
     assert_eq!(by(LetterFilter::all(), Some(start)).await, [id[4]]);
     assert!(by(LetterFilter::all(), Some(start + Duration::from_secs(4))).await.is_empty());
-    assert_eq!(by(LetterFilter::all(), Some(start + Duration::from_secs(5))).await, [id[3]], "to the moment");
+    assert_eq!(
+        by(LetterFilter::all(), Some(start + Duration::from_secs(5))).await,
+        [id[3]],
+        "exactly at its due time"
+    );
     assert_eq!(by(LetterFilter::all(), None).await, [id[0]]);
 }
 
-pub(crate) async fn a_claim_leaves_out_what_has_expired(store: &dyn Store) {
+pub(crate) async fn a_claim_leaves_out_expired_letters(store: &dyn Store) {
     let queue = queue("stale");
     let start = now();
     let entries = put_many(store, &queue, 3, |number, entry| {
@@ -603,10 +608,14 @@ pub(crate) async fn a_claim_leaves_out_what_has_expired(store: &dyn Store) {
     })
     .await;
     assert_eq!(claim(store, &queue, Owner::new()).await, ids(&entries[1..]));
-    assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 3, "until somebody removes it");
+    assert_eq!(
+        store.count(&queue, &LetterFilter::all()).await.unwrap(),
+        3,
+        "expired letters stay until `expire`"
+    );
 }
 
-pub(crate) async fn a_claim_leaves_aside_what_is_set_aside(store: &dyn Store) {
+pub(crate) async fn a_claim_leaves_out_letters_that_are_set_aside(store: &dyn Store) {
     let queue = queue("aside");
     let entries = put_many(store, &queue, 3, |number, entry| entry.set_aside = number == 1).await;
     let id = ids(&entries);
@@ -619,7 +628,7 @@ pub(crate) async fn a_lapsed_lease_frees_a_letter(store: &dyn Store) {
     let queue = queue("lapsed");
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let (dead, other) = (Owner::new(), Owner::new());
-    // Of two leases of one owner only the short one ends.
+    // The owner has a long and a short lease. Only the short one ends.
     let long = claim_for(dead, DAY);
     let claimed = store.claim(&queue, &LetterFilter::all().limit(1), long).await.unwrap();
     assert_eq!(ids(&claimed), [entries[0].id]);
@@ -628,13 +637,13 @@ pub(crate) async fn a_lapsed_lease_frees_a_letter(store: &dyn Store) {
     assert_eq!(ids(&claimed), [entries[1].id]);
     assert_eq!(claim_lapsed(store, &queue, other).await, [entries[1].id]);
     assert!(claim(store, &queue, Owner::new()).await.is_empty(), "it is held again");
-    // The first owner has lost it: it can neither hold it nor write down that it failed.
+    // The first owner has lost it, and can neither renew its lease nor record a failure.
     let id = entries[1].id;
     assert!(store.renew(&queue, &[id], claim_for(dead, DAY)).await.unwrap().is_empty());
     let settled = vec![Settled::Failed(entries[1].clone()), Settled::Released(id)];
     assert_eq!(store.settle(&queue, dead, settled).await.unwrap(), [false, false]);
     assert!(claim(store, &queue, Owner::new()).await.is_empty());
-    // That it got through is true, though.
+    // A delivery is recorded by any owner.
     assert_eq!(store.settle(&queue, dead, vec![Settled::Delivered(id)]).await.unwrap(), [true]);
 }
 
@@ -645,7 +654,7 @@ pub(crate) async fn a_renewed_lease_holds(store: &dyn Store) {
     let short = claim_for(one, Duration::from_millis(1));
     let claimed = store.claim(&queue, &LetterFilter::all().limit(2), short).await.unwrap();
     assert_eq!(ids(&claimed), ids(&entries[..2]));
-    // One is renewed, be it late: nobody else has taken it.
+    // A lease that has ended can be renewed while no other owner has claimed the letter.
     let asked = [entries[0].id, entries[2].id, LetterId::new()];
     assert_eq!(store.renew(&queue, &asked, claim_for(one, DAY)).await.unwrap(), [entries[0].id]);
     assert!(store.renew(&queue, &asked, claim_for(other, DAY)).await.unwrap().is_empty());
@@ -669,7 +678,7 @@ pub(crate) async fn a_renewed_lease_is_counted_from_now(store: &dyn Store) {
 
 // ===== settling =====
 
-pub(crate) async fn what_was_delivered_is_gone(store: &dyn Store) {
+pub(crate) async fn a_delivered_letter_is_removed(store: &dyn Store) {
     let queue = queue("delivered");
     let entries = put_many(store, &queue, 3, |_, _| {}).await;
     let owner = Owner::new();
@@ -683,7 +692,7 @@ pub(crate) async fn what_was_delivered_is_gone(store: &dyn Store) {
     assert!(store.settle(&queue, owner, Vec::new()).await.unwrap().is_empty());
 }
 
-pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
+pub(crate) async fn a_failed_letter_replaces_the_old_one(store: &dyn Store) {
     let queue = queue("failed");
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let owner = Owner::new();
@@ -710,7 +719,7 @@ pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
         [changed.id]
     );
     assert_eq!(store.depth(&queue).bytes, changed.size() + entries[1].size());
-    // Free again, at its old place.
+    // It is free again.
     assert_eq!(claim(store, &queue, Owner::new()).await, [changed.id]);
 
     let aside = Entry { set_aside: true, ..entries[1].clone() };
@@ -719,7 +728,7 @@ pub(crate) async fn what_failed_takes_its_place(store: &dyn Store) {
     assert_eq!(listed(store, &queue, LetterFilter::all().set_aside(true)).await, [entries[1].id]);
 }
 
-pub(crate) async fn what_changed_is_no_failure(store: &dyn Store) {
+pub(crate) async fn a_changed_letter_counts_no_failure(store: &dyn Store) {
     let queue = queue("changed");
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let (one, other) = (Owner::new(), Owner::new());
@@ -734,18 +743,18 @@ pub(crate) async fn what_changed_is_no_failure(store: &dyn Store) {
     assert_eq!(store.frequencies(&queue, DAY).await.unwrap()[0].failures, 2);
 }
 
-pub(crate) async fn what_was_released_is_free(store: &dyn Store) {
+pub(crate) async fn a_released_letter_is_free(store: &dyn Store) {
     let queue = queue("released");
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let owner = Owner::new();
     claim(store, &queue, owner).await;
     let released = store.settle(&queue, owner, vec![Settled::Released(entries[1].id)]).await.unwrap();
     assert_eq!(released, [true]);
-    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries, "as it was");
+    assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries, "the letters are unchanged");
     assert_eq!(claim(store, &queue, Owner::new()).await, [entries[1].id]);
 }
 
-pub(crate) async fn another_owners_letter_is_left_alone(store: &dyn Store) {
+pub(crate) async fn a_letter_of_another_owner_is_not_changed(store: &dyn Store) {
     let queue = queue("anothers");
     let entries = put_many(store, &queue, 2, |_, _| {}).await;
     let (one, other) = (Owner::new(), Owner::new());
@@ -755,13 +764,13 @@ pub(crate) async fn another_owners_letter_is_left_alone(store: &dyn Store) {
     assert_eq!(store.settle(&queue, other, settled).await.unwrap(), [false, false]);
     assert_eq!(store.list(&queue, &LetterFilter::all()).await.unwrap(), entries);
     assert!(claim(store, &queue, other).await.is_empty());
-    // It was sent, whoever holds it.
+    // A delivery is recorded by any owner.
     let settled = vec![Settled::Delivered(entries[0].id)];
     assert_eq!(store.settle(&queue, other, settled).await.unwrap(), [true]);
     assert_eq!(listed(store, &queue, LetterFilter::all()).await, [entries[1].id]);
 }
 
-pub(crate) async fn settling_what_is_gone_does_nothing(store: &dyn Store) {
+pub(crate) async fn settling_a_removed_letter_does_nothing(store: &dyn Store) {
     let queue = queue("gone");
     let gone = entry(&queue);
     let settled =
@@ -773,12 +782,12 @@ pub(crate) async fn settling_what_is_gone_does_nothing(store: &dyn Store) {
 
 // ===== purging and expiring =====
 
-pub(crate) async fn a_purge_removes_and_is_remembered(store: &dyn Store) {
+pub(crate) async fn a_purge_removes_letters_and_keeps_a_record(store: &dyn Store) {
     let queue = queue("purged");
     assert!(store.purges(&queue).await.unwrap().is_empty());
     let entries = put_many(store, &queue, 4, |_, _| {}).await;
     claim(store, &queue, Owner::new()).await;
-    let asked = PurgeRecord::new("somebody", LetterFilter::all().up_to(entries[1].id));
+    let asked = PurgeRecord::new("someone", LetterFilter::all().up_to(entries[1].id));
     let first = store.purge(&queue, asked.clone()).await.unwrap();
     assert_eq!((first.purged, &first.by, &first.filter), (2, &asked.by, &asked.filter));
     assert_eq!(listed(store, &queue, LetterFilter::all()).await, ids(&entries[2..]));
@@ -790,14 +799,14 @@ pub(crate) async fn a_purge_removes_and_is_remembered(store: &dyn Store) {
     assert_eq!(store.depth(&queue).bytes, 0);
 }
 
-pub(crate) async fn a_purge_heeds_its_filter(store: &dyn Store) {
+pub(crate) async fn a_purge_applies_its_filter(store: &dyn Store) {
     let queue = queue("purged in part");
     let entries = put_many(store, &queue, 6, |number, entry| {
         entry.component = if number % 2 == 0 { "mails".into() } else { "payments".into() };
     })
     .await;
     let purge = async |filter: LetterFilter| {
-        store.purge(&queue, PurgeRecord::new("somebody", filter)).await.unwrap().purged
+        store.purge(&queue, PurgeRecord::new("someone", filter)).await.unwrap().purged
     };
     assert_eq!(purge(LetterFilter::all().component("mails").limit(2)).await, 2);
     assert_eq!(purge(LetterFilter::id(entries[5].id)).await, 1);
@@ -806,19 +815,20 @@ pub(crate) async fn a_purge_heeds_its_filter(store: &dyn Store) {
     assert_eq!(listed(store, &queue, LetterFilter::all()).await, left);
 }
 
-pub(crate) async fn only_the_last_purges_are_remembered(store: &dyn Store) {
+pub(crate) async fn only_the_last_purges_are_kept(store: &dyn Store) {
+    const KEPT: usize = 1_000;
     let queue = queue("purges");
-    for number in 0..PURGES_KEPT + 3 {
+    for number in 0..KEPT + 3 {
         let record = PurgeRecord::new(number.to_string(), LetterFilter::all());
         store.purge(&queue, record).await.unwrap();
     }
     let purges = store.purges(&queue).await.unwrap();
-    assert_eq!(purges.len(), PURGES_KEPT);
-    assert_eq!(purges[0].by, (PURGES_KEPT + 2).to_string());
-    assert_eq!(purges[PURGES_KEPT - 1].by, "3");
+    assert_eq!(purges.len(), KEPT);
+    assert_eq!(purges[0].by, (KEPT + 2).to_string());
+    assert_eq!(purges[KEPT - 1].by, "3");
 }
 
-pub(crate) async fn what_has_expired_goes(store: &dyn Store) {
+pub(crate) async fn expired_letters_are_removed(store: &dyn Store) {
     let queue = queue("expired");
     let start = now();
     let entries = put_many(store, &queue, 4, |number, entry| {
@@ -831,9 +841,9 @@ pub(crate) async fn what_has_expired_goes(store: &dyn Store) {
     assert_eq!(store.expire(&queue, start + Duration::from_secs(1)).await.unwrap(), 1);
 }
 
-// ===== the rest =====
+// ===== depth, independence, unusual values =====
 
-pub(crate) async fn the_depth_is_known(store: &dyn Store) {
+pub(crate) async fn the_depth_is_current(store: &dyn Store) {
     let queue = queue("depth");
     assert_eq!(store.depth(&queue).waiting, 0);
     let entries = put_many(store, &queue, 3, |number, entry| entry.body = vec![0; number]).await;
@@ -844,22 +854,22 @@ pub(crate) async fn the_depth_is_known(store: &dyn Store) {
     let depth = store.depth(&queue);
     assert_eq!((depth.waiting, depth.bytes), (2, 5 + 6));
     assert_eq!(depth.oldest, Some(entries[1].id.made_at()));
-    store.purge(&queue, PurgeRecord::new("somebody", LetterFilter::all())).await.unwrap();
+    store.purge(&queue, PurgeRecord::new("someone", LetterFilter::all())).await.unwrap();
     let depth = store.depth(&queue);
     assert_eq!((depth.waiting, depth.bytes, depth.oldest), (0, 0, None));
 }
 
-pub(crate) async fn two_queues_know_nothing_of_each_other(store: &dyn Store) {
+pub(crate) async fn queues_are_independent(store: &dyn Store) {
     let (one, other) = (queue("one"), queue("other"));
     let entries = put_many(store, &one, 2, |_, _| {}).await;
-    // Even the same letter may lie in both.
+    // Both queues may hold a letter with the same id.
     let twin = Entry { queue: Arc::clone(&other), ..entries[0].clone() };
     put(store, &twin).await;
     assert_eq!(listed(store, &other, LetterFilter::all()).await, [twin.id]);
     assert_eq!(claim(store, &other, Owner::new()).await, [twin.id]);
     assert_eq!(store.get(&other, entries[1].id).await.unwrap(), None);
     store.settle(&other, Owner::new(), vec![Settled::Delivered(twin.id)]).await.unwrap();
-    store.purge(&other, PurgeRecord::new("somebody", LetterFilter::all())).await.unwrap();
+    store.purge(&other, PurgeRecord::new("someone", LetterFilter::all())).await.unwrap();
     assert_eq!(store.expire(&other, now()).await.unwrap(), 0);
     assert_eq!(claim(store, &one, Owner::new()).await, ids(&entries));
     assert!(store.purges(&one).await.unwrap().is_empty());
@@ -869,7 +879,7 @@ pub(crate) async fn two_queues_know_nothing_of_each_other(store: &dyn Store) {
     assert_eq!(store.put(entry(&other), limits).await.unwrap(), Put::Kept { evicted: 0 });
 }
 
-pub(crate) async fn odd_names_and_bytes_survive(store: &dyn Store) {
+pub(crate) async fn unusual_names_and_bytes_are_preserved(store: &dyn Store) {
     for name in ["{a}", "a}:{b", "50% | of\n*\0[x]", "größe", "a:b"] {
         let queue = queue(name);
         let entries = put_many(store, &queue, 4, |number, entry| {
@@ -895,8 +905,8 @@ pub(crate) async fn odd_names_and_bytes_survive(store: &dyn Store) {
     }
 }
 
-/// More than fits into one answer of any server.
-pub(crate) async fn many_letters_are_walked_in_order(store: &dyn Store) {
+/// More letters than fit into one answer of a server.
+pub(crate) async fn many_letters_are_listed_in_order(store: &dyn Store) {
     const LETTERS: usize = 2_500;
     let queue = queue("many");
     let entries: Vec<Entry> = (0..LETTERS)
@@ -936,7 +946,7 @@ pub(crate) async fn many_letters_are_walked_in_order(store: &dyn Store) {
     let delivered = ids(&claimed).into_iter().map(Settled::Delivered).collect();
     assert_eq!(store.settle(&queue, due.owner, delivered).await.unwrap(), [true; 1_200]);
     assert_eq!(store.expire(&queue, now() + 2 * DAY).await.unwrap(), 50);
-    let record = PurgeRecord::new("somebody", LetterFilter::all().component("payments"));
+    let record = PurgeRecord::new("someone", LetterFilter::all().component("payments"));
     assert_eq!(store.purge(&queue, record).await.unwrap().purged, 1_245);
     assert_eq!(store.purges(&queue).await.unwrap().len(), 1);
     assert_eq!(

@@ -196,7 +196,7 @@ const SHAPES: &[(&str, &[&str])] = &[
 ];
 
 fn redactor() -> Redactor {
-    RedactionSettings::default().build().unwrap()
+    Redactor::from_settings(&RedactionSettings::default()).unwrap()
 }
 
 #[test]

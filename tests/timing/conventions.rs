@@ -1,4 +1,4 @@
-//! What the HTTP layers tell: the header for callers, and the gauge of a handle.
+//! The `Server-Timing` header, and the gauge of a handle.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 type Body = Full<Bytes>;
 
-/// Answers after 12.3456 ms, with what the service itself tells.
+/// Answers after 12.3456 ms, with a `Server-Timing` header of its own.
 async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
     tokio::time::sleep(Duration::from_nanos(12_345_600)).await;
     let mut response = Response::new(Body::from("body"));
@@ -20,25 +20,30 @@ async fn answer(_: Request<Body>) -> Result<Response<Body>, Infallible> {
     Ok(response)
 }
 
-async fn told(layer: HttpTimingLayer) -> Vec<String> {
+async fn server_timing(layer: HttpTimingLayer) -> Vec<String> {
     let response = layer.layer(service_fn(answer)).oneshot(Request::new(Body::default())).await.unwrap();
-    response.headers().get_all("server-timing").iter().map(|told| told.to_str().unwrap().to_owned()).collect()
+    response
+        .headers()
+        .get_all("server-timing")
+        .iter()
+        .map(|value| value.to_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_timing_is_appended_in_milliseconds_to_the_head() {
+async fn the_header_is_appended_in_milliseconds_to_the_head() {
     let timing = Timing::new("server");
-    assert_eq!(told(timing.http_server_layer()).await, ["db;dur=1.5"]);
+    assert_eq!(server_timing(timing.http_server_layer()).await, ["db;dur=1.5"]);
     let layer = timing.http_server_layer().server_timing("app").unwrap();
     // tokio's timer rounds up to whole milliseconds.
-    assert_eq!(told(layer.clone()).await, ["db;dur=1.5", "app;dur=13.000"]);
+    assert_eq!(server_timing(layer.clone()).await, ["db;dur=1.5", "app;dur=13.000"]);
     assert_eq!(
-        told(layer.classify(campanile::outcome::ByHttpStatus)).await.len(),
+        server_timing(layer.classify(campanile::outcome::ByHttpStatus)).await.len(),
         2,
         "it outlives a setting"
     );
     let client = timing.http_client_layer().server_timing("app").unwrap();
-    assert_eq!(told(client).await, ["db;dur=1.5"]);
+    assert_eq!(server_timing(client).await, ["db;dur=1.5"]);
     assert_eq!(timing.snapshot().calls, 4);
 }
 
@@ -59,7 +64,7 @@ fn a_name_in_server_timing_is_a_token() {
 
 #[cfg(feature = "prometheus")]
 #[tokio::test]
-async fn calls_under_way_are_a_gauge_of_their_handle() {
+async fn running_calls_are_a_gauge_of_their_handle() {
     use campanile::Telemetry;
 
     let telemetry = Telemetry::builder("test").variables(|_| None).prometheus().install().unwrap();
@@ -93,7 +98,7 @@ async fn calls_under_way_are_a_gauge_of_their_handle() {
     telemetry.shutdown(Duration::from_secs(60));
 }
 
-/// What one poll gives.
+/// The output, if one poll completes the future.
 #[cfg(feature = "prometheus")]
 async fn polled_once<F: Future + Unpin>(mut future: F) -> Option<F::Output> {
     std::future::poll_fn(|cx| match std::pin::Pin::new(&mut future).poll(cx) {

@@ -20,7 +20,7 @@ async fn sleep(millis: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_snapshot_counts_times_and_kinds_of_failure() {
+async fn a_snapshot_has_durations_and_kinds_of_failure() {
     let timing = Timing::new("orders");
     let mut service = timing.layer().layer(service_fn(|millis: u64| async move {
         sleep(millis).await;
@@ -31,7 +31,7 @@ async fn a_snapshot_counts_times_and_kinds_of_failure() {
         assert_eq!(result.is_err(), millis == 13);
     }
     let snapshot = timing.snapshot();
-    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed()), (100, 0, 1));
+    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed), (100, 0, 1));
     assert_eq!(snapshot.failures[FailureKind::Timeout.index()], 1);
     assert_eq!(snapshot.min, Duration::from_millis(1));
     assert_eq!(snapshot.max, Duration::from_millis(100));
@@ -46,7 +46,7 @@ async fn a_snapshot_counts_times_and_kinds_of_failure() {
         "{}",
         snapshot.last_minute.per_second
     );
-    // Later the last minute counts.
+    // Later the window is the last minute.
     tokio::time::advance(Duration::from_secs(600)).await;
     for _ in 0..30 {
         service.ready().await.unwrap().call(0).await.unwrap();
@@ -69,7 +69,7 @@ async fn p07_a_call_that_is_dropped_or_panics_counts_once() {
         assert!(panicking.await.unwrap_err().is_panic());
     }
     let snapshot = timing.snapshot();
-    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed()), (3, 0, 3));
+    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed), (3, 0, 3));
     assert_eq!(snapshot.failures[FailureKind::Cancelled.index()], 1);
     assert_eq!(snapshot.failures[FailureKind::Panic.index()], 2);
 }
@@ -98,7 +98,7 @@ mod http {
     use http_body_util::BodyExt;
 
     #[tokio::test(start_paused = true)]
-    async fn an_exchange_is_timed_to_the_end_of_its_body() {
+    async fn a_call_is_timed_to_the_end_of_its_body() {
         let timing = Timing::new("server");
         let slow_body = || async {
             let chunks = async_chunks();
@@ -118,9 +118,9 @@ mod http {
         assert_eq!(snapshot.max, Duration::from_millis(300));
 
         assert_eq!(get("/broken").await.unwrap().status(), StatusCode::INTERNAL_SERVER_ERROR);
-        assert_eq!(timing.snapshot().failed(), 1);
+        assert_eq!(timing.snapshot().failed, 1);
         assert_eq!(get("/missing").await.unwrap().status(), StatusCode::NOT_FOUND);
-        assert_eq!(timing.snapshot().failed(), 1);
+        assert_eq!(timing.snapshot().failed, 1);
     }
 
     /// Three chunks, 100 ms apart.

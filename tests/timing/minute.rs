@@ -1,4 +1,4 @@
-//! The last minute of a handle, beside all that it has seen.
+//! The last minute of a handle, beside all its calls.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Makes calls one after the other, each of which takes that long; one in `fails` fails.
+/// Makes calls one after the other. Each takes `took`; one in `fails` fails.
 async fn calls(timing: &Timing, count: usize, took: Duration, fails: usize) {
     let inner = service_fn(move |number: usize| async move {
         tokio::time::sleep(took).await;
@@ -28,15 +28,15 @@ fn is_about(found: Duration, expected: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_became_slow_is_seen_within_a_minute() {
+async fn the_last_minute_shows_a_service_that_became_slow() {
     let timing = Timing::new("test");
     calls(&timing, 50_000, Duration::from_millis(20), 0).await;
     calls(&timing, 500, secs(1), 2).await;
     let all = timing.snapshot();
     is_about(all.p95, Duration::from_millis(20));
-    assert!(all.success_rate().unwrap() > 0.99);
+    assert!(all.success_rate.unwrap() > 0.99);
     let now = &all.last_minute;
-    assert_eq!((now.calls, now.failed(), now.success_rate()), (60, 30, Some(0.5)));
+    assert_eq!((now.calls, now.failed, now.success_rate), (60, 30, Some(0.5)));
     assert_eq!(now.failures[FailureKind::Error.index()], 30);
     assert_eq!(now.mean, secs(1));
     [now.p50, now.p95, now.p99].into_iter().for_each(|found| is_about(found, secs(1)));
@@ -44,21 +44,21 @@ async fn a_service_that_became_slow_is_seen_within_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_older_than_a_minute_is_gone_and_a_pause_leaves_nothing() {
+async fn older_calls_leave_the_last_minute_also_after_a_pause() {
     let timing = Timing::new("test");
     assert_eq!(timing.snapshot().last_minute, LastMinute::default());
-    assert_eq!(timing.snapshot().success_rate(), None);
+    assert_eq!(timing.snapshot().success_rate, None);
     calls(&timing, 10, Duration::from_millis(100), 1).await;
     tokio::time::advance(secs(50)).await;
-    assert_eq!((timing.snapshot().last_minute.calls, timing.snapshot().last_minute.failed()), (10, 10));
+    assert_eq!((timing.snapshot().last_minute.calls, timing.snapshot().last_minute.failed), (10, 10));
     tokio::time::advance(secs(12)).await;
     let all = timing.snapshot();
-    assert_eq!((all.calls, all.failed()), (10, 10));
+    assert_eq!((all.calls, all.failed), (10, 10));
     assert_eq!(all.last_minute, LastMinute::default());
     tokio::time::advance(secs(100_000)).await;
     calls(&timing, 3, Duration::from_millis(400), 0).await;
     let now = timing.snapshot().last_minute;
-    assert_eq!((now.calls, now.success_rate()), (3, Some(1.0)));
+    assert_eq!((now.calls, now.success_rate), (3, Some(1.0)));
     is_about(now.p99, Duration::from_millis(400));
 }
 
@@ -74,7 +74,7 @@ async fn minutes_of_two_handles_add_up_also_from_another_process() {
     let mut both = one.clone();
     both.merge(&read);
     let (now, rate) = (&both.last_minute, one.last_minute.per_second + other.last_minute.per_second);
-    assert_eq!((now.calls, now.failed(), now.per_second), (40, 10, rate));
+    assert_eq!((now.calls, now.failed, now.per_second), (40, 10, rate));
     is_about(now.p50, Duration::from_millis(100));
     is_about(now.p95, secs(1));
 }

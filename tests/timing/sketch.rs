@@ -1,4 +1,4 @@
-//! The sketch: its error against exact quantiles, its sums, and how it travels.
+//! The sketch: its error against exact quantiles, its sums, and its serialized form.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const SHARES: [f64; 9] = [0.0, 0.01, 0.25, 0.5, 0.9, 0.95, 0.99, 0.999, 1.0];
 
-/// Durations of every size, up to the end of 64 bits.
+/// Durations of every size, up to the maximum of 64 bits.
 fn any_nanos() -> impl Strategy<Value = u64> {
     (0_u32..=63, any::<u64>()).prop_map(|(shift, nanos)| nanos >> shift)
 }
@@ -55,7 +55,7 @@ proptest! {
     }
 
     #[test]
-    fn a_sketch_comes_back_from_serde_as_it_went(nanos in prop::collection::vec(any_nanos(), 0..100)) {
+    fn a_sketch_survives_serde(nanos in prop::collection::vec(any_nanos(), 0..100)) {
         let sketch = sketch_of(&nanos);
         let text = serde_json::to_string(&sketch).unwrap();
         prop_assert_eq!(serde_json::from_str::<Sketch>(&text).unwrap(), sketch);
@@ -63,7 +63,7 @@ proptest! {
 }
 
 #[test]
-fn an_empty_sketch_has_no_quantile_and_no_share_is_beyond_the_ends() {
+fn an_empty_sketch_has_no_quantile_and_shares_are_clamped() {
     let empty = Sketch::new();
     assert!(empty.is_empty());
     assert_eq!((empty.quantile(0.5), empty.mean(), empty.max()), (None, Duration::ZERO, Duration::ZERO));
@@ -75,7 +75,7 @@ fn an_empty_sketch_has_no_quantile_and_no_share_is_beyond_the_ends() {
 }
 
 #[test]
-fn long_calls_keep_their_error_and_what_no_clock_reaches_is_cut() {
+fn long_calls_have_the_same_error_and_impossible_ones_are_clamped() {
     let day = Duration::from_secs(86_400);
     let days: Sketch = (1..=100).map(|days| days * day).collect();
     let median = days.quantile(0.5).unwrap().as_secs_f64() / day.as_secs_f64();
@@ -88,11 +88,11 @@ fn long_calls_keep_their_error_and_what_no_clock_reaches_is_cut() {
     );
 }
 
-/// Breaks a sketch that was written.
+/// Damages a serialized sketch.
 type Fault = fn(&mut Value);
 
 #[test]
-fn what_is_no_sketch_is_refused() {
+fn a_damaged_sketch_is_refused() {
     let good = json!({"steps": 16, "sum": "3ns", "min": "1ns", "max": "2ns", "buckets": [[1, 1], [2, 1]]});
     let read = |change: fn(&mut Value)| {
         let mut sketch = good.clone();
@@ -116,7 +116,7 @@ fn what_is_no_sketch_is_refused() {
     }
 }
 
-/// A handle that saw calls of these milliseconds.
+/// The snapshot of a handle with calls of these milliseconds.
 async fn seen(name: &str, millis: &[u64]) -> TimingSnapshot {
     let timing = Timing::new(name);
     let service = timing.layer().layer(service_fn(|millis: u64| async move {
@@ -137,7 +137,7 @@ async fn snapshots_of_two_processes_add_up() {
     let other: TimingSnapshot = serde_json::from_str(&sent).unwrap();
     let rate = one.last_minute.per_second + other.last_minute.per_second;
     one.merge(&other);
-    assert_eq!((&*one.name, one.calls, one.failed(), one.in_flight), ("orders", 100, 10, 0));
+    assert_eq!((&*one.name, one.calls, one.failed, one.in_flight), ("orders", 100, 10, 0));
     assert_eq!((one.min, one.max), (Duration::from_millis(1), Duration::from_millis(100)));
     assert_eq!((one.mean, one.last_minute.per_second), (Duration::from_micros(50_500), rate));
     let nanos: Vec<u64> = (1..=100).map(|millis| millis * 1_000_000).collect();
@@ -146,7 +146,7 @@ async fn snapshots_of_two_processes_add_up() {
 }
 
 #[test]
-fn threads_lose_no_call_and_a_snapshot_meanwhile_never_goes_back() {
+fn threads_lose_no_call_and_concurrent_snapshots_never_go_down() {
     const THREADS: u64 = 4;
     const CALLS: u64 = 5_000;
     let timing = Timing::new("shared");
@@ -171,6 +171,6 @@ fn threads_lose_no_call_and_a_snapshot_meanwhile_never_goes_back() {
         }
     });
     let snapshot = timing.snapshot();
-    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed()), (THREADS * CALLS, 0, 0));
+    assert_eq!((snapshot.calls, snapshot.in_flight, snapshot.failed), (THREADS * CALLS, 0, 0));
     assert_eq!(snapshot.durations.count(), THREADS * CALLS);
 }

@@ -1,4 +1,4 @@
-//! Responses whose body is dropped before its end, as a timing sees them.
+//! Responses whose body is dropped before its end.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -18,7 +18,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Infallible>>;
 
-/// A response of a good head whose body the test sends.
+/// A response with a successful head. The test sends its body.
 async fn stream<C>(layer: HttpTimingLayer<C>) -> (impl Body + Unpin, Frames)
 where
     C: Classify<Parts> + Clone,
@@ -42,7 +42,7 @@ fn poll(body: &mut (impl Body + Unpin)) -> bool {
     }
 }
 
-/// What a timing counts when the reader of a stream leaves that was silent for so long.
+/// The counts after a reader has dropped a stream that was silent for `silent`.
 async fn left_after<C>(timing: &Timing, layer: HttpTimingLayer<C>, silent: Duration) -> TimingSnapshot
 where
     C: Classify<Parts> + Clone,
@@ -67,11 +67,11 @@ where
     let seen = left_after(&timing, layer(&timing), Duration::from_millis(1_001)).await;
     assert_eq!((seen.failures[FailureKind::Cancelled.index()], seen.ignored), (1, 0));
     let seen = left_after(&timing, layer(&timing), Duration::from_secs(1)).await;
-    assert_eq!((seen.calls, seen.failed(), seen.ignored), (2, 1, 1));
+    assert_eq!((seen.calls, seen.failed, seen.ignored), (2, 1, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn p07_a_stream_that_stalls_is_cancelled_and_one_that_its_reader_closes_is_neither_good_nor_bad() {
+async fn p07_a_stream_that_stalls_is_cancelled_and_one_that_its_reader_closes_is_ignored() {
     check(Timing::http_server_layer).await;
     check(Timing::http_client_layer).await;
     #[cfg(feature = "grpc")]
@@ -81,7 +81,7 @@ async fn p07_a_stream_that_stalls_is_cancelled_and_one_that_its_reader_closes_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn snapshots_add_up_what_was_ignored_and_read_what_older_ones_say() {
+async fn snapshots_add_up_ignored_calls_and_read_older_formats() {
     let timing = Timing::new("streams");
     let mut sum = left_after(&timing, timing.http_server_layer(), Duration::ZERO).await;
     sum.merge(&sum.clone());

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use tower::BoxError;
 
-use super::CallError;
+use super::call::CallError;
 
 /// An error that can be asked for its causes, whatever its type.
 ///

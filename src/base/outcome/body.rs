@@ -11,8 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::BoxError;
 
+use super::by_result::kind_of;
+use super::classify::{Classify, FailureKind, Outcome};
+use super::given_up::is_for_time;
+use super::settle::Settle;
 use super::silence::Silence;
-use super::{Classify, FailureKind, Outcome, Settle, is_for_time, kind_of};
 
 pin_project! {
     /// The body of a response that passed a layer. It has the same frames and reports its end to the layer once.
@@ -59,7 +62,7 @@ impl<C, O: Settle> Watch<C, O> {
         if let Some((classifier, mut observer)) = self.waiting.take() {
             let outcome = if is_for_time() {
                 Outcome::Failure(FailureKind::Timeout)
-            } else if observer.patience().is_some_and(|limit| self.silence.is_stall(limit)) {
+            } else if observer.stall_limit().is_some_and(|limit| self.silence.is_stall(limit)) {
                 Outcome::Failure(FailureKind::Cancelled)
             } else if self.missing == Some(0) && (self.end)(&classifier, None) == Outcome::Success {
                 // An HTTP/1 server does not poll again once it has the bytes of `Content-Length`.

@@ -3,12 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-#[cfg(feature = "http")]
-use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
-use super::{Classify, Outcome, Settle};
+use super::classify::{Classify, Outcome};
+use super::settle::Settle;
 
 pin_project! {
     /// A call with an observer. The observer is not moved until the end, since a move costs as much as its work.
@@ -40,35 +39,6 @@ impl<F, O> Guarded<F, Option<O>> {
     /// Takes the observer, to observe what follows the call.
     pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
         self.project().observer.take()
-    }
-}
-
-/// An observer that moves on to the next stage.
-#[cfg(feature = "http")]
-impl<O: Settle> Settle for Option<O> {
-    #[inline]
-    fn settle(&mut self, outcome: Outcome) {
-        if let Some(observer) = self {
-            observer.settle(outcome);
-        }
-    }
-
-    #[inline]
-    fn in_user_code(&mut self, running: bool) {
-        if let Some(observer) = self {
-            observer.in_user_code(running);
-        }
-    }
-
-    #[inline]
-    fn pending(&mut self) {
-        if let Some(observer) = self {
-            observer.pending();
-        }
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        self.as_ref()?.patience()
     }
 }
 
@@ -137,7 +107,9 @@ mod http {
     use pin_project_lite::pin_project;
 
     use super::Guarded;
-    use crate::base::outcome::{Classify, ObservedBody, Settle};
+    use crate::base::outcome::body::ObservedBody;
+    use crate::base::outcome::classify::Classify;
+    use crate::base::outcome::settle::Settle;
 
     pin_project! {
         /// A call that is observed to the end of its response's body.
@@ -171,8 +143,7 @@ mod http {
             let mut this = self.project();
             let result = ready!(this.call.as_mut().poll(cx));
             let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
-                // Polled again after its end.
-                return Poll::Pending;
+                panic!("the future of a call was polled after its end");
             };
             Poll::Ready(match result {
                 Ok(response) => Ok(ObservedBody::watch(response, *this.to_head, classifier, observer)),

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::beside::BACK;
+use super::bytes::{is_blank, is_name, is_quote};
+use super::quoted::BACK;
 use super::rule::Rule;
-use super::settings::Treatment;
+use super::search::Search;
 use super::steps::{ahead, find};
-use super::text::Search;
-use super::values::{Place, is_blank, is_name, is_quote};
+use super::values::Context;
 
 /// What follows a short argument.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,11 +133,6 @@ impl Search<'_> {
         }
     }
 
-    pub(super) fn is_secret(&self, name: &[u8]) -> Option<Rule> {
-        let rule = self.rules.rule(name, false);
-        (rule.treatment != Treatment::Leave).then_some(rule)
-    }
-
     /// `"--password", "…"` in a list of arguments, or with a blank as commands are printed; where the value ends.
     fn in_list(&mut self, dash: usize) -> Option<usize> {
         let bytes = self.bytes;
@@ -148,7 +143,7 @@ impl Search<'_> {
         if !bytes.get(value).is_some_and(|byte| is_quote(*byte)) {
             return None;
         }
-        let value = self.value(value, Place::Colon).place;
+        let value = self.value(value, Context::Colon).place;
         self.take(value, rule, name)
     }
 
@@ -213,7 +208,7 @@ impl Search<'_> {
     fn argument(&mut self, from: usize) -> Range<usize> {
         let bytes = self.bytes;
         if bytes.get(from).is_some_and(|byte| is_quote(*byte)) {
-            return self.value(from, Place::Assigned).place;
+            return self.value(from, Context::Assigned).place;
         }
         from..ahead(bytes, from, usize::MAX, |byte| {
             !byte.is_ascii_whitespace() && !matches!(byte, b'"' | b'`')

@@ -1,11 +1,15 @@
 //! Secrets in the body of a message, by what its type says that it is.
 
+use std::ops::Range;
+
 use super::csv;
 use super::json;
-use super::multipart;
-use super::redactor::Rules;
-use super::steps::{count, find};
-use super::text::Sort;
+use super::marker::MARKER;
+use super::multipart::{Part, header, parameter, parts};
+use super::rules::Rules;
+use super::search::Format;
+use super::steps::count;
+use super::treatment::Treatment;
 
 /// What becomes of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl Rules {
         self.part(kind, body, found, 0)
     }
 
-    pub(super) fn part(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
+    fn part(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
         // A message of gRPC that has no field is five zeros.
         if body.iter().all(|byte| *byte == 0) {
             return Body::Clean;
@@ -89,7 +93,7 @@ impl Rules {
             return Body::Unsearchable;
         }
         if kind.starts_with(b"multipart/") {
-            return multipart::clean(self, &kind, body, found, depth);
+            return self.multipart(&kind, body, found, depth);
         }
         let text = is(TEXTS) || kind.is_empty() || has(&kind, b"+json") || has(&kind, b"+xml");
         if !is_text(body, text) {
@@ -99,14 +103,64 @@ impl Rules {
             && let Some(clean) = csv::clean(self, separators, body, found)
         {
             // Other secrets may stand in other columns.
-            return Body::Changed(self.clean(&clean, Sort::Text, found).unwrap_or(clean));
+            return Body::Changed(self.clean(&clean, Format::Text, found).unwrap_or(clean));
         }
-        let sort = if kind.starts_with(b"application/x-www-form-urlencoded") {
-            Sort::Query
+        let format = if kind.starts_with(b"application/x-www-form-urlencoded") {
+            Format::Query
         } else {
-            json::sort(body)
+            json::format_of(body)
         };
-        self.clean(body, sort, found).map_or(Body::Clean, Body::Changed)
+        self.clean(body, format, found).map_or(Body::Clean, Body::Changed)
+    }
+
+    /// `kind` is the type of the whole, which names the line between parts.
+    fn multipart(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
+        let Some(parts) = parts(kind, body) else { return Body::Unsearchable };
+        let (mut out, mut done, mut changed) = (Vec::with_capacity(body.len()), 0, false);
+        let mut put = |place: Range<usize>, instead: &[u8]| {
+            out.extend(&body[done..place.start]);
+            out.extend(instead);
+            (done, changed) = (place.end, true);
+        };
+        for Part { head, body: place } in parts {
+            let (text, headers) = (&body[place.clone()], &body[head.clone()]);
+            let disposition = header(headers, b"content-disposition").unwrap_or_default();
+            let name = parameter(disposition, b"name").unwrap_or_default();
+            // What the header itself says may be one, such as the name of a file.
+            if let Some(clean) = self.clean(headers, Format::Text, found) {
+                put(head, &clean);
+            }
+            let rule = self.rule(name, true);
+            if rule.treatment != Treatment::Leave && !text.is_empty() && rule.hides(text.trim_ascii()) {
+                found(&String::from_utf8_lossy(name));
+                put(place, self.replacement(rule.treatment, text).as_bytes());
+                continue;
+            }
+            let coded = header(headers, b"content-transfer-encoding").is_some_and(|coding| {
+                !["7bit", "8bit", "binary"]
+                    .iter()
+                    .any(|plain| coding.trim_ascii().eq_ignore_ascii_case(plain.as_bytes()))
+            }) || header(headers, b"content-encoding").is_some();
+            let kind = header(headers, b"content-type").unwrap_or_default();
+            let clean = if coded && !text.is_empty() {
+                Body::Unsearchable
+            } else {
+                self.part(kind, text, found, depth + 1)
+            };
+            match clean {
+                Body::Clean => {}
+                Body::Changed(clean) => put(place, &clean),
+                Body::Unsearchable => {
+                    found(if name.is_empty() { "part" } else { "file" });
+                    put(place, MARKER.as_bytes());
+                }
+            }
+        }
+        if !changed {
+            return Body::Clean;
+        }
+        out.extend(&body[done..]);
+        Body::Changed(out)
     }
 }
 
@@ -131,35 +185,4 @@ fn known_charset(kind: &[u8]) -> bool {
 
 fn has(kind: &[u8], part: &[u8]) -> bool {
     kind.windows(part.len()).any(|window| window == part)
-}
-
-/// The parameter `name`, in lower case, of the value of a header, in any case: `; name=value` or `; name="value"`.
-pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut from = find(b';', header, 0)? + 1;
-    loop {
-        let rest = header.get(from..)?;
-        let sign = from + rest.iter().position(|byte| matches!(byte, b'=' | b';'))?;
-        count(sign - from + 1);
-        if header[sign] == b';' {
-            from = sign + 1;
-            continue;
-        }
-        let this = header[from..sign].trim_ascii();
-        let start =
-            sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        let (value, end) = if header.get(start) == Some(&b'"') {
-            let end = find(b'"', header, start + 1).unwrap_or(header.len());
-            (&header[start + 1..end], end)
-        } else {
-            let end = find(b';', header, start).unwrap_or(header.len());
-            (header[start..end].trim_ascii(), end)
-        };
-        // `name*=UTF-8''…`, as RFC 2231 has it.
-        if this.eq_ignore_ascii_case(name)
-            || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name))
-        {
-            return Some(value);
-        }
-        from = find(b';', header, end.min(header.len()))? + 1;
-    }
 }

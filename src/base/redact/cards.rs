@@ -4,9 +4,10 @@
 //! one of its lengths, and ends with a check digit (ISO/IEC 7812, Luhn). What lies inside a longer number, a
 //! fraction or an id in hexadecimal is none.
 
-use super::scan::SHORTEST;
 use super::steps::{ahead, behind};
 
+/// Digits of the shortest number.
+const SHORTEST: usize = 13;
 /// Digits of the longest number.
 const LONGEST: usize = 19;
 

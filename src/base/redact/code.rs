@@ -1,8 +1,8 @@
 //! What stands beside the name of a secret in source code and is none: a type, a call, another variable.
 
-use super::pairs::Pair;
+use super::bytes::is_name;
+use super::pair::Pair;
 use super::steps::{ahead, behind};
-use super::values::is_name;
 
 /// Types as source code names them after a colon.
 const TYPES: &[&str] = &[

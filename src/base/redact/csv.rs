@@ -1,9 +1,10 @@
 //! Tables with a line for each row (RFC 4180), whose first one names the columns.
 
-use super::redactor::Rules;
+use super::marker::is_replaced;
 use super::rule::Rule;
-use super::settings::Treatment;
+use super::rules::Rules;
 use super::steps::{ahead, count};
+use super::treatment::Treatment;
 
 /// What UTF-8 makes of the mark that tells the order of bytes.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -42,7 +43,7 @@ pub(super) fn clean(
         } else if let Some(Some((rule, name))) = columns.get(column).or(columns.last())
             && rule.hides(inner)
             && !inner.is_empty()
-            && !super::text::is_gone(inner)
+            && !is_replaced(inner)
         {
             found(&String::from_utf8_lossy(name));
             out.extend(rules.replacement(rule.treatment, inner).as_bytes());
@@ -88,11 +89,11 @@ fn unquoted(cell: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use crate::base::redact::RedactionSettings;
+    use crate::base::redact::{RedactionSettings, Redactor};
 
     #[test]
     fn the_columns_of_secrets_are_masked() {
-        let redactor = RedactionSettings::default().build().unwrap();
+        let redactor = Redactor::from_settings(&RedactionSettings::default()).unwrap();
         for (table, clean) in [
             (
                 "id,user,password\n1,ann,hunter2\n2,bob,\n",

@@ -1,10 +1,9 @@
 //! Which names are those of secrets unless settings say otherwise.
 
-use super::names::{Names, Place};
 use super::rule::Form;
 
 /// What is secret wherever it stands in a name, whatever its value.
-const SECRET: &[&str] = &[
+pub(super) const SECRET: &[&str] = &[
     "authorization",
     "cookie",
     "set-cookie",
@@ -92,7 +91,7 @@ pub(super) const ENDINGS: &[&[u8]] = &[
 pub(super) const SHORTEST_ENDING: usize = 5;
 
 /// What is secret where a name ends with it, if the value has the form.
-const LAST: &[(&str, Form)] = &[
+pub(super) const LAST: &[(&str, Form)] = &[
     ("tokens", Form::NoCount(9)),
     ("db-pass", Form::Any),
     ("user-pass", Form::Any),
@@ -120,7 +119,7 @@ const LAST: &[(&str, Form)] = &[
 ];
 
 /// What is secret as a whole name, if the value has the form.
-const WHOLE: &[(&str, Form)] =
+pub(super) const WHOLE: &[(&str, Form)] =
     &[("pass", Form::NoCount(3)), ("passin", Form::Any), ("passout", Form::Any), ("auth", Form::Random(8))];
 
 /// Last words of names that describe a secret and hold none: `token_type`, `password_min_length`. Sorted.
@@ -202,11 +201,12 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
 /// Names of lists of names of secrets, in lower case and one word.
 pub(super) const OPEN: &[&[u8]] = &[b"imagepullsecrets"];
 
-pub(super) fn add(names: &mut Names) {
-    SECRET.iter().for_each(|name| names.set_default(name, Form::Any, Place::Anywhere));
-    LAST.iter().for_each(|(name, form)| names.set_default(name, *form, Place::Last));
-    WHOLE.iter().for_each(|(name, form)| names.set_default(name, *form, Place::Whole));
-}
+/// Parameters that give the one who has the URL the rights of its signer: those that the conventions of OpenTelemetry
+/// name for `url.full`.
+pub(super) const SIGNATURES: &[&str] = &["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
+
+/// Parameters with a code that is exchanged for a token, or a key, where their value looks as if chosen by chance.
+pub(super) const CODES: &[&str] = &["code", "key"];
 
 #[cfg(test)]
 mod tests {

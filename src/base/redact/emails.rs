@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use super::bytes::is_name;
 use super::steps::{ahead, behind, char_start, continues, count};
-use super::values::is_name;
 
 /// The longest parts that mail may have (RFC 5321).
 const LOCAL: usize = 64;

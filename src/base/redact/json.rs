@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use super::cards;
+use super::escapes::decode_json;
+use super::named_values::{is_name_of, is_value_of};
 use super::rule::Rule;
-use super::settings::Treatment;
-use super::spoken::{is_name_of, is_value_of};
-use super::steps::{ahead, count, find};
-use super::text::{Finding, Search, Sort, What};
-use super::writings;
+use super::search::{Evidence, Finding, Format, Search};
+use super::steps::{ahead, behind, count, find};
+use super::treatment::Treatment;
 
 /// How deep documents may lie: those of `serde_json` lie no deeper.
 const DEEPEST: usize = 128;
@@ -154,7 +154,7 @@ fn string(bytes: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
     let (start, mut from, mut escaped) = (at + 1, at + 1, false);
     loop {
         let quote = find(b'"', bytes, from)?;
-        let slashes = quote - super::steps::behind(bytes, quote, quote - from, |byte| byte == b'\\');
+        let slashes = quote - behind(bytes, quote, quote - from, |byte| byte == b'\\');
         escaped |= slashes > 0;
         if slashes % 2 == 0 {
             escaped |= bytes[start..quote].contains(&b'\\');
@@ -200,9 +200,9 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
                 search.add(Finding {
                     place,
                     treatment,
-                    what: What::Shape("card"),
+                    evidence: Evidence::Shape("card"),
                     quoted: true,
-                    meant: None,
+                    decoded: None,
                 });
             }
         }
@@ -211,11 +211,11 @@ fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>
 
 /// Hides the value of a member.
 fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule, name: Range<usize>) {
-    let (treatment, what) = (rule.treatment, What::Named(name));
+    let (treatment, evidence) = (rule.treatment, Evidence::Named(name));
     let text = &search.bytes[place.clone()];
-    let meant = (treatment == Treatment::Hash && !quoted && text.contains(&b'\\'))
-        .then(|| writings::of_json(text).text.into());
-    search.add(Finding { place, treatment, what, quoted, meant });
+    let decoded = (treatment == Treatment::Hash && !quoted && text.contains(&b'\\'))
+        .then(|| decode_json(text).text.into());
+    search.add(Finding { place, treatment, evidence, quoted, decoded });
 }
 
 /// Searches a string: a document inside of one hides secrets as well as one outside.
@@ -226,18 +226,18 @@ fn inner(search: &mut Search<'_>, place: Range<usize>, escaped: bool) {
     }
     let (from, text) = (place.start, &bytes[place]);
     if escaped {
-        let meaning = writings::of_json(text);
-        let kind = sort(&meaning.text);
-        search.within(&meaning.text, kind, |place| meaning.place(place).map(|place| from + place));
+        let decoded = decode_json(text);
+        let format = format_of(&decoded.text);
+        search.within(&decoded.text, format, |place| decoded.place(place).map(|place| from + place));
     } else {
-        search.within(text, sort(text), |place| Some(from + place));
+        search.within(text, format_of(text), |place| Some(from + place));
     }
 }
 
 /// Whether a text is a document of JSON by its first byte.
-pub(super) fn sort(text: &[u8]) -> Sort {
+pub(super) fn format_of(text: &[u8]) -> Format {
     match text.trim_ascii_start() {
-        [b'{' | b'[', ..] => Sort::Json,
-        _ => Sort::Text,
+        [b'{' | b'[', ..] => Format::Json,
+        _ => Format::Text,
     }
 }

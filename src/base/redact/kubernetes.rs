@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
+use super::bytes::{is_blank, is_name, is_quote};
 use super::rule::Rule;
+use super::search::{Evidence, Finding, Search};
 use super::steps::{ahead, behind, count, find, find_text};
-use super::text::{Finding, Search, What};
-use super::values::{Place, is_blank, is_name, is_quote};
+use super::values::Context;
 
 impl Search<'_> {
     /// Hides the data of what says `kind: Secret`.
@@ -28,16 +29,16 @@ impl Search<'_> {
             let next = ahead(bytes, from, usize::MAX, is_blank);
             from = match bytes.get(next) {
                 Some(b'{') => {
-                    let place = self.value(next, Place::Colon).place;
+                    let place = self.value(next, Context::Colon).place;
                     let end = place.end;
                     if place.len() > 2 {
-                        let what = What::Named(name);
+                        let evidence = Evidence::Named(name);
                         self.add(Finding {
                             place,
                             treatment: rule.treatment,
-                            what,
+                            evidence,
                             quoted: true,
-                            meant: None,
+                            decoded: None,
                         });
                     }
                     end

@@ -1,9 +1,10 @@
 //! Values on the lines after their name, as YAML has them and what asks for a password.
 
-use super::pairs::Pair;
+use super::bytes::{is_blank, is_name, is_quote};
+use super::pair::Pair;
+use super::search::Search;
 use super::steps::{ahead, behind};
-use super::text::Search;
-use super::values::{Value, is_blank, is_name, is_quote};
+use super::values::Value;
 
 /// How far back the line of a name is looked at, and how long a line is that is a password alone.
 const BACK: usize = 128;

@@ -33,15 +33,15 @@
 //!
 //! # Example
 //! ```
-//! use campanile::redact::{RedactionSettings, Treatment};
+//! use campanile::redact::{RedactionSettings, Redactor};
 //!
 //! # fn main() -> Result<(), campanile::ConfigError> {
-//! let redactor = RedactionSettings::default()
+//! let settings = RedactionSettings::default()
 //!     .mask(["room"])
 //!     .hash(["customer"])
 //!     .leave(["page_token"])
-//!     .key("0123456789abcdef0123456789abcdef") // or the variable CAMPANILE_REDACTION_KEY
-//!     .build()?;
+//!     .key("0123456789abcdef0123456789abcdef"); // or the variable CAMPANILE_REDACTION_KEY
+//! let redactor = Redactor::from_settings(&settings)?;
 //!
 //! assert_eq!(redactor.text("GET /login?token=abc&page_token=7"), "GET /login?token=[redacted]&page_token=7");
 //! assert_eq!(redactor.text("mail to ann@example.com failed"), "mail to [redacted] failed");
@@ -53,48 +53,54 @@
 //! ```
 
 mod arguments;
-mod beside;
 mod body;
+mod bytes;
 mod cards;
 mod code;
 mod credentials;
 mod csv;
 mod defaults;
-mod doubt;
 mod emails;
+mod escapes;
+mod harmless;
 mod ibans;
 mod json;
 mod keyed;
 mod kubernetes;
 mod lines;
+mod marker;
 mod multipart;
+mod named_values;
 mod names;
 #[cfg(test)]
 mod names_tests;
 mod numbers;
+mod pair;
 mod pairs;
+mod quoted;
 mod redactor;
 mod rule;
+mod rules;
 mod scan;
+mod search;
 mod settings;
-mod spoken;
 mod steps;
 #[cfg(test)]
 mod tests;
 mod text;
 mod tokens;
+mod treatment;
 mod urls;
 mod values;
+mod webhooks;
 mod words;
-mod writings;
 
 pub(crate) use body::Body;
 pub use keyed::HashKey;
+pub use marker::MARKER;
+pub(crate) use named_values::{is_name_of, is_value_of};
 pub use redactor::Redactor;
 pub(crate) use rule::Rule;
-pub use settings::{RedactionSettings, Treatment};
-pub(crate) use spoken::{is_name_of, is_value_of};
-pub(crate) use text::Sort;
-
-/// What stands where a secret stood.
-pub const MARKER: &str = "[redacted]";
+pub(crate) use search::Format;
+pub use settings::RedactionSettings;
+pub use treatment::Treatment;

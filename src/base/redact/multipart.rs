@@ -2,70 +2,16 @@
 
 use std::ops::Range;
 
-use super::MARKER;
-use super::body::{Body, parameter};
-use super::redactor::Rules;
-use super::settings::Treatment;
-use super::steps::{ahead, find, find_text};
+use super::steps::{ahead, count, find, find_text};
 
 /// A part: its headers, and what comes after them.
-struct Part {
-    head: Range<usize>,
-    body: Range<usize>,
-}
-
-/// `kind` is the type of the whole, which names the line between parts.
-pub(super) fn clean(rules: &Rules, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
-    let Some(parts) = parts(kind, body) else { return Body::Unsearchable };
-    let (mut out, mut done, mut changed) = (Vec::with_capacity(body.len()), 0, false);
-    let mut put = |place: Range<usize>, instead: &[u8]| {
-        out.extend(&body[done..place.start]);
-        out.extend(instead);
-        (done, changed) = (place.end, true);
-    };
-    for Part { head, body: place } in parts {
-        let (text, headers) = (&body[place.clone()], &body[head.clone()]);
-        let disposition = header(headers, b"content-disposition").unwrap_or_default();
-        let name = parameter(disposition, b"name").unwrap_or_default();
-        // What the header itself says may be one, such as the name of a file.
-        if let Some(clean) = rules.clean(headers, super::Sort::Text, found) {
-            put(head, &clean);
-        }
-        let rule = rules.rule(name, true);
-        if rule.treatment != Treatment::Leave && !text.is_empty() && rule.hides(text.trim_ascii()) {
-            found(&String::from_utf8_lossy(name));
-            put(place, rules.replacement(rule.treatment, text).as_bytes());
-            continue;
-        }
-        let coded = header(headers, b"content-transfer-encoding").is_some_and(|coding| {
-            !["7bit", "8bit", "binary"]
-                .iter()
-                .any(|plain| coding.trim_ascii().eq_ignore_ascii_case(plain.as_bytes()))
-        }) || header(headers, b"content-encoding").is_some();
-        let kind = header(headers, b"content-type").unwrap_or_default();
-        let clean = if coded && !text.is_empty() {
-            Body::Unsearchable
-        } else {
-            rules.part(kind, text, found, depth + 1)
-        };
-        match clean {
-            Body::Clean => {}
-            Body::Changed(clean) => put(place, &clean),
-            Body::Unsearchable => {
-                found(if name.is_empty() { "part" } else { "file" });
-                put(place, MARKER.as_bytes());
-            }
-        }
-    }
-    if !changed {
-        return Body::Clean;
-    }
-    out.extend(&body[done..]);
-    Body::Changed(out)
+pub(super) struct Part {
+    pub(super) head: Range<usize>,
+    pub(super) body: Range<usize>,
 }
 
 /// The parts, and what stands before and after them as parts without a head; none if there is no line between them.
-fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
+pub(super) fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
     // Boundaries are read as they stand in the body: the type is in lower case here, and they may not be.
     let start = if body.starts_with(b"--") { 0 } else { find_text(b"\n--", body, 0)? + 1 };
     let end = ahead(body, start, 256, |byte| !matches!(byte, b'\r' | b'\n'));
@@ -128,7 +74,7 @@ fn next_line(line: &[u8], body: &[u8], from: usize) -> usize {
 }
 
 /// The value of the header `name`, which is in lower case.
-fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut from = 0;
     while from < headers.len() {
         let mut end = find(b'\n', headers, from).unwrap_or(headers.len());
@@ -145,4 +91,35 @@ fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         from = end + 1;
     }
     None
+}
+
+/// The parameter `name`, in lower case, of the value of a header, in any case: `; name=value` or `; name="value"`.
+pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let mut from = find(b';', header, 0)? + 1;
+    loop {
+        let rest = header.get(from..)?;
+        let sign = from + rest.iter().position(|byte| matches!(byte, b'=' | b';'))?;
+        count(sign - from + 1);
+        if header[sign] == b';' {
+            from = sign + 1;
+            continue;
+        }
+        let this = header[from..sign].trim_ascii();
+        let start =
+            sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let (value, end) = if header.get(start) == Some(&b'"') {
+            let end = find(b'"', header, start + 1).unwrap_or(header.len());
+            (&header[start + 1..end], end)
+        } else {
+            let end = find(b';', header, start).unwrap_or(header.len());
+            (header[start..end].trim_ascii(), end)
+        };
+        // `name*=UTF-8''…`, as RFC 2231 has it.
+        if this.eq_ignore_ascii_case(name)
+            || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name))
+        {
+            return Some(value);
+        }
+        from = find(b';', header, end.min(header.len()))? + 1;
+    }
 }

@@ -1,14 +1,14 @@
 //! Which names are those of secrets.
 
-use super::defaults::{DESCRIBES, ENDINGS, OPEN, SHORTEST_ENDING};
+use super::defaults::{DESCRIBES, ENDINGS, LAST, OPEN, SECRET, SHORTEST_ENDING, WHOLE};
 use super::rule::{Form, Rule};
-use super::settings::Treatment;
 use super::steps::count;
+use super::treatment::Treatment;
 use super::words::{SHORT, Words};
 
 /// Where in a longer name a name is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+enum Place {
     Anywhere,
     /// Where the longer name ends.
     Last,
@@ -77,8 +77,14 @@ impl Names {
         self.insert(name, Known { rule, place: Place::Whole, default: true });
     }
 
-    /// Adds one of the defaults.
-    pub(super) fn set_default(&mut self, name: &str, form: Form, place: Place) {
+    /// Adds the default names.
+    pub(super) fn add_defaults(&mut self) {
+        SECRET.iter().for_each(|name| self.set_default(name, Form::Any, Place::Anywhere));
+        LAST.iter().for_each(|(name, form)| self.set_default(name, *form, Place::Last));
+        WHOLE.iter().for_each(|(name, form)| self.set_default(name, *form, Place::Whole));
+    }
+
+    fn set_default(&mut self, name: &str, form: Form, place: Place) {
         let rule = Rule { treatment: Treatment::Mask, form, ordinary: form != Form::Any };
         self.insert(name, Known { rule, place, default: true });
     }

@@ -1,11 +1,11 @@
 //! Which names are found in which.
 
 use super::names::Names;
-use super::{Treatment, defaults};
+use super::treatment::Treatment;
 
 fn names() -> Names {
     let mut names = Names::default();
-    defaults::add(&mut names);
+    names.add_defaults();
     for name in ["Pin Code", "пароль"] {
         assert!(names.set(name, Treatment::Mask));
     }

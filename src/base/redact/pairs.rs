@@ -1,38 +1,26 @@
 //! Values that stand beside the name of a secret.
 
-use std::ops::Range;
-
-use super::MARKER;
-use super::doubt;
-use super::keyed::LENGTH as HASH;
+use super::bytes::{is_blank, is_name, is_quote};
+use super::harmless;
+use super::marker::replaced_end;
+use super::named_values::NamedValues;
+use super::pair::Pair;
 use super::rule::Rule;
-use super::settings::Treatment;
-use super::spoken::Spoken;
+use super::search::Search;
 use super::steps::{ahead, behind, char_start, continues, find_last, find_text, find3};
-use super::text::{Search, is_gone};
+use super::treatment::Treatment;
 use super::urls;
-use super::values::{Place, Value, is_blank, is_name, is_quote};
+use super::values::{Context, Value};
 
 /// How far back a name may reach, and what stands between it and its sign.
 const BACK: usize = 128;
 const BETWEEN: usize = 8;
 
-/// A sign, what stands before it and what comes after.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pair {
-    pub(super) name: Range<usize>,
-    /// The sign, or the first of several.
-    pub(super) sign: usize,
-    /// Where the search goes on if the name is that of nothing secret.
-    pub(super) after: usize,
-    pub(super) in_query: bool,
-}
-
 impl Search<'_> {
     /// Finds what stands after the name of a secret, and the user's part of URLs if there may be one.
     pub(super) fn at_signs(&mut self) {
         let bytes = self.bytes;
-        let mut spoken = Spoken::default();
+        let mut named = NamedValues::default();
         let mut from = 0;
         let mut tag = Tag::default();
         while let Some(sign) = find3([b'=', b':', b'>'], bytes, from) {
@@ -43,13 +31,13 @@ impl Search<'_> {
             let after = ahead(bytes, sign, usize::MAX, |byte| matches!(byte, b'=' | b':' | b'>'));
             let Some(pair) = self.pair(from, sign, after) else {
                 let hidden =
-                    (bytes[sign] == b'>').then(|| self.element(&mut tag, &mut spoken, sign)).flatten();
+                    (bytes[sign] == b'>').then(|| self.element(&mut tag, &mut named, sign)).flatten();
                 from = hidden.unwrap_or(after);
                 continue;
             };
             let rule = self.rules.rule(&bytes[pair.name.clone()], pair.in_query);
             from = match rule.treatment {
-                Treatment::Leave => spoken.hears(self, &pair).unwrap_or(pair.after),
+                Treatment::Leave => named.observe(self, &pair).unwrap_or(pair.after),
                 _ => self.secret(&pair, rule).unwrap_or(pair.after),
             };
         }
@@ -117,7 +105,7 @@ impl Search<'_> {
 
     /// Hides what stands in an element of XML with attributes, whose tag ends at `sign`, if its name or one of its
     /// attributes says that it is secret: `<password type="text">…`, `<property name="password">…`.
-    fn element(&mut self, tag: &mut Tag, spoken: &mut Spoken, sign: usize) -> Option<usize> {
+    fn element(&mut self, tag: &mut Tag, named: &mut NamedValues, sign: usize) -> Option<usize> {
         let bytes = self.bytes;
         let opens = tag.opens(bytes, sign)?;
         let end = ahead(bytes, opens + 1, 64, |byte| is_name(byte) || byte == b':');
@@ -131,7 +119,7 @@ impl Search<'_> {
         if let Some(rule) = self.is_secret(&bytes[name.clone()]) {
             return self.secret(&pair(name), rule);
         }
-        let (rule, attribute) = spoken.in_tag(opens)?;
+        let (rule, attribute) = named.in_tag(opens)?;
         let text = ahead(bytes, sign + 1, 64, |byte| byte.is_ascii_whitespace());
         let html = [&b"a"[..], b"button", b"input", b"label", b"meta", b"option"];
         let empty = bytes.get(text).is_none_or(|byte| *byte == b'<');
@@ -145,7 +133,7 @@ impl Search<'_> {
     fn secret(&mut self, pair: &Pair, rule: Rule) -> Option<usize> {
         let bytes = self.bytes;
         let begins = ahead(bytes, pair.after, 16, |byte| is_blank(byte) || is_quote(byte) || byte == b'\\');
-        if let Some(end) = gone(bytes, begins) {
+        if let Some(end) = replaced_end(bytes, begins) {
             return Some(end);
         }
         if rule.is_count(bytes, begins) {
@@ -176,10 +164,10 @@ impl Search<'_> {
         }
         let name = &bytes[pair.name.clone()];
         let place = match bytes[pair.sign] {
-            _ if pair.in_query => Place::Query,
-            _ if has(name, b"cookie") || has(name, b"authorization") => Place::Header,
-            b':' => Place::Colon,
-            _ => Place::Assigned,
+            _ if pair.in_query => Context::Query,
+            _ if has(name, b"cookie") || has(name, b"authorization") => Context::Header,
+            b':' => Context::Colon,
+            _ => Context::Assigned,
         };
         let value = self.value(from, place);
         self.hide(pair, rule, value)
@@ -201,7 +189,7 @@ impl Search<'_> {
         let is_secret = |name: &[u8]| rules.rule(name, false).treatment != Treatment::Leave;
         if place.is_empty()
             || !rule.hides(&bytes[place.clone()])
-            || doubt::is_open(bytes, pair, &value, rule, is_secret)
+            || harmless::is_harmless(bytes, pair, &value, rule, is_secret)
         {
             return None;
         }
@@ -280,15 +268,6 @@ fn opened(before: &[u8]) -> bool {
         [.., outside, b'<'] => !is_name(*outside),
         before => before == b"<",
     }
-}
-
-/// The end of what stands in the place of a secret, if that begins at `at`.
-pub(super) fn gone(bytes: &[u8], at: usize) -> Option<usize> {
-    let mark = [MARKER.len(), HASH].into_iter().find_map(|length| {
-        let end = at.checked_add(length)?;
-        is_gone(bytes.get(at..end)?).then_some(end)
-    })?;
-    (!bytes.get(mark).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80)).then_some(mark)
 }
 
 fn has(name: &[u8], part: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! What is done with the values that go by a name, and with which of them.
 
-use super::settings::Treatment;
 use super::steps::{ahead, behind, count};
+use super::treatment::Treatment;
 
 /// What values a name of a secret has: `pin` also names a contact of a chip, and `tokens` a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Every attribute of every span passes here. The loops are written so that the compiler can take sixteen bytes at a
 //! time.
 
+use super::bytes::{in_number, in_run};
 use super::steps::{ahead, behind, count};
 use super::tokens;
 
@@ -191,8 +192,6 @@ const fn table(of: &[(&[u8], u16)]) -> [u8; 256] {
     table
 }
 
-/// Digits of the shortest number of a card.
-pub(super) const SHORTEST: usize = 13;
 /// Digits that stand together in every number of a card or an account.
 const FEWEST: usize = 10;
 
@@ -237,39 +236,6 @@ fn run(text: &[u8]) -> bool {
     }
     false
 }
-
-/// Whether a byte may stand in a number: digits, and bytes of what separates them.
-#[inline]
-fn in_number(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & 1 != 0
-}
-
-/// Whether a byte may stand in a token.
-#[inline]
-pub(super) fn in_run(byte: u8) -> bool {
-    CLASSES[usize::from(byte)] & 2 != 0
-}
-
-const CLASSES: [u8; 256] = {
-    let mut table = [0; 256];
-    let bytes = b"0123456789 -./_+*|:;,~\t%\xC2\xA0\xE2\xAF\x88";
-    let mut at = 0;
-    while at < bytes.len() {
-        table[bytes[at] as usize] = 1;
-        at += 1;
-    }
-    let mut byte = 0;
-    while byte < 256 {
-        if matches!(byte, 0x80..=0x95) {
-            table[byte] = 1;
-        }
-        if (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'_' | b'-') {
-            table[byte] |= 2;
-        }
-        byte += 1;
-    }
-    table
-};
 
 #[cfg(test)]
 mod tests {

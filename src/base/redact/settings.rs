@@ -1,32 +1,17 @@
 //! What is redacted, and what stands in its place.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::keyed::HashKey;
-use super::redactor::Redactor;
-use crate::base::error::ConfigError;
-
-/// What is done with a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Treatment {
-    /// It stays as it is.
-    Leave,
-    /// `[redacted]` stands in its place.
-    Mask,
-    /// A keyed hash of it stands in its place, such as `hash:3f0a9c1be2d47586`: the same for the same value.
-    Hash,
-}
+use super::treatment::Treatment;
 
 /// What is redacted. Unknown keys are refused.
 ///
 /// # Example
 /// ```
-/// use campanile::redact::RedactionSettings;
+/// use campanile::redact::{RedactionSettings, Redactor};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings: RedactionSettings = serde_json::from_str(
@@ -36,7 +21,7 @@ pub enum Treatment {
 ///         "key": "0123456789abcdef0123456789abcdef"
 ///     }"#,
 /// )?;
-/// let redactor = settings.build()?;
+/// let redactor = Redactor::from_settings(&settings)?;
 /// assert_eq!(redactor.text("account=17-4711"), "account=[redacted]");
 /// # Ok(())
 /// # }
@@ -208,23 +193,6 @@ impl RedactionSettings {
         self
     }
 
-    /// What does it.
-    ///
-    /// # Errors
-    /// When a name has neither letter nor digit or more than 64 of them, a regular expression cannot be read, or
-    /// a hash is asked for and there is no key, neither here nor in `CAMPANILE_REDACTION_KEY`, or too short a one.
-    pub fn build(&self) -> Result<Redactor, ConfigError> {
-        self.build_with(|variable| std::env::var(variable).ok())
-    }
-
-    /// As [`build`](Self::build), with other variables.
-    pub(crate) fn build_with(
-        &self,
-        variable: impl FnOnce(&str) -> Option<String>,
-    ) -> Result<Redactor, ConfigError> {
-        Redactor::new(self, variable)
-    }
-
     /// What is to be hashed, if anything is.
     pub(super) fn hashed(&self) -> Option<String> {
         let shapes = [
@@ -238,15 +206,5 @@ impl RedactionSettings {
         given
             .chain(shapes)
             .find_map(|(name, treatment)| (treatment == Treatment::Hash).then(|| name.to_owned()))
-    }
-}
-
-impl fmt::Display for Treatment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Leave => "leave",
-            Self::Mask => "mask",
-            Self::Hash => "hash",
-        })
     }
 }

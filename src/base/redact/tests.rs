@@ -4,7 +4,7 @@ use super::steps::counted::steps;
 use super::{RedactionSettings, Redactor, Treatment};
 
 fn redactor() -> Redactor {
-    RedactionSettings::default().mask(["Pin Code"]).build().unwrap()
+    Redactor::from_settings(&RedactionSettings::default().mask(["Pin Code"])).unwrap()
 }
 
 #[test]
@@ -103,13 +103,12 @@ fn a_query_is_searched_by_its_own_rules() {
 #[cfg(feature = "telemetry")]
 #[test]
 fn what_overlaps_goes_as_one() {
-    let redactor = RedactionSettings::default()
+    let settings = RedactionSettings::default()
         .hash(["customer", "email"])
         .pattern(r"c-\d+ \w+", Treatment::Mask)
         .pattern(r"order (\d+)", Treatment::Hash)
-        .key("0123456789abcdef")
-        .build()
-        .unwrap();
+        .key("0123456789abcdef");
+    let redactor = Redactor::from_settings(&settings).unwrap();
     let hash = |value: &str| redactor.value("customer", value).into_owned();
     assert_eq!(redactor.text("customer=c-17 and"), "customer=[redacted]");
     assert_eq!(redactor.text("customer=c-17."), format!("customer={}", hash("c-17.")));
@@ -299,11 +298,11 @@ fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) 
     let redactor = redactor();
     let mut worst = (0, String::new());
     for (what, text) in texts {
-        for sort in [super::Sort::Text, super::Sort::Query, super::Sort::Json] {
-            let cost = steps(|| drop(redactor.rules_for_tests().clean(&text, sort, &mut |_| ())));
+        for format in [super::Format::Text, super::Format::Query, super::Format::Json] {
+            let cost = steps(|| drop(redactor.rules_for_tests().clean(&text, format, &mut |_| ())));
             let of_a_byte = cost.div_ceil(text.len());
             if of_a_byte > worst.0 {
-                worst = (of_a_byte, format!("{sort:?}: {what}"));
+                worst = (of_a_byte, format!("{format:?}: {what}"));
             }
         }
     }

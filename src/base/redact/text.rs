@@ -2,50 +2,13 @@
 
 use std::ops::Range;
 
-use super::keyed::is_hash;
-use super::redactor::Rules;
-use super::rule::Rule;
+use super::marker::MARKER;
+use super::rules::Rules;
 use super::scan::{ARGUMENT, AT, DIGITS, ESCAPE, KEY, PAIR, QUOTED, SCHEME, SIGN, TOKEN, Traits};
-use super::settings::Treatment;
+use super::search::{Evidence, Finding, Format, Search};
 use super::steps::count;
-use super::{MARKER, credentials, emails, json, numbers, tokens, urls, writings};
-
-/// A secret, what is done with it, and what gave it away.
-#[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) place: Range<usize>,
-    pub(super) treatment: Treatment,
-    pub(super) what: What,
-    /// Whether what stands in its place needs quotes: it was a number of JSON, or a list.
-    pub(super) quoted: bool,
-    /// The secret as it was meant, where the text has it in another writing and a hash is asked for.
-    pub(super) meant: Option<Box<[u8]>>,
-}
-
-/// What gave a secret away.
-#[derive(Clone, Debug)]
-pub(super) enum What {
-    /// The word for its shape.
-    Shape(&'static str),
-    /// A name that stands here.
-    Named(Range<usize>),
-    /// A name that stands nowhere in this writing.
-    Inner(Box<[u8]>),
-}
-
-/// What a text is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
-    /// Anything.
-    Text,
-    /// `name=value` pairs with `&` between them, as in the query of a URL or a form.
-    Query,
-    /// A document of JSON, or several.
-    Json,
-}
-
-/// How many documents within documents are read: JSON in a string of JSON.
-const DEPTH: u8 = 3;
+use super::treatment::Treatment;
+use super::{credentials, emails, escapes, json, numbers, tokens, urls};
 
 /// How many writings within writings are read, as a URL in a parameter of a URL is.
 const WRITINGS: u8 = 2;
@@ -53,51 +16,29 @@ const WRITINGS: u8 = 2;
 /// How often a text is searched at most: again after secrets were hidden in it.
 const MOST: usize = 4;
 
-/// How deep documents lie within each other so that the ends of their quotes are still told apart.
-pub(super) const LEVELS: usize = 5;
-
-/// The search of one text.
-pub(super) struct Search<'a> {
-    pub(super) rules: &'a Rules,
-    pub(super) bytes: &'a [u8],
-    pub(super) traits: Traits,
-    findings: Vec<Finding>,
-    /// How many documents, and how many writings, this one lies in.
-    depth: u8,
-    writings: u8,
-    /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
-    pub(super) unclosed: [[usize; 3]; LEVELS],
-    /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
-    pub(super) data: bool,
-    /// Whether an element of XML may still end.
-    pub(super) elements: bool,
-    /// The end of the last token that was looked at for an `@`, and the last `@` in it.
-    pub(super) token: (usize, Option<usize>),
-}
-
 impl Rules {
     /// `text` without secrets, or `None` if there are none in it; `found` hears of each.
     #[inline]
-    pub(super) fn clean(&self, text: &[u8], sort: Sort, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
+    pub(super) fn clean(&self, text: &[u8], format: Format, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
         let traits = Traits::of(text);
         if !traits.any() && !self.any_patterns() {
             return None;
         }
-        self.search(text, sort, traits, found)
+        self.search(text, format, traits, found)
     }
 
     #[inline(never)]
     fn search(
         &self,
         text: &[u8],
-        sort: Sort,
+        format: Format,
         traits: Traits,
         found: &mut dyn FnMut(&str),
     ) -> Option<Vec<u8>> {
-        let mut clean = self.once(text, sort, traits, found)?;
+        let mut clean = self.once(text, format, traits, found)?;
         // What was hidden may have kept something else from being seen, as a number beside an address does.
         for _ in 1..MOST {
-            match self.once(&clean, sort, Traits::of(&clean), found) {
+            match self.once(&clean, format, Traits::of(&clean), found) {
                 Some(cleaner) => clean = cleaner,
                 None => break,
             }
@@ -105,8 +46,14 @@ impl Rules {
         Some(clean)
     }
 
-    fn once(&self, text: &[u8], sort: Sort, traits: Traits, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
-        let mut findings = Search::new(self, text, traits).all(sort);
+    fn once(
+        &self,
+        text: &[u8],
+        format: Format,
+        traits: Traits,
+        found: &mut dyn FnMut(&str),
+    ) -> Option<Vec<u8>> {
+        let mut findings = Search::new(self, text, traits).all(format);
         if findings.is_empty() {
             return None;
         }
@@ -116,20 +63,22 @@ impl Rules {
         let mut out = Vec::with_capacity(text.len() + MARKER.len());
         let mut done = 0;
         let mut findings = findings.into_iter().peekable();
-        while let Some(Finding { mut place, mut treatment, what, mut quoted, mut meant }) = findings.next() {
+        while let Some(Finding { mut place, mut treatment, evidence, mut quoted, mut decoded }) =
+            findings.next()
+        {
             while let Some(next) = findings.next_if(|next| next.place.start < place.end) {
                 if next.place.end > place.end {
                     place.end = next.place.end;
-                    (treatment, quoted, meant) = (Treatment::Mask, quoted && next.quoted, None);
+                    (treatment, quoted, decoded) = (Treatment::Mask, quoted && next.quoted, None);
                 }
             }
-            match &what {
-                What::Shape(word) => found(word),
-                What::Named(name) => found(&String::from_utf8_lossy(&text[name.clone()])),
-                What::Inner(name) => found(&String::from_utf8_lossy(name)),
+            match &evidence {
+                Evidence::Shape(word) => found(word),
+                Evidence::Named(name) => found(&String::from_utf8_lossy(&text[name.clone()])),
+                Evidence::Inner(name) => found(&String::from_utf8_lossy(name)),
             }
             out.extend(&text[done..place.start]);
-            let instead = self.replacement(treatment, meant.as_deref().unwrap_or(&text[place.clone()]));
+            let instead = self.replacement(treatment, decoded.as_deref().unwrap_or(&text[place.clone()]));
             if quoted {
                 out.push(b'"');
             }
@@ -151,31 +100,16 @@ impl Rules {
     }
 }
 
-impl<'a> Search<'a> {
-    fn new(rules: &'a Rules, bytes: &'a [u8], traits: Traits) -> Self {
-        Self {
-            rules,
-            bytes,
-            traits,
-            findings: Vec::new(),
-            depth: 0,
-            writings: 0,
-            unclosed: [[usize::MAX; 3]; LEVELS],
-            data: false,
-            elements: true,
-            token: (0, None),
-        }
-    }
-
-    fn all(mut self, sort: Sort) -> Vec<Finding> {
-        match sort {
-            Sort::Text => self.text(),
-            Sort::Query => {
+impl Search<'_> {
+    fn all(mut self, format: Format) -> Vec<Finding> {
+        match format {
+            Format::Text => self.text(),
+            Format::Query => {
                 self.form();
                 self.text();
             }
             // What is no JSON, or stops in the middle, is searched as text too.
-            Sort::Json => {
+            Format::Json => {
                 if json::read(&mut self) {
                     self.kubernetes();
                 } else {
@@ -231,10 +165,10 @@ impl<'a> Search<'a> {
         self.patterns();
         if traits.has(AT | ESCAPE)
             && self.writings < WRITINGS
-            && let Some(meaning) = writings::of_any(bytes)
+            && let Some(decoded) = escapes::decode_any(bytes)
         {
             self.writings += 1;
-            self.within(&meaning.text, Sort::Text, |place| meaning.place(place));
+            self.within(&decoded.text, Format::Text, |place| decoded.place(place));
         }
     }
 
@@ -252,50 +186,33 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn shape(&mut self, place: Range<usize>, treatment: Treatment, what: &'static str) {
-        self.add(Finding { place, treatment, what: What::Shape(what), quoted: false, meant: None });
-    }
-
-    /// Takes in what goes by the name that stands at `name`.
-    pub(super) fn named(&mut self, place: Range<usize>, rule: Rule, name: Range<usize>) {
-        let what = What::Named(name);
-        self.add(Finding { place, treatment: rule.treatment, what, quoted: false, meant: None });
-    }
-
-    /// Takes in a finding, unless its value is gone already.
-    pub(super) fn add(&mut self, finding: Finding) {
-        let secret = &self.bytes[finding.place.clone()];
-        if !secret.is_empty() && !is_gone(secret) {
-            self.findings.push(finding);
-        }
-    }
-
-    /// Whether writings within this one are read.
-    pub(super) fn reads_deeper(&self) -> bool {
-        self.depth < DEPTH
-    }
-
     /// Searches `text`, which is what a part of this one means; `place` says where each of its bytes stands here, and
     /// where it ends.
-    pub(super) fn within(&mut self, text: &[u8], sort: Sort, place: impl Fn(usize) -> Option<usize>) {
+    pub(super) fn within(&mut self, text: &[u8], format: Format, place: impl Fn(usize) -> Option<usize>) {
         count(text.len());
         let traits = Traits::of(text);
         if !traits.any() {
             return;
         }
         let (depth, writings) = (self.depth + 1, self.writings);
-        for finding in (Search { depth, writings, ..Search::new(self.rules, text, traits) }).all(sort) {
+        for finding in (Search { depth, writings, ..Search::new(self.rules, text, traits) }).all(format) {
             let Range { start, end } = finding.place;
             let (Some(from), Some(to)) = (place(start), place(end)) else { continue };
-            let what = match finding.what {
-                What::Named(name) => What::Inner(text[name].into()),
-                what => what,
+            let evidence = match finding.evidence {
+                Evidence::Named(name) => Evidence::Inner(text[name].into()),
+                evidence => evidence,
             };
-            let meant = match finding.treatment {
-                Treatment::Hash => Some(finding.meant.unwrap_or_else(|| text[start..end].into())),
+            let decoded = match finding.treatment {
+                Treatment::Hash => Some(finding.decoded.unwrap_or_else(|| text[start..end].into())),
                 _ => None,
             };
-            self.add(Finding { place: from..to, treatment: finding.treatment, what, quoted: false, meant });
+            self.add(Finding {
+                place: from..to,
+                treatment: finding.treatment,
+                evidence,
+                quoted: false,
+                decoded,
+            });
         }
     }
 
@@ -316,9 +233,4 @@ impl<'a> Search<'a> {
             from = end + 1;
         }
     }
-}
-
-/// Whether a secret has been here: a marker or a hash.
-pub(super) fn is_gone(secret: &[u8]) -> bool {
-    secret == MARKER.as_bytes() || is_hash(secret)
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::scan::in_run;
+use super::bytes::in_run;
 use super::steps::{ahead, behind, count, find, find_text};
-use super::urls;
+use super::webhooks;
 
 /// What tokens are made of after their beginning.
 type Bytes = fn(u8) -> bool;
@@ -182,7 +182,7 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
         b'~' if run.len() >= 31 && matches!(before, [.., b'0'..=b'9', b'Q', _]) => {
             Some(run.start - 6.min(run.start)..run.end)
         }
-        b'/' if hooks => urls::hook(bytes, run.start).map(|start| {
+        b'/' if hooks => webhooks::hook(bytes, run.start).map(|start| {
             start..ahead(bytes, run.start, usize::MAX, |byte| {
                 in_run(byte) || matches!(byte, b'/' | b'@' | b':' | b'.')
             })

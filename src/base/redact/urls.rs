@@ -2,34 +2,15 @@
 
 use std::ops::Range;
 
-use super::MARKER;
-use super::settings::Treatment;
+use super::bytes::is_name;
+use super::marker::MARKER;
+use super::search::Search;
 use super::steps::{ahead, behind, find, find_last};
-use super::text::Search;
-use super::values::is_name;
+use super::treatment::Treatment;
+use super::webhooks::path_of_hook;
 
-/// Parameters that give the one who has the URL the rights of its signer: those that the conventions of OpenTelemetry
-/// name for `url.full`.
-pub(super) const SIGNATURES: &[&str] = &["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
-
-/// Parameters with a code that is exchanged for a token, or a key, where their value looks as if chosen by chance.
-pub(super) const CODES: &[&str] = &["code", "key"];
-
-/// URLs that are secrets themselves: who knows one may post there.
-const HOOKS: &[&[u8]] = &[
-    b"hooks.slack.com/services/",
-    b"hooks.slack.com/workflows/",
-    b"hooks.slack.com/triggers/",
-    b"hooks.zapier.com/hooks/catch/",
-    b"events.pagerduty.com/integration/",
-    b"discord.com/api/webhooks/",
-    b"discordapp.com/api/webhooks/",
-    // After the name of a tenant.
-    b"webhook.office.com/webhookb2/",
-];
-
-/// So far before a long part of its path the URL of a webhook begins at most.
-const BEFORE: usize = 128;
+/// The longest user and password before a host without a scheme.
+const USER: usize = 128;
 
 /// No host has a longer name (RFC 1035).
 const HOST: usize = 255;
@@ -95,27 +76,6 @@ fn outside(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'`')
 }
 
-/// Where the secret part of a URL begins, if it is that of a webhook.
-fn path_of_hook(url: &[u8]) -> Option<usize> {
-    let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
-    if matches!(url.first()?, b'h' | b'e' | b'd')
-        && let Some(path) = of(url)
-    {
-        return Some(path);
-    }
-    let label = ahead(url, 0, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    let host = url.get(label..)?.strip_prefix(b".")?;
-    host.starts_with(b"webhook.").then(|| of(host)).flatten().map(|path| label + 1 + path)
-}
-
-/// Where the secret part of the URL of a webhook begins, which may have no scheme and whose path goes on at `at`.
-pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
-    let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
-    let start = ahead(bytes, start, 2, |byte| byte == b'/');
-    let path = start + path_of_hook(&bytes[start..])?;
-    (path <= at).then_some(path)
-}
-
 /// Whether a name that begins at `start` is that of a parameter.
 pub(super) fn in_query(bytes: &[u8], start: usize) -> bool {
     start > 0 && matches!(bytes[start - 1], b'?' | b'&' | b'#')
@@ -145,7 +105,7 @@ pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
         if !is_host {
             continue;
         }
-        let start = behind(bytes, at, BEFORE.min(at - before), |byte| !outside(byte) && byte != b'\'');
+        let start = behind(bytes, at, USER.min(at - before), |byte| !outside(byte) && byte != b'\'');
         let start = ahead(bytes, start, 2, |byte| byte == b'/');
         let user = ahead(bytes, start, at - start, is_name);
         let is_user = user > start && bytes[user] == b':' && user + 1 < at;

@@ -4,29 +4,16 @@
 
 use std::ops::Range;
 
-use super::steps::{ahead, count, find};
-use super::text::Search;
+use super::bytes::{is_name, is_quote};
+use super::search::Search;
+use super::steps::{ahead, behind, count, find, find_text};
 
 /// How far to look for what tells whether a list goes on.
 const AHEAD: usize = 64;
 
-/// Whether a byte may stand in a name; all that is not ASCII may.
-#[inline]
-pub(super) fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | 0x80..)
-}
-
-pub(super) fn is_quote(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\'' | b'`')
-}
-
-pub(super) fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
 /// What kind of value to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Context {
     /// After `=`.
     Assigned,
     /// After `=` in the query of a URL.
@@ -46,7 +33,7 @@ pub(super) struct Value {
 
 impl Search<'_> {
     /// The value that begins at `from`, after the sign and its blanks.
-    pub(super) fn value(&mut self, from: usize, place: Place) -> Value {
+    pub(super) fn value(&mut self, from: usize, place: Context) -> Value {
         let bytes = self.bytes;
         let open = ahead(bytes, from, usize::MAX, |byte| byte == b'\\');
         let escapes = open - from;
@@ -56,14 +43,14 @@ impl Search<'_> {
             if escapes == 0 && bytes[start..].starts_with(&[quote, quote]) {
                 let triple = [quote; 3];
                 let start = start + 2;
-                let end = super::steps::find_text(&triple, bytes, start).unwrap_or(bytes.len());
+                let end = find_text(&triple, bytes, start).unwrap_or(bytes.len());
                 return Value { place: start..end, quoted: true };
             }
             let end = self.closing(start, quote, escapes).unwrap_or(bytes.len());
             return Value { place: start..end, quoted: true };
         }
         let end = self.bare(from, place);
-        let blanks = super::steps::behind(bytes, end, end - from, |byte| byte.is_ascii_whitespace());
+        let blanks = behind(bytes, end, end - from, |byte| byte.is_ascii_whitespace());
         Value { place: from..blanks, quoted: false }
     }
 
@@ -86,7 +73,7 @@ impl Search<'_> {
         }
         let mut at = from;
         while let Some(place) = find(quote, bytes, at) {
-            let before = place - super::steps::behind(bytes, place, place - at, |byte| byte == b'\\');
+            let before = place - behind(bytes, place, place - at, |byte| byte == b'\\');
             let twice = (escapes + 1).saturating_mul(2);
             if before % twice == escapes || before < escapes {
                 return Some(place - before.min(escapes));
@@ -98,7 +85,7 @@ impl Search<'_> {
     }
 
     /// The end of a value without quotes around it.
-    fn bare(&mut self, from: usize, place: Place) -> usize {
+    fn bare(&mut self, from: usize, place: Context) -> usize {
         let bytes = self.bytes;
         let (mut depth, mut at) = (0_usize, from);
         let mut lost = [false; 2];
@@ -154,17 +141,17 @@ fn begins_part(bytes: &[u8], from: usize, at: usize) -> bool {
     matches!(before, b"b" | b"r" | b"c" | b"br" | b"cr") || before.last() == Some(&b'=')
 }
 
-fn ends(bytes: &[u8], at: usize, place: Place) -> bool {
+fn ends(bytes: &[u8], at: usize, place: Context) -> bool {
     let next = bytes.get(at + 1).copied();
     match bytes[at] {
         b'\n' | b'\r' | b'\x1b' => true,
-        b' ' | b'\t' => matches!(place, Place::Assigned | Place::Query),
+        b' ' | b'\t' => matches!(place, Context::Assigned | Context::Query),
         // Where `it's` goes on, a quote that ends something outside does not.
         b'"' | b'\'' | b'`' | b')' | b']' | b'}' => !next.is_some_and(|next| next.is_ascii_alphanumeric()),
         b'<' => matches!(next, Some(b'/' | b'!')),
-        b'&' if place == Place::Query => true,
-        b'#' => place == Place::Query,
-        b',' | b';' if matches!(place, Place::Header) => false,
+        b'&' if place == Context::Query => true,
+        b'#' => place == Context::Query,
+        b',' | b';' if matches!(place, Context::Header) => false,
         b',' | b';' | b'&' => pair_follows(&bytes[at + 1..]),
         _ => false,
     }

@@ -1,8 +1,7 @@
 //! A sketch that many threads write to.
 
-use std::time::Duration;
-
-use super::{BUCKETS, Sketch, bucket_of};
+use super::buckets::{BUCKETS, bucket_of};
+use super::durations::{Sketch, duration_of};
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// A [`Sketch`] that is filled without a lock.
@@ -37,33 +36,6 @@ impl Default for Counts {
     }
 }
 
-/// What a sketch held at one moment.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Summary {
-    pub(crate) count: u64,
-    pub(crate) mean: Duration,
-    pub(crate) min: Duration,
-    pub(crate) max: Duration,
-    pub(crate) p50: Duration,
-    pub(crate) p95: Duration,
-    pub(crate) p99: Duration,
-}
-
-impl From<&Sketch> for Summary {
-    fn from(sketch: &Sketch) -> Self {
-        let at = |share| sketch.quantile(share).unwrap_or_default();
-        Self {
-            count: sketch.count(),
-            mean: sketch.mean(),
-            min: sketch.min(),
-            max: sketch.max(),
-            p50: at(0.50),
-            p95: at(0.95),
-            p99: at(0.99),
-        }
-    }
-}
-
 impl Default for LiveSketch {
     fn default() -> Self {
         Self {
@@ -77,7 +49,7 @@ impl Default for LiveSketch {
 }
 
 impl LiveSketch {
-    /// Adds a duration of so many nanoseconds.
+    /// Adds a duration in nanoseconds.
     #[inline]
     pub(crate) fn record(&self, nanos: u64) {
         if self.sum.fetch_add(nanos, Ordering::Relaxed).checked_add(nanos).is_none() {
@@ -89,7 +61,7 @@ impl LiveSketch {
         if nanos > self.max.load(Ordering::Relaxed) {
             self.max.fetch_max(nanos, Ordering::Relaxed);
         }
-        // Last, so that whoever sees the call counted sees its bounds too.
+        // Last, so that a reader that sees the call counted sees its bounds too.
         self.buckets[usize::from(bucket_of(nanos))].fetch_add(1, Ordering::Release);
     }
 
@@ -130,16 +102,10 @@ impl LiveSketch {
     }
 }
 
-pub(super) fn duration_of(nanos: u128) -> Duration {
-    const SECOND: u128 = 1_000_000_000;
-    match u64::try_from(nanos / SECOND) {
-        Ok(seconds) => Duration::new(seconds, (nanos % SECOND) as u32),
-        Err(_) => Duration::MAX,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use proptest::prelude::*;
 

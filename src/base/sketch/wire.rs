@@ -1,17 +1,18 @@
-//! How a sketch is written.
+//! How a sketch is serialized.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{BUCKETS, STEPS, Sketch, bucket_of};
+use super::buckets::{BUCKETS, STEPS, bucket_of};
+use super::durations::Sketch;
 use crate::base::clock::nanos;
 
 /// A sketch as serde sees it.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wire {
+struct Wire {
     /// Buckets for each power of two, so that sketches of another resolution are not mixed up with these.
     steps: u64,
     #[serde(with = "crate::base::duration")]
@@ -24,8 +25,8 @@ pub(super) struct Wire {
     buckets: Vec<(u16, u64)>,
 }
 
-impl From<Sketch> for Wire {
-    fn from(sketch: Sketch) -> Self {
+impl From<&Sketch> for Wire {
+    fn from(sketch: &Sketch) -> Self {
         Self {
             steps: STEPS,
             sum: sketch.sum,
@@ -36,8 +37,20 @@ impl From<Sketch> for Wire {
     }
 }
 
+impl Serialize for Sketch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Wire::from(self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sketch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(Wire::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
 /// What is wrong with a sketch that was read.
-pub(super) enum Fault {
+enum Fault {
     Steps(u64),
     Bucket(u16),
     Order,
@@ -50,15 +63,15 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Steps(steps) => {
-                write!(f, "a sketch with {steps} buckets to a power of two; this one has {STEPS}")
+                write!(f, "the sketch has {steps} buckets to a power of two, and only {STEPS} can be read")
             }
             Self::Bucket(bucket) => {
-                write!(f, "bucket {bucket} of a sketch; the last one is {}", BUCKETS - 1)
+                write!(f, "the sketch has bucket {bucket}, and the last one is {}", BUCKETS - 1)
             }
-            Self::Order => f.write_str("the buckets of a sketch must grow"),
-            Self::Empty(bucket) => write!(f, "bucket {bucket} of a sketch is empty"),
-            Self::Count => f.write_str("the counts of a sketch exceed 64 bits"),
-            Self::Bounds => f.write_str("the buckets of a sketch lie outside of its min and max"),
+            Self::Order => f.write_str("the buckets of the sketch are not in ascending order"),
+            Self::Empty(bucket) => write!(f, "bucket {bucket} of the sketch is empty: leave it out"),
+            Self::Count => f.write_str("the counts of the sketch together exceed 64 bits"),
+            Self::Bounds => f.write_str("the buckets of the sketch lie outside of its min and max"),
         }
     }
 }
@@ -83,7 +96,8 @@ impl TryFrom<Wire> for Sketch {
         if !wire.buckets.is_sorted_by(|(one, _), (next, _)| one < next) {
             return Err(Fault::Order);
         }
-        let mut sketch = Self { sum: wire.sum, min, max, ..Self::default() };
+        let mut sketch = Self::default();
+        (sketch.sum, sketch.min, sketch.max) = (wire.sum, min, max);
         for (bucket, in_bucket) in wire.buckets {
             if in_bucket == 0 {
                 return Err(Fault::Empty(bucket));

@@ -1,4 +1,4 @@
-//! The layer for gRPC: the code of an answer decides, wherever it stands.
+//! The layer for gRPC services. The status in the head or the trailers of a response decides.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,31 +12,31 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
-use super::kept::{Kept, of_head};
+use super::job::{HttpJob, failure_of_head};
 use crate::base::clock;
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
-use crate::dead_letter::DeadLetterQueue;
 use crate::dead_letter::core::Core;
-use crate::dead_letter::failure::{Ended, Failure};
-use crate::dead_letter::future::{Awaits, DeadLetterFuture, Examine, Step};
-use crate::layers::attempts::{Record, Said};
+use crate::dead_letter::failure::{FailedCall, Failure};
+use crate::dead_letter::park::{DeadLetterFuture, Job, Parking};
+use crate::dead_letter::queue::DeadLetterQueue;
+use crate::layers::attempts::{ErrorText, Record};
 use crate::layers::replay::ReplayBody;
 
 impl DeadLetterQueue {
-    /// A layer for gRPC services over HTTP, such as tonic's, on clients and on servers.
+    /// Returns a layer for gRPC services over HTTP, such as tonic's, on clients and on servers.
     ///
-    /// Like [`http_layer`](DeadLetterQueue::http_layer) but for this:
-    /// - **What failed** is decided by [`ByGrpcStatus`]: by the `grpc-status` in the head of a response, or in its
-    ///   trailers as long as no message came before them. They wait until the call is parked. Once a message has
-    ///   reached the caller, the call is its own.
-    /// - **What is kept** are the messages of the call as they went over the wire, up to
-    ///   [`DeadLetterQueueBuilder::body_cap`](crate::dead_letter::DeadLetterQueueBuilder::body_cap), and its metadata. A secret inside of a message
-    ///   cannot be found, so messages are stored, and calls redriven, only with
-    ///   [`DeadLetterQueueBuilder::opaque_bodies(true)`](crate::dead_letter::DeadLetterQueueBuilder::opaque_bodies). Without it a letter tells everything
-    ///   else, and a warning in the log says so at the first one and each time their number doubles.
+    /// It is like [`http_layer`](DeadLetterQueue::http_layer), with two differences:
+    /// - **What failed** is decided by [`ByGrpcStatus`]: by the `grpc-status` in the head of a response, or in the trailers
+    ///   if no message came before them. The trailers wait until the call is parked. Once a message has reached the caller,
+    ///   the call is the caller's concern.
+    /// - **What is stored** are the metadata of the call and its messages as they went over the wire, up to
+    ///   [`body_cap`](crate::dead_letter::DeadLetterQueueBuilder::body_cap). Messages cannot be searched for secrets. So
+    ///   messages are stored, and calls redriven, only with
+    ///   [`opaque_bodies(true)`](crate::dead_letter::DeadLetterQueueBuilder::opaque_bodies). Without it, a letter has no
+    ///   body, and a warning is logged for the first such letter and each time their number doubles.
     ///
-    /// [`DeadLetterQueue::redrive_http`] sends calls again, and takes any code but `OK` for a failure.
+    /// [`DeadLetterQueue::redrive_http`] sends calls again. It counts every status but `OK` as a failure.
     ///
     /// # Example
     /// ```
@@ -64,9 +64,9 @@ impl DeadLetterQueue {
     }
 }
 
-/// Parks the calls that a gRPC service fails: see [`DeadLetterQueue::grpc_layer`].
+/// Parks the calls that fail in a gRPC service: see [`DeadLetterQueue::grpc_layer`].
 ///
-/// `K` is inferred: see [`Cause`](crate::base::error::Cause).
+/// The compiler infers `K`: see [`Cause`](crate::base::error::Cause).
 pub struct GrpcDeadLetterLayer<C = ByGrpcStatus, K = ByError> {
     core: Arc<Core>,
     classifier: ByCause<C, K>,
@@ -75,8 +75,7 @@ pub struct GrpcDeadLetterLayer<C = ByGrpcStatus, K = ByError> {
 cloned! { GrpcDeadLetterLayer<C; K> { core, classifier } }
 
 impl<C, K> GrpcDeadLetterLayer<C, K> {
-    /// Lets `classifier` decide what failed, in place of [`ByGrpcStatus`]: a
-    /// [`Classify`]`<http::response::Parts>`.
+    /// Sets what decides whether a call failed, instead of [`ByGrpcStatus`]: a [`Classify`]`<http::response::Parts>`.
     pub fn classify<D>(self, classifier: D) -> GrpcDeadLetterLayer<D, K> {
         GrpcDeadLetterLayer { core: self.core, classifier: self.classifier.with(classifier) }
     }
@@ -96,7 +95,7 @@ impl<C, K> fmt::Debug for GrpcDeadLetterLayer<C, K> {
     }
 }
 
-/// A gRPC service whose failed calls are parked.
+/// A gRPC service whose failed calls are parked: see [`DeadLetterQueue::grpc_layer`].
 pub struct GrpcDeadLetter<S, C = ByGrpcStatus, K = ByError> {
     inner: S,
     core: Arc<Core>,
@@ -117,7 +116,7 @@ where
 {
     type Response = Response<GrpcDeadLetterBody<R, C, K>>;
     type Error = S::Error;
-    type Future = DeadLetterFuture<S::Future, GrpcKept<C, K>, Result<Self::Response, S::Error>>;
+    type Future = DeadLetterFuture<S::Future, GrpcJob<C, K>, Result<Self::Response, S::Error>>;
 
     #[inline]
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
@@ -125,9 +124,9 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (request, kept) = Kept::keep(&self.core, request, &self.classifier);
-        let (inner, began) = (&mut self.inner, kept.as_ref().map(Kept::began).unwrap_or_default());
-        DeadLetterFuture::begin(kept.map(GrpcKept), began, || inner.call(request))
+        let (request, job) = HttpJob::new(&self.core, request, &self.classifier);
+        let (inner, began) = (&mut self.inner, job.as_ref().map(HttpJob::began).unwrap_or_default());
+        DeadLetterFuture::begin(job.map(GrpcJob), began, || inner.call(request))
     }
 }
 
@@ -140,29 +139,23 @@ impl<S: fmt::Debug, C, K> fmt::Debug for GrpcDeadLetter<S, C, K> {
     }
 }
 
-/// What is kept of a call.
+/// Holds a call while it is in progress, for its letter.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct GrpcKept<C, K>(Kept<ByCause<C, K>>);
-
-impl<C, K> Awaits for GrpcKept<C, K> {
-    fn awaits_caller(&self) -> bool {
-        self.0.awaits_caller()
-    }
-}
+pub struct GrpcJob<C, K>(HttpJob<ByCause<C, K>>);
 
 type Answer<R, C, K, E> = Result<Response<GrpcDeadLetterBody<R, C, K>>, E>;
 
-impl<R, C, K, E> Examine<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcKept<C, K>
+impl<R, C, K, E> Job<Result<Response<R>, E>, Answer<R, C, K, E>> for GrpcJob<C, K>
 where
     R: Body,
     R::Error: Into<BoxError>,
     E: Cause<K>,
     C: Classify<Parts>,
 {
-    fn pass(result: Result<Response<R>, E>) -> Answer<R, C, K, E> {
-        let bare = |body| GrpcDeadLetterBody { body: Some(body), watch: None, held: None, parking: None };
-        result.map(|response| response.map(bare))
+    fn convert(result: Result<Response<R>, E>) -> Answer<R, C, K, E> {
+        let unwatched = |body| GrpcDeadLetterBody { body: Some(body), ..GrpcDeadLetterBody::default() };
+        result.map(|response| response.map(unwatched))
     }
 
     fn judge(&self, output: Answer<R, C, K, E>) -> (Answer<R, C, K, E>, Option<Box<Failure>>) {
@@ -174,72 +167,85 @@ where
                 if outcome == Outcome::Success && body.is_end_stream() {
                     outcome = classifier.classify_end(Some(&head.headers));
                 }
-                let failure = outcome.failure().map(|kind| Box::new(of_head(kind, &head)));
+                let failure = outcome.failure().map(|kind| Box::new(failure_of_head(kind, &head)));
                 (Ok(Response::from_parts(head, body)), failure)
             }
             Err(error) => {
-                let failure = self.0.of_error(&error);
+                let failure = self.0.failure_of(&error);
                 (Err(error), failure)
             }
         }
     }
 
-    fn park(mut self, ended: Ended) -> Option<Step> {
-        self.0.begin_to_park(ended)
+    fn park(mut self, call: FailedCall) -> Option<Parking> {
+        self.0.start_parking(call)
     }
 
-    /// The head tells of no failure; the trailers may.
-    fn go_on(mut self, mut output: Answer<R, C, K, E>) -> Answer<R, C, K, E> {
+    /// The head shows no failure, but the trailers may.
+    fn release(mut self, mut output: Answer<R, C, K, E>) -> Answer<R, C, K, E> {
         match &mut output {
             Ok(response) if !response.body().is_end_stream() => {
-                let end = <ByCause<C, K> as Classify<Parts, E>>::classify_end;
-                response.body_mut().watch = Some(Watch { kept: self.0, end });
+                let classify_end = <ByCause<C, K> as Classify<Parts, E>>::classify_end;
+                response.body_mut().watch = Some(Watch { job: self.0, classify_end });
             }
-            _ => self.0.let_go(),
+            _ => self.0.discard(),
         }
         output
     }
+
+    fn awaits_caller(&self) -> bool {
+        self.0.awaits_upload()
+    }
 }
 
-/// A call whose end is not known yet.
+/// A call whose outcome is still unknown.
 struct Watch<C, K> {
-    kept: Kept<ByCause<C, K>>,
-    end: fn(&ByCause<C, K>, Option<&HeaderMap>) -> Outcome,
+    job: HttpJob<ByCause<C, K>>,
+    classify_end: fn(&ByCause<C, K>, Option<&HeaderMap>) -> Outcome,
 }
 
 impl<C, K> Watch<C, K> {
-    fn park(mut self, failure: Option<Failure>) -> Option<Step> {
+    /// The failure of a call that ended with `trailers`, or without any.
+    fn failure(&self, trailers: Option<&HeaderMap>) -> Option<Failure> {
+        let kind = (self.classify_end)(&self.job.classifier, trailers).failure()?;
+        Some(Failure::said(kind, trailers.and_then(ErrorText::of_grpc).unwrap_or_else(no_status)))
+    }
+
+    fn park(mut self, failure: Option<Failure>) -> Option<Parking> {
         let Some(failure) = failure else {
-            self.kept.let_go();
+            self.job.discard();
             return None;
         };
-        let took = clock::now().since(self.kept.began());
-        self.kept.begin_to_park(Ended { failure, took, record: Record::default() })
+        let took = clock::now().since(self.job.began());
+        self.job.start_parking(FailedCall { failure, took, record: Record::default() })
     }
 }
 
-type Held<B> = Option<Result<Frame<<B as Body>::Data>, BoxError>>;
+/// The end of a response. It waits until the call is parked.
+enum End {
+    Trailers(HeaderMap),
+    Error(BoxError),
+    /// There were no trailers.
+    Missing,
+}
 
 pin_project! {
-    /// The body of a response that passed a [`GrpcDeadLetter`]: the same frames. Trailers that tell of a failure wait
+    /// The body of a response that passed a [`GrpcDeadLetter`]. Its frames are unchanged. Trailers with a failure wait
     /// until the call is parked.
-    pub struct GrpcDeadLetterBody<B, C, K = ByError>
-    where
-        B: Body,
-    {
+    pub struct GrpcDeadLetterBody<B, C, K = ByError> {
         #[pin]
         body: Option<B>,
         watch: Option<Watch<C, K>>,
-        // What comes next once the call is parked.
-        held: Option<Held<B>>,
-        parking: Option<Step>,
+        // The end that waits for `parking`.
+        end: Option<End>,
+        parking: Option<Parking>,
     }
 }
 
-impl<B: Body, C, K> Default for GrpcDeadLetterBody<B, C, K> {
-    /// An empty body: layers further out that answer by themselves want one.
+impl<B, C, K> Default for GrpcDeadLetterBody<B, C, K> {
+    /// An empty body, for layers outside of this one that answer themselves.
     fn default() -> Self {
-        Self { body: None, watch: None, held: None, parking: None }
+        Self { body: None, watch: None, end: None, parking: None }
     }
 }
 
@@ -256,7 +262,7 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.project();
-        if this.held.is_none() {
+        if this.end.is_none() {
             let Some(body) = this.body.as_pin_mut() else {
                 return Poll::Ready(None);
             };
@@ -264,31 +270,40 @@ where
             let Some(watch) = this.watch.take() else {
                 return Poll::Ready(frame);
             };
-            let judged =
-                |trailers: Option<&HeaderMap>| (watch.end)(&watch.kept.classifier, trailers).failure();
-            let failure = match &frame {
-                // A message, and with it the call is the caller's.
-                Some(Ok(frame)) if frame.is_data() => None,
-                Some(Ok(frame)) => {
-                    let trailers = frame.trailers_ref();
-                    let said = trailers.and_then(Said::by_grpc).unwrap_or_else(no_status);
-                    judged(trailers).map(|kind| Failure::said(kind, said))
+            let (end, failure) = match frame {
+                Some(Ok(frame)) => match frame.into_trailers() {
+                    Ok(trailers) => {
+                        let failure = watch.failure(Some(&trailers));
+                        (End::Trailers(trailers), failure)
+                    }
+                    // Once a message has reached the caller, the call is the caller's concern.
+                    Err(message) => {
+                        watch.park(None);
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                },
+                Some(Err(error)) => {
+                    let failure = Failure::of_body(error.as_ref());
+                    (End::Error(error), Some(failure))
                 }
-                Some(Err(error)) => Some(Failure::of_body(error.as_ref())),
-                None => judged(None).map(|kind| Failure::said(kind, no_status())),
+                None => (End::Missing, watch.failure(None)),
             };
             *this.parking = watch.park(failure);
-            *this.held = Some(frame);
+            *this.end = Some(end);
         }
         if let Some(parking) = this.parking {
-            ready!(parking.0.poll(cx));
+            ready!(parking.poll(cx));
             *this.parking = None;
         }
-        Poll::Ready(this.held.take().flatten())
+        Poll::Ready(match this.end.take() {
+            Some(End::Trailers(trailers)) => Some(Ok(Frame::trailers(trailers))),
+            Some(End::Error(error)) => Some(Err(error)),
+            Some(End::Missing) | None => None,
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        self.held.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.end.is_none() && self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -296,11 +311,11 @@ where
     }
 }
 
-fn no_status() -> Said {
-    Said::new("UNKNOWN", "the response ended without a status")
+fn no_status() -> ErrorText {
+    ErrorText::new("UNKNOWN", "the response ended without a status")
 }
 
-impl<B: Body, C, K> fmt::Debug for GrpcDeadLetterBody<B, C, K> {
+impl<B, C, K> fmt::Debug for GrpcDeadLetterBody<B, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcDeadLetterBody").field("watched", &self.watch.is_some()).finish_non_exhaustive()
     }

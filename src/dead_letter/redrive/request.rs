@@ -1,5 +1,7 @@
-//! From a letter to a request, and from a result to a verdict.
+//! The request of a letter, and what the result of its call means.
 
+use std::any::type_name;
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -10,143 +12,134 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use tower::BoxError;
 
-use super::address;
+use super::unreadable::field_of;
 use crate::base::error::Rejected;
 use crate::base::outcome::{kind_of, line};
+use crate::base::panics::catch;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
-use crate::dead_letter::letter::{Letter, Payload};
+use crate::dead_letter::letter::{Letter, Payload, Unsendable};
+use crate::dead_letter::sending::Redriven;
 use crate::layers::attempts::MESSAGE;
-use crate::store::LetterId;
 
-/// A request that can be made from a letter.
+/// A request that can be made from a letter and sent through a service with the response `Res` and the error `E`.
 ///
-/// Every type that serde can read is one, and so is `http::Request<B>` for bodies made from bytes. `Via` keeps the
-/// two apart; it is never written out.
-pub trait Redrivable<Via>: Sized {
-    /// The request in `letter`.
+/// Every type that serde can deserialize is one, and so is `http::Request<B>` for a body `B: From<Bytes>`. `Via` keeps the
+/// two implementations apart; the compiler infers it.
+pub trait Redrivable<Via, Res, E>: Sized {
+    /// Returns the request in `letter`.
     ///
     /// # Errors
-    /// When the letter holds a request of another kind; the text says which.
-    fn from_letter(letter: &Letter, mark: Redriven) -> Result<Self, String>;
-}
+    /// When the letter holds a request of another type. The text says what does not fit, and quotes nothing of the request;
+    /// it is needed only if `explain` is set.
+    fn from_letter(letter: &Letter, mark: Redriven, explain: bool) -> Result<Self, Option<String>>;
 
-/// Tells what the result of a redriven request means.
-#[doc(hidden)]
-pub trait Judge<Res, E> {
-    /// The verdict, at once or when the response has come to its end.
-    fn judge(result: Result<Res, E>) -> Verdict;
+    /// Decides what the result of the call means.
+    fn judge(result: Result<Res, E>) -> Judged;
 
-    /// What an error of `poll_ready` says.
+    /// Describes an error of `poll_ready`.
     fn describe(error: E) -> String;
 }
 
-/// What the result of a redriven request means.
-#[doc(hidden)]
+/// A verdict, at once or when the response body has ended.
+pub enum Judged {
+    /// The verdict.
+    Now(Verdict),
+    /// The verdict needs the end of the response body. The future is boxed so that its type is not part of the future of
+    /// a redrive, which would not be `Send` for every lifetime of an error.
+    Later(Pin<Box<dyn Future<Output = Verdict> + Send>>),
+}
+
+/// What the result of a call means for its letter.
+#[derive(Debug)]
 pub enum Verdict {
-    /// It is known.
-    Now(Meaning),
-    /// It stands at the end of a response. The box keeps the type of its body out of the future of a redrive,
-    /// which would else be `Send` only for the compiler's own idea of an error's lifetime.
-    Later(Pin<Box<dyn Future<Output = Meaning> + Send>>),
-}
-
-/// See [`Verdict`].
-#[doc(hidden)]
-#[derive(Debug)]
-pub enum Meaning {
-    /// It got through.
-    Success,
-    /// It failed so.
+    /// The letter was delivered.
+    Delivered,
+    /// The letter failed.
     Failed(Failure),
-    /// A circuit breaker refused; it was not sent.
-    Refused(Option<Duration>),
+    /// A layer such as a circuit breaker rejected the letter before it was sent, and may say when to try again.
+    Rejected(Option<Duration>),
 }
 
-/// Marks a request that is a letter on its way.
-///
-/// It is an extension of redriven HTTP requests; the layer of the same queue does not park such a request again.
-#[derive(Clone, Copy)]
-pub struct Redriven {
-    id: LetterId,
-    try_number: u32,
-    queue: usize,
-}
-
-impl Redriven {
-    pub(super) fn new(core: &Arc<Core>, letter: &Letter) -> Self {
-        Self { id: letter.id, try_number: letter.tries.saturating_add(1), queue: address(core) }
-    }
-
-    /// The id of the letter.
-    #[must_use]
-    pub fn id(&self) -> LetterId {
-        self.id
-    }
-
-    /// Which try this is, as [`Letter::tries`] counts them: the call that parked the letter was number 1, and each
-    /// attempt of a retry in it one more.
-    #[must_use]
-    pub fn try_number(&self) -> u32 {
-        self.try_number
-    }
-    pub(in crate::dead_letter) fn is_for(&self, core: &Arc<Core>) -> bool {
-        self.queue == address(core)
-    }
-}
-
-impl fmt::Debug for Redriven {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redriven").field("id", &self.id).field("try_number", &self.try_number).finish()
-    }
-}
-
-/// The way of a plain request.
-#[doc(hidden)]
-#[derive(Debug)]
-pub enum PlainRequest {}
-
-impl<T: DeserializeOwned> Redrivable<PlainRequest> for T {
-    fn from_letter(letter: &Letter, _: Redriven) -> Result<Self, String> {
-        match &letter.payload {
-            Payload::Value(value) => T::deserialize(value).map_err(|error| error.to_string()),
-            Payload::Http(_) => Err("it holds an HTTP request".to_owned()),
-            Payload::Unreadable(_) => Err("it cannot be read".to_owned()),
-        }
-    }
-}
-
-impl<Res, E: Into<BoxError>> Judge<Res, E> for PlainRequest {
-    fn judge(result: Result<Res, E>) -> Verdict {
-        Verdict::Now(match result {
-            Ok(_) => Meaning::Success,
-            Err(error) => of_error(error.into().as_ref()),
-        })
-    }
-
-    fn describe(error: E) -> String {
-        described(error.into().as_ref())
-    }
-}
-
-impl fmt::Debug for Verdict {
+impl fmt::Debug for Judged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Now(meaning) => meaning.fmt(f),
+            Self::Now(verdict) => verdict.fmt(f),
             Self::Later(_) => f.write_str("Later"),
         }
     }
 }
 
-/// What an error says of a letter on its way.
-pub(super) fn of_error(error: &(dyn Error + 'static)) -> Meaning {
+/// Marks the implementation for plain requests.
+#[derive(Debug)]
+pub struct ViaSerde(Infallible);
+
+impl<T, Res, E> Redrivable<ViaSerde, Res, E> for T
+where
+    T: DeserializeOwned,
+    E: Into<BoxError>,
+{
+    fn from_letter(letter: &Letter, _: Redriven, explain: bool) -> Result<Self, Option<String>> {
+        match &letter.payload {
+            Payload::Value(value) => T::deserialize(value).map_err(|error| {
+                explain.then(|| match field_of::<T>(value, &error) {
+                    Some(field) => {
+                        format!("its field `{field}` does not fit the type `{}`", type_name::<T>())
+                    }
+                    None => format!("it does not fit the type `{}`", type_name::<T>()),
+                })
+            }),
+            Payload::Http(_) => Err(Some("it holds an HTTP request".to_owned())),
+            Payload::Unreadable(_) => Err(Some("it cannot be read".to_owned())),
+        }
+    }
+
+    fn judge(result: Result<Res, E>) -> Judged {
+        Judged::Now(match result {
+            Ok(_) => Verdict::Delivered,
+            Err(error) => judge_error(error.into().as_ref()),
+        })
+    }
+
+    fn describe(error: E) -> String {
+        describe(error.into().as_ref())
+    }
+}
+
+/// What an error of the service means.
+pub(super) fn judge_error(error: &(dyn Error + 'static)) -> Verdict {
     match Rejected::find(error) {
-        Some(rejected) => Meaning::Refused(rejected.retry_after()),
-        None => Meaning::Failed(Failure::of_error(kind_of(error), error)),
+        Some(rejected) => Verdict::Rejected(rejected.retry_after()),
+        None => Verdict::Failed(Failure::of_error(kind_of(error), error)),
     }
 }
 
 /// An error and its causes in one line.
-pub(super) fn described(error: &(dyn Error + 'static)) -> String {
+pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
     line(error, MESSAGE)
+}
+
+/// Why a letter is skipped.
+pub(super) struct Skipped {
+    pub(super) why: Unsendable,
+    /// What does not fit in a letter of another type.
+    pub(super) detail: Option<String>,
+}
+
+/// The request of `letter`, or why it cannot be sent. A letter of another type is explained if `explain` is set.
+pub(super) fn request<Req, Via, Res, E>(
+    core: &Arc<Core>,
+    letter: &Letter,
+    explain: bool,
+) -> Result<Req, Skipped>
+where
+    Req: Redrivable<Via, Res, E>,
+{
+    if let Some(why) = letter.flaw() {
+        return Err(Skipped { why, detail: None });
+    }
+    // The user's code may panic on a letter. That must not end the redrive.
+    let made = catch(|| Req::from_letter(letter, Redriven::new(core, letter.id, letter.tries), explain));
+    made.unwrap_or_else(|_| Err(Some("its Deserialize panicked".to_owned())))
+        .map_err(|detail| Skipped { why: Unsendable::OtherType, detail })
 }

@@ -1,205 +1,128 @@
-//! One redrive from its beginning to its end.
+//! One redrive from start to end.
 //!
-//! All of it is one future: letters that are under way, the page that comes next, what became of letters, and the
-//! leases are polled side by side, so that whoever drops it stops it all.
+//! The whole run is one future. It polls the calls in progress, the next page, the results and the leases side by side, so
+//! that dropping it stops everything.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::task::coop::consume_budget;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 use tower::Service;
 
-use super::flight::Flight;
-use super::meant::Meant;
-use super::pace::Pace;
-use super::pages::{Next, Pages};
-use super::progress::{Listed, Progress};
-use super::request::{Judge, Meaning, Redrivable, Verdict};
-use super::settings::Redrive;
-use super::settling::{self, End, Settling};
-use super::stops::{Failures, Pauses};
-use super::unsent::{self, Met};
-use super::{REDRIVING, StopReason, address};
+use super::calls::Calls;
+use super::claims::Next;
+use super::request::{Judged, Redrivable, Verdict, request};
+use super::settler::End;
+use super::state::{EndedCall, Job, Run};
+use super::walk::Walk;
 use crate::base::clock;
 use crate::base::panics::{Panic, catch, caught};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::Failure;
 use crate::dead_letter::letter::Letter;
-use crate::dead_letter::lineage;
-use crate::layers::attempts::Record;
-use crate::store::{LetterId, Owner, Settled, StoreError};
+use crate::dead_letter::running::StopReason;
+use crate::dead_letter::{expiry, sending};
+use crate::store::{Settled, StoreError};
 
-/// The most letters of one pass in the background whose ids lie ahead of now; another pass takes the others.
-const AHEAD: usize = 1_024;
+/// The most letters of one pass in the background whose ids are later than now. The next pass sends the others.
+const MAX_AHEAD: usize = 1_024;
 
-/// What a run is to do.
-pub(super) struct Course {
-    pub(super) redrive: Redrive,
-    /// Whether it is one pass of many in the background, which takes only letters that are due.
-    pub(super) automatic: bool,
-    /// Whether a breaker refused in the pass before.
-    pub(super) probe: bool,
-    pub(super) progress: Arc<Progress>,
-    pub(super) pace: Pace,
-}
-
-impl Course {
-    pub(super) fn new(redrive: Redrive, automatic: bool) -> Self {
-        let pace = Pace::new(redrive.rate);
-        Self { redrive, automatic, probe: false, progress: Arc::new(Progress::new(automatic)), pace }
-    }
-}
-
-/// Sends what `course` means; gives why it ended early, if it did.
+/// Sends the letters of `job`. Returns why it ended early, if it did.
 pub(super) async fn run<S, Req, Via>(
     core: &Arc<Core>,
     service: &mut S,
-    course: &mut Course,
+    job: &mut Job,
 ) -> Result<Option<StopReason>, StoreError>
 where
     S: Service<Req>,
-    Req: Redrivable<Via>,
-    Via: Judge<S::Response, S::Error>,
+    Req: Redrivable<Via, S::Response, S::Error>,
 {
-    core.redrives.tidied().await;
-    let meant = if course.automatic {
-        Meant::new(&course.redrive.filter, AHEAD)
+    core.redrives.await_cleanups().await;
+    let walk = if job.automatic {
+        Walk::new(&job.redrive.filter, MAX_AHEAD)
     } else {
         if core.settings.expire_after.is_some() {
-            // What is of no use any more is not meant, though it counts for as long as it is there.
-            core.expire().await?;
+            // Expired letters are not sent, but would count as letters of the run.
+            expiry::expire(core).await?;
         }
-        let (meant, total) = Meant::counted(core, &course.redrive.filter).await?;
-        course.progress.set_total(total);
-        meant
+        let (walk, total) = Walk::counted(&core.store, &job.redrive.filter).await?;
+        job.progress.set_total(total);
+        walk
     };
-    let mut run = Run::new(core, course, meant);
-    let mut flight = Flight::new();
-    while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut flight)).await {
-        let request = match unsent::request::<Req, Via>(core, &letter) {
+    let mut run = Run::new(core, job, walk);
+    let mut calls = Calls::new();
+    while let Some(letter) = poll_fn(|cx| run.poll_next(cx, &mut calls)).await {
+        // One letter of another type is explained in the log.
+        let explain = run.job.automatic && run.skips.unreadable.is_none();
+        let request: Req = match request(core, &letter, explain) {
             Ok(request) => request,
-            Err(why) => {
-                run.skip(letter, why);
-                // Else a queue of nothing else would keep its thread from others.
+            Err(skipped) => {
+                run.skip(letter, skipped);
+                // Otherwise a queue with only such letters would block its thread.
                 consume_budget().await;
                 continue;
             }
         };
         let ready = poll_fn(|cx| {
-            run.work(cx, &mut flight);
+            run.work(cx, &mut calls);
             service.poll_ready(cx)
         });
         if let Err(error) = ready.await {
-            run.stopped.get_or_insert(StopReason::NotReady(Via::describe(error)));
-            run.pages.put_back(letter);
+            run.stopped.get_or_insert(StopReason::NotReady(Req::describe(error)));
+            run.claims.put_back(letter);
             break;
         }
         if !run.may_send(&letter) {
-            run.pages.put_back(letter);
+            run.claims.put_back(letter);
             continue;
         }
-        run.sends();
+        run.before_send();
         let began = clock::now();
-        let call = REDRIVING.sync_scope(address(core), || catch(|| service.call(request)));
-        let at = address(core);
-        flight.push(async move {
-            let sent = lineage::sending(letter.id, async {
-                // A panic of the service is a failure of its letter, not the end of the redrive.
-                let panicked = |panic: Panic| Meaning::Failed(Failure::of_panic(&panic));
+        let call = sending::begin(core, || catch(|| service.call(request)));
+        let core = Arc::clone(core);
+        calls.push(async move {
+            let sent = sending::sending(letter.id, async {
+                // A panic of the service is a failure of its letter, and does not end the redrive.
+                let panicked = |panic: Panic| Verdict::Failed(Failure::of_panic(&panic));
                 let call = match call {
                     Ok(call) => call,
                     Err(panic) => return panicked(panic),
                 };
-                let judged = REDRIVING.scope(at, async {
-                    match Via::judge(call.await) {
-                        Verdict::Now(meaning) => meaning,
-                        Verdict::Later(meaning) => meaning.await,
+                let judged = sending::scope(&core, async {
+                    match Req::judge(call.await) {
+                        Judged::Now(verdict) => verdict,
+                        Judged::Later(verdict) => verdict.await,
                     }
                 });
                 caught(judged).await.unwrap_or_else(panicked)
             });
-            let (meaning, record) = sent.await;
-            Landed { letter, meaning, took: clock::now().since(began), record }
+            let (verdict, record) = sent.await;
+            EndedCall { letter, verdict, took: clock::now().since(began), record }
         });
-        // A service that never waits must not keep its thread from others.
+        // Otherwise a service that never waits would block its thread.
         consume_budget().await;
     }
-    poll_fn(|cx| run.poll_landed(cx, &mut flight)).await;
-    drop(flight);
-    let mut closed = false;
-    poll_fn(|cx| run.poll_close(cx, &mut closed)).await;
+    poll_fn(|cx| run.poll_calls(cx, &mut calls)).await;
+    drop(calls);
+    let mut released = false;
+    poll_fn(|cx| run.poll_close(cx, &mut released)).await;
     run.end()
 }
 
-/// A letter whose call has ended.
-pub(super) struct Landed {
-    pub(super) letter: Box<Letter>,
-    pub(super) meaning: Meaning,
-    pub(super) took: Duration,
-    pub(super) record: Record,
-}
-
-pub(super) struct Run<'a> {
-    pub(super) core: Arc<Core>,
-    pub(super) course: &'a mut Course,
-    pub(super) owner: Owner,
-    pub(super) _listed: Option<Listed>,
-    pub(super) pages: Pages,
-    pub(super) settling: Settling,
-    pub(super) failures: Failures,
-    pub(super) pauses: Pauses,
-    pub(super) timer: Pin<Box<Sleep>>,
-    pub(super) stopped: Option<StopReason>,
-    pub(super) error: Option<StoreError>,
-    /// The letters that could not be sent.
-    pub(super) met: Met,
-    /// How many letters were looked at as of the last report.
-    pub(super) reported: u64,
-    /// Where what is left is put right when this is dropped midway.
-    pub(super) runtime: Option<Handle>,
-}
-
-impl<'a> Run<'a> {
-    fn new(core: &Arc<Core>, course: &'a mut Course, meant: Meant) -> Self {
-        let owner = Owner::new();
-        Self {
-            owner,
-            _listed: (!course.automatic).then(|| Listed::new(core, &course.progress)),
-            pages: Pages::new(core, owner, &course.redrive, meant, course.automatic),
-            settling: Settling::new(core, owner),
-            failures: Failures::new(&course.redrive),
-            pauses: Pauses::new(course.redrive.max_pause, course.probe),
-            timer: Box::pin(sleep_until(Instant::now())),
-            stopped: None,
-            error: None,
-            met: Met::default(),
-            reported: 0,
-            runtime: Handle::try_current().ok(),
-            core: Arc::clone(core),
-            course,
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.stopped.is_some() || self.error.is_some()
-    }
-
-    /// The next letter, when it may go; none when there is no more, or the run is over.
-    fn poll_next<F>(&mut self, cx: &mut Context<'_>, flight: &mut Flight<F>) -> Poll<Option<Box<Letter>>>
+impl Run<'_> {
+    /// The next letter, when it may be sent. `None` if there are no more, or if the run is over.
+    fn poll_next<F>(&mut self, cx: &mut Context<'_>, calls: &mut Calls<F>) -> Poll<Option<Box<Letter>>>
     where
-        F: Future<Output = Landed>,
+        F: Future<Output = EndedCall>,
     {
         loop {
-            self.work(cx, flight);
+            self.work(cx, calls);
             if self.is_over() {
                 return Poll::Ready(None);
             }
-            if flight.len() >= self.pauses.limit(self.course.redrive.concurrency) || self.settling.is_full() {
+            if calls.len() >= self.pause.limit(self.job.redrive.concurrency) || self.settler.is_full() {
                 return Poll::Pending;
             }
             if let Some(at) = self.not_before() {
@@ -210,13 +133,13 @@ impl<'a> Run<'a> {
                     return Poll::Pending;
                 }
             }
-            match self.pages.next() {
+            match self.claims.next() {
                 Next::Letter(letter) => return Poll::Ready(Some(letter)),
-                Next::End if flight.len() == 0 => return Poll::Ready(None),
+                Next::End if calls.len() == 0 => return Poll::Ready(None),
                 Next::End => return Poll::Pending,
                 Next::Wait => {
-                    // What was asked for has not been polled yet.
-                    if !self.work_once(cx, flight) {
+                    // `next` may have started a claim, which must be polled once.
+                    if !self.work_once(cx, calls) {
                         return Poll::Pending;
                     }
                 }
@@ -224,58 +147,58 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// When the next letter may go, if not now.
+    /// When the next letter may be sent, if not now.
     fn not_before(&self) -> Option<Instant> {
-        let (pause, slot) = (self.pauses.until(), self.course.pace.next());
+        let (pause, slot) = (self.pause.until(), self.job.rate.next());
         pause.max(slot).filter(|at| *at > Instant::now())
     }
 
-    /// Whether a letter may go that was chosen a while ago: one under way may have ended the run since, or found the
-    /// circuit open, and the lease may be over.
+    /// Whether a letter may still be sent after the service became ready. Meanwhile another call may have ended the run or
+    /// found the circuit open, and the lease may have ended.
     fn may_send(&self, letter: &Letter) -> bool {
-        let paused = self.pauses.until().is_some_and(|until| until > Instant::now());
-        !self.is_over() && !paused && self.pages.holds(letter)
+        let paused = self.pause.until().is_some_and(|until| until > Instant::now());
+        !self.is_over() && !paused && self.claims.holds(letter)
     }
 
-    /// A letter goes.
-    fn sends(&mut self) {
-        self.course.pace.take(Instant::now());
-        if self.pauses.until().is_some() {
-            self.course.progress.pause(None);
+    fn before_send(&mut self) {
+        self.job.rate.record(Instant::now());
+        if self.pause.until().is_some() {
+            self.job.progress.pause(None);
         }
-        self.pauses.sent();
+        self.pause.end();
     }
 
-    /// Takes in all that has happened.
-    fn work<F: Future<Output = Landed>>(&mut self, cx: &mut Context<'_>, flight: &mut Flight<F>) {
-        while self.work_once(cx, flight) {}
+    /// Handles everything that has happened.
+    fn work<F: Future<Output = EndedCall>>(&mut self, cx: &mut Context<'_>, calls: &mut Calls<F>) {
+        while self.work_once(cx, calls) {}
     }
 
-    /// `false` when there is nothing new, and what may bring news will wake the run.
-    fn work_once<F: Future<Output = Landed>>(
+    /// Returns `false` if nothing has happened. The task is woken when something does.
+    fn work_once<F: Future<Output = EndedCall>>(
         &mut self,
         cx: &mut Context<'_>,
-        flight: &mut Flight<F>,
+        calls: &mut Calls<F>,
     ) -> bool {
-        if self.course.progress.poll_stopping(cx) {
+        if self.job.progress.poll_stopping(cx) {
             self.stopped.get_or_insert(StopReason::Asked);
         }
-        let mut news = false;
-        while let Poll::Ready(landed) = flight.poll_next(cx) {
-            self.land(landed);
-            news = true;
+        let mut worked = false;
+        while let Poll::Ready(ended) = calls.poll_next(cx) {
+            self.call_ended(ended);
+            worked = true;
         }
-        news | self.write_and_hold(cx)
+        worked | self.work_on_store(cx)
     }
 
-    fn write_and_hold(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut news = false;
-        if let Poll::Ready(written) = self.settling.poll(cx) {
+    /// Handles answers of the store. Returns whether there was one.
+    fn work_on_store(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut worked = false;
+        if let Poll::Ready(written) = self.settler.poll(cx) {
             self.written(written);
-            news = true;
+            worked = true;
         }
-        match self.pages.poll(cx) {
-            Ok(more) => news | more,
+        match self.claims.poll(cx) {
+            Ok(answered) => worked | answered,
             Err(error) => {
                 self.error.get_or_insert(error);
                 true
@@ -283,83 +206,48 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Letters that were looked at and not yet reported.
-    pub(super) fn newly_matched(&mut self) -> u64 {
-        let before = std::mem::replace(&mut self.reported, self.pages.looked_at);
-        self.pages.looked_at - before
-    }
-
-    /// Waits for what is under way.
-    fn poll_landed<F: Future<Output = Landed>>(
+    /// Waits for the calls in progress.
+    fn poll_calls<F: Future<Output = EndedCall>>(
         &mut self,
         cx: &mut Context<'_>,
-        flight: &mut Flight<F>,
+        calls: &mut Calls<F>,
     ) -> Poll<()> {
-        self.work(cx, flight);
-        if flight.len() > 0 { Poll::Pending } else { Poll::Ready(()) }
+        self.work(cx, calls);
+        if calls.len() > 0 { Poll::Pending } else { Poll::Ready(()) }
     }
 
-    /// Lets go of what was not sent, and waits until all is written.
-    fn poll_close(&mut self, cx: &mut Context<'_>, closed: &mut bool) -> Poll<()> {
-        if !*closed {
+    /// Releases the letters that were not sent, and waits until all results are recorded.
+    fn poll_close(&mut self, cx: &mut Context<'_>, released: &mut bool) -> Poll<()> {
+        if !*released {
             let mut unsent = Vec::new();
-            if !self.pages.poll_close(cx, &mut unsent) {
+            if !self.claims.poll_close(cx, &mut unsent) {
                 return Poll::Pending;
             }
             for id in unsent {
-                self.settling.push(Settled::Released(id), End::Released);
+                self.settler.push(Settled::Released(id), End::Released);
             }
-            *closed = true;
+            *released = true;
         }
-        while self.write_and_hold(cx) {}
-        if self.settling.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        while self.work_on_store(cx) {}
+        if self.settler.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     fn end(mut self) -> Result<Option<StopReason>, StoreError> {
-        // Whatever could not be written is free when its lease is over.
-        self.runtime = None;
-        self.tell_of_unsent();
-        let (matched, total) = (self.newly_matched(), self.course.progress.total());
-        let (by_hand, to_the_end) = (!self.course.automatic, !self.is_over());
+        self.close();
+        self.log_skips();
+        let (matched, total) = (self.newly_matched(), self.job.progress.total());
+        let (by_hand, complete) = (!self.job.automatic, !self.is_over());
         let stopped = self.stopped.take();
-        self.course.progress.update(|report| {
+        self.job.progress.update(|report| {
             report.matched += matched;
             if by_hand {
                 report.stopped.clone_from(&stopped);
-                report.held = if to_the_end { total.saturating_sub(report.matched) } else { 0 };
+                report.held = if complete { total.saturating_sub(report.matched) } else { 0 };
             }
         });
         match self.error.take() {
             Some(error) => Err(error),
             None => Ok(stopped),
         }
-    }
-}
-
-impl Drop for Run<'_> {
-    /// Dropped midway, it lets go of what it holds, as well as that can still be done.
-    fn drop(&mut self) {
-        let Some(runtime) = self.runtime.take() else {
-            return;
-        };
-        let (writing, mut settled) = self.settling.take();
-        let (claiming, mut held) = self.pages.take();
-        let dealt_with: std::collections::HashSet<LetterId> = settled.iter().map(Settled::id).collect();
-        held.retain(|id| !dealt_with.contains(id));
-        if writing.is_none() && claiming.is_none() && settled.is_empty() && held.is_empty() {
-            return;
-        }
-        let (core, owner) = (Arc::clone(&self.core), self.owner);
-        let leftover = runtime.spawn(async move {
-            if let Some(writing) = writing {
-                let _ = writing.await;
-            }
-            if let Some(claiming) = claiming {
-                held.extend(claiming.await.unwrap_or_default().iter().map(|entry| entry.id));
-            }
-            settled.extend(held.into_iter().map(Settled::Released));
-            let _ = settling::write(&core, owner, settled, &Arc::default()).await;
-        });
-        self.core.redrives.leave(leftover);
     }
 }

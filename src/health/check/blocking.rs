@@ -1,16 +1,17 @@
-//! Checks that block the thread that they run on.
+//! Checks that block their thread.
 
 use std::sync::Arc;
 
-use super::{Check, Finding, IntoFinding};
+use super::check_trait::Check;
+use super::finding::Finding;
 use crate::base::clock::{self, Tick};
 use crate::base::panics::Panic;
 use crate::base::sync::Mutex;
 
-/// A function that blocks, as a check: a call of a database that knows no `async`, a look at a file, a lock.
+/// Checks with a blocking function, such as a synchronous database call, a look at a file, or a lock.
 ///
-/// It runs on a thread on which blocking is allowed, one run at a time. A run that does not end cannot be ended from
-/// outside: as long as it stands, the next ones fail and say since when, and take no thread.
+/// The function runs on one of Tokio's blocking threads, one run at a time. A blocking run cannot be ended from outside:
+/// while it lasts, the next runs fail, say for how long, and take no thread.
 ///
 /// # Example
 /// ```
@@ -21,7 +22,7 @@ use crate::base::sync::Mutex;
 /// # fn main() -> Result<(), rusqlite::Error> {
 /// let database = Arc::new(Mutex::new(rusqlite::Connection::open_in_memory()?));
 /// let check = BlockingCheck::new(move || {
-///     let database = database.lock().expect("nobody panicked with it");
+///     let database = database.lock().expect("not poisoned");
 ///     database.query_row("SELECT 1", [], |_| Ok(()))
 /// });
 /// # Ok(())
@@ -32,73 +33,76 @@ use crate::base::sync::Mutex;
 #[derive(Debug)]
 pub struct BlockingCheck<F> {
     function: Arc<F>,
-    thread: OneThread,
+    thread: SingleThread,
 }
 
 impl<F, T> BlockingCheck<F>
 where
     F: Fn() -> T + Send + Sync + 'static,
-    T: IntoFinding,
+    T: Into<Finding>,
 {
-    /// Checks by calling `function`, which ends in anything that [tells](IntoFinding) how it went.
+    /// Checks by calling `function`. Its output converts into a [`Finding`] as that of an async check does.
     pub fn new(function: F) -> Self {
-        Self { function: Arc::new(function), thread: OneThread::default() }
+        Self { function: Arc::new(function), thread: SingleThread::default() }
     }
 }
 
 impl<F, T> Check for BlockingCheck<F>
 where
     F: Fn() -> T + Send + Sync + 'static,
-    T: IntoFinding,
+    T: Into<Finding>,
 {
     async fn check(&self) -> Finding {
         let function = Arc::clone(&self.function);
-        self.thread.run(move || function().into_finding()).await.into_finding()
+        self.thread.run(move || function().into()).await.into()
     }
 }
 
-/// At most one thread that blocks.
+/// Takes at most one blocking thread.
 #[derive(Debug, Default)]
-pub(super) struct OneThread {
-    since: Arc<Mutex<Option<Tick>>>,
+pub(super) struct SingleThread {
+    busy_since: Arc<Mutex<Option<Tick>>>,
 }
 
-/// Says that the thread is free again, even when the work panicked.
-struct Taken(Arc<Mutex<Option<Tick>>>);
+/// Marks the thread as free when it is dropped, also after a panic.
+struct BusyGuard(Arc<Mutex<Option<Tick>>>);
 
-impl Drop for Taken {
+impl Drop for BusyGuard {
     fn drop(&mut self) {
         *self.0.lock() = None;
     }
 }
 
-impl OneThread {
-    /// Runs `work` there, or says that it is taken. The work goes on when nobody waits for it any more.
+impl SingleThread {
+    /// Runs `work`, or fails while earlier work runs. The work continues when the returned future is dropped.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, String> {
         let now = clock::now();
         {
-            let mut since = self.since.lock();
-            if let Some(since) = *since {
-                return Err(format!("the run before this one has not ended for {:.1?}", now.since(since)));
+            let mut busy_since = self.busy_since.lock();
+            if let Some(since) = *busy_since {
+                return Err(format!(
+                    "the previous run still blocks its thread, for {:.1?} now",
+                    now.since(since)
+                ));
             }
-            *since = Some(now);
+            *busy_since = Some(now);
         }
-        let taken = Taken(Arc::clone(&self.since));
+        let busy = BusyGuard(Arc::clone(&self.busy_since));
         let done = tokio::task::spawn_blocking(move || {
-            let _taken = taken;
+            let _busy = busy;
             work()
         });
         match done.await {
             Ok(done) => Ok(done),
-            Err(broken) => {
-                let why = broken.to_string();
-                match Panic::of_task(broken) {
+            Err(error) => {
+                let message = error.to_string();
+                match Panic::of_task(error) {
                     Some(panic) => panic.resume(),
                     // The runtime is shutting down.
-                    None => Err(why),
+                    None => Err(message),
                 }
             }
         }

@@ -1,7 +1,7 @@
-//! The client of the checks that speak HTTP.
+//! The HTTP client of [`HttpCheck`](super::HttpCheck) and `GrpcCheck`.
 //!
-//! Each run connects anew. It must find out whether a new client is served, and a connection that has been open for a day
-//! says nothing of names, certificates and full backlogs.
+//! It opens a new connection for each request, because a check tests whether a new client is served. A connection that has
+//! been open for a day does not test name resolution, certificates and the server's backlog.
 
 use std::time::Duration;
 
@@ -11,13 +11,12 @@ use hyper_util::rt::TokioExecutor;
 use tower::BoxError;
 
 use super::endpoint::Endpoint;
+use super::text::error_chain;
 use crate::base::error::ConfigError;
 use crate::base::tls::{Certificates, Connector, Fault, TlsSettings, connector};
 
-/// Connects and asks.
 pub(super) type Client<B> = legacy::Client<Connector, B>;
 
-/// A client for `endpoint`.
 pub(super) fn client<B>(
     endpoint: &Endpoint,
     tls: &TlsSettings,
@@ -29,37 +28,36 @@ where
 {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_max_idle_per_host(0).retry_canceled_requests(false);
-    debug_assert!(!http2 || cfg!(feature = "grpc"), "nothing but gRPC needs it");
+    debug_assert!(!http2 || cfg!(feature = "grpc"), "only gRPC uses HTTP/2");
     #[cfg(feature = "grpc")]
     builder.http2_only(http2);
     let secure = endpoint.is_secure();
     let certificates = Certificates::of(tls, "tls.");
-    // A little less, so that it is told that it was the connection that took so long.
-    let limit = timeout.mul_f64(0.9);
-    let connector = connector(secure.then_some(&certificates), http2, limit).map_err(|fault| match fault {
-        Fault::Setting(error) => error,
-        Fault::Other(why) => ConfigError::new("url", &endpoint.shown, why),
-        Fault::NoAuthority(why) => ConfigError::new(
-            "url",
-            &endpoint.shown,
-            format!(
-                "this machine trusts no certificate authority: `tls.ca_file` names a file with those to trust ({why})"
+    // Less than the timeout of the run, so that the message says that the connection took too long.
+    let connect_timeout = timeout.mul_f64(0.9);
+    let connector =
+        connector(secure.then_some(&certificates), http2, connect_timeout).map_err(|fault| match fault {
+            Fault::Setting(error) => error,
+            Fault::Other(reason) => ConfigError::new("url", &endpoint.shown, reason),
+            Fault::NoAuthority(reason) => ConfigError::new(
+                "url",
+                &endpoint.shown,
+                format!("this machine has no trusted CA certificates ({reason}): set `tls.ca_file`"),
             ),
-        ),
-    })?;
-    // A file that is not read would look as if it protected something.
+        })?;
+    // A certificate file that is never read would look as if it protected the connection.
     let Certificates { authorities, client, client_key } = certificates;
     if let Some((name, path)) = authorities.or(client).or(client_key).filter(|_| !secure) {
-        let allowed = format!("none, as `{}` is asked without TLS", endpoint.shown);
+        let allowed = format!("no file, because `{}` does not use TLS", endpoint.shown);
         return Err(ConfigError::new(name, path.display(), allowed));
     }
     Ok(builder.build(connector))
 }
 
-/// What went wrong between us and a server, without the words of the client itself.
-pub(super) fn unanswered(error: &legacy::Error) -> String {
+/// The reason why a request failed, without the client's own wrapping.
+pub(super) fn request_error(error: &legacy::Error) -> String {
     use std::error::Error;
 
-    let why = error.source().map_or_else(|| error.to_string(), super::words::causes);
-    if error.is_connect() { format!("cannot connect: {why}") } else { format!("no answer: {why}") }
+    let reason = error.source().map_or_else(|| error.to_string(), error_chain);
+    if error.is_connect() { format!("cannot connect: {reason}") } else { format!("no answer: {reason}") }
 }

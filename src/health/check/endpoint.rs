@@ -1,4 +1,4 @@
-//! Addresses of services, as checks take and show them.
+//! The URLs of checks.
 
 use std::fmt;
 
@@ -7,34 +7,34 @@ use http::uri::Scheme;
 
 use crate::base::error::ConfigError;
 
-/// Where a service is.
+/// The URL that a check asks.
 #[derive(Clone)]
 pub(super) struct Endpoint {
     pub(super) uri: Uri,
-    /// It without its query, for messages: a token may stand there.
+    /// The URL without its query, for messages: the query may hold a token.
     pub(super) shown: String,
 }
 
 impl Endpoint {
-    /// Reads an address, which is not shown when it is refused: it may hold a password.
+    /// Parses a URL. The error does not show it, because it may hold a password.
     pub(super) fn parse(setting: &'static str, url: &str) -> Result<Self, ConfigError> {
         let refused = |allowed: &'static str| ConfigError::new(setting, "(not shown)", allowed);
-        let uri: Uri = url.parse().map_err(|_| refused("an address such as `http://host:8080/health`"))?;
+        let uri: Uri = url.parse().map_err(|_| refused("a URL such as `http://host:8080/health`"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return Err(refused("an address with its scheme and host, such as `http://host:8080/health`"));
+            return Err(refused("a URL with a scheme and a host, such as `http://host:8080/health`"));
         };
         if authority.as_str().contains('@') {
-            return Err(refused("an address without a user and password, which belong into a header"));
+            return Err(refused("a URL without user and password: send them in a header"));
         }
         let shown = format!("{scheme}://{authority}{}", uri.path());
         match scheme {
             scheme if *scheme == Scheme::HTTP => {}
             scheme if *scheme == Scheme::HTTPS && cfg!(feature = "tls") => {}
             scheme if *scheme == Scheme::HTTPS => {
-                return Err(ConfigError::new(setting, shown, "an `https:` address needs the feature `tls`"));
+                return Err(ConfigError::new(setting, shown, "an `https:` URL needs the feature `tls`"));
             }
             _ => {
-                return Err(ConfigError::new(setting, shown, "an address that begins with http: or https:"));
+                return Err(ConfigError::new(setting, shown, "a URL that begins with `http:` or `https:`"));
             }
         }
         Ok(Self { uri, shown })
@@ -56,12 +56,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_refused_says_why_and_shows_no_password() {
+    fn a_refused_url_gets_a_reason_and_is_not_shown() {
         for (url, why) in [
-            ("http://a:hunter2@b/", "belong into a header"),
-            ("http://hunter2 b/", "an address such as"),
-            ("/hunter2", "scheme and host"),
-            ("ftp://a/b?hunter2", "begins with http:"),
+            ("http://a:hunter2@b/", "send them in a header"),
+            ("http://hunter2 b/", "a URL such as"),
+            ("/hunter2", "a scheme and a host"),
+            ("ftp://a/b?hunter2", "begins with `http:`"),
         ] {
             let error = Endpoint::parse("url", url).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("hunter2"), "{error}");
@@ -71,8 +71,8 @@ mod tests {
     }
 
     #[test]
-    fn a_query_is_asked_with_and_a_fragment_is_not() {
-        for (url, asked, shown) in [
+    fn the_request_has_the_query_but_not_the_fragment() {
+        for (url, requested, shown) in [
             ("http://a:1/b?token=c#part", "http://a:1/b?token=c", "http://a:1/b"),
             ("http://a:1/b/?c", "http://a:1/b/?c", "http://a:1/b/"),
             ("http://a?token=c", "http://a/?token=c", "http://a/"),
@@ -81,7 +81,11 @@ mod tests {
             ("http://[::1]/?c@d", "http://[::1]/?c@d", "http://[::1]/"),
         ] {
             let endpoint = Endpoint::parse("url", url).unwrap();
-            assert_eq!((endpoint.uri.to_string().as_str(), endpoint.shown.as_str()), (asked, shown), "{url}");
+            assert_eq!(
+                (endpoint.uri.to_string().as_str(), endpoint.shown.as_str()),
+                (requested, shown),
+                "{url}"
+            );
         }
     }
 }

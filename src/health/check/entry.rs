@@ -1,4 +1,4 @@
-//! What is known of one check, and who waits for more.
+//! The state of one check: its results, and the callers that wait for a run.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use super::Every;
-use super::polling::Polling;
-use super::telling::{presentable, tell};
+use super::every::Every;
+use super::poll_timer::PollTimer;
+use super::text::sanitize;
+use super::transitions::log_transition;
 use crate::base::clock::{self, Tick};
 use crate::base::moment;
 use crate::base::sync::Mutex;
@@ -17,28 +18,28 @@ use crate::health::texts::Texts;
 use crate::health::{CheckOutcome, CheckReport};
 use crate::signal::{CHECK_DURATION, DurationRecorder};
 
-/// A result that is due may come so much later before it counts as missing.
-const LATE: Duration = Duration::from_secs(1);
+/// A result is overdue when it is later than this.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// A result that is overdue though the check holds no thread is our own fault: the process stood still, or other code
-/// keeps the runtime busy. Until that has been seen for so long, what was known counts.
-const FORSAKEN: Duration = Duration::from_secs(60);
+/// A result that is overdue although the check blocks no thread is not the fault of the component: the process stood still,
+/// or other code keeps the runtime busy. The last outcome counts until the result has been overdue for this long.
+const OVERDUE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Of the time between two looks that both saw it, no more than this counts: the process may have stood still.
-const SEEN: Duration = Duration::from_secs(15);
+/// Maximum time that counts as overdue between two calls of [`Entry::report`]: the process may have stood still.
+const OVERDUE_STEP: Duration = Duration::from_secs(15);
 
 /// See the [module](self).
 pub(super) struct Entry {
     pub(super) every: Every,
     state: Mutex<State>,
-    /// Runs that ended, for those who wait for one.
+    /// Number of runs that ended, for callers that wait for one.
     progress: watch::Sender<Progress>,
-    /// Somebody wants a run.
+    /// A caller requested a run.
     wake: Notify,
-    pub(super) polling: Polling,
-    driver: Mutex<Option<AbortHandle>>,
+    pub(super) poll_timer: PollTimer,
+    task: Mutex<Option<AbortHandle>>,
     recorders: Mutex<[Option<Arc<DurationRecorder>>; OUTCOMES.len()]>,
-    /// Told when what counts has changed.
+    /// Called after each change of the outcome.
     changed: Box<dyn Fn() + Send + Sync>,
     texts: Texts,
 }
@@ -47,26 +48,26 @@ struct State {
     report: Arc<CheckReport>,
     /// Passes since the last failure.
     passes_in_a_row: u64,
-    /// Runs that ended, by outcome.
+    /// Number of runs that ended, by outcome.
     counts: [u64; OUTCOMES.len()],
-    wanted: bool,
+    requested: bool,
     running: bool,
-    /// When the next result is here at the latest.
+    /// The deadline of the next result.
     expected: Tick,
-    /// Who looked last and saw it overdue, and for how long that has been seen.
+    /// The last call of `report` that found the result overdue, and for how long it had been overdue by then.
     overdue: Option<(Tick, Duration)>,
-    /// Whether a look was told that it is missing.
-    told_missing: bool,
+    /// Whether `report` has returned a missing result.
+    reported_missing: bool,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Progress {
     runs: u64,
-    /// Nobody runs it any more.
-    over: bool,
+    /// The check has no task any more.
+    stopped: bool,
 }
 
-/// How a run can end, in the order of counters.
+/// The outcomes of a run, in the order of the counters.
 pub(super) const OUTCOMES: [CheckOutcome; 5] = [
     CheckOutcome::Pass,
     CheckOutcome::Warn,
@@ -75,9 +76,9 @@ pub(super) const OUTCOMES: [CheckOutcome; 5] = [
     CheckOutcome::Panicked,
 ];
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct RunResult {
     pub(super) outcome: CheckOutcome,
     pub(super) message: Option<String>,
     pub(super) took: Duration,
@@ -109,84 +110,84 @@ impl Entry {
             report: Arc::new(report),
             passes_in_a_row: 0,
             counts: [0; OUTCOMES.len()],
-            wanted: false,
+            requested: false,
             running: false,
             expected: Tick(u64::MAX),
             overdue: None,
-            told_missing: false,
+            reported_missing: false,
         };
         Self {
             every,
             state: Mutex::new(state),
             progress: watch::Sender::default(),
             wake: Notify::new(),
-            polling: Polling::default(),
-            driver: Mutex::default(),
+            poll_timer: PollTimer::default(),
+            task: Mutex::default(),
             recorders: Mutex::default(),
             changed,
             texts,
         }
     }
 
-    // ----- for those who ask -----
+    // ----- for callers -----
 
-    /// What is known at `now`.
+    /// The last result, or a timeout when the next one is missing.
     pub(super) fn report(&self, now: Tick) -> Arc<CheckReport> {
         let mut state = self.state.lock();
         let late = now.since(state.expected);
-        if late <= LATE {
+        if late <= GRACE {
             state.overdue = None;
             return Arc::clone(&state.report);
         }
-        let seen = match state.overdue {
-            Some((last, seen)) => seen + now.since(last).min(SEEN),
+        let overdue = match state.overdue {
+            Some((last, overdue)) => overdue + now.since(last).min(OVERDUE_STEP),
             None => Duration::ZERO,
         };
-        state.overdue = Some((now, seen));
-        let hangs = self.polling.stuck_for(now) > self.every.timeout;
-        if !hangs && seen < FORSAKEN && !self.progress.borrow().over {
+        state.overdue = Some((now, overdue));
+        let hangs = self.poll_timer.stuck_for(now) > self.every.timeout;
+        if !hangs && overdue < OVERDUE_LIMIT && !self.progress.borrow().stopped {
             return Arc::clone(&state.report);
         }
-        state.told_missing = true;
+        state.reported_missing = true;
         self.missing(&state.report, late)
     }
 
-    /// Runs that ended, by outcome, and what is known at `now`.
+    /// Number of runs that ended, by outcome, and the report.
     pub(super) fn counts(&self, now: Tick) -> ([u64; OUTCOMES.len()], Arc<CheckReport>) {
         let counts = self.state.lock().counts;
         (counts, self.report(now))
     }
 
-    /// One run. One that is under way will do, unless it is to be `fresh`: begun from now on.
+    /// Waits for a run. A run that is in progress is joined, unless `fresh` requires one that starts from now on.
     pub(super) async fn run(&self, fresh: bool) -> Arc<CheckReport> {
         let mut progress = self.progress.subscribe();
         let target = {
             let mut state = self.state.lock();
             let joins = state.running && !fresh;
-            if !joins && !state.wanted {
-                state.wanted = true;
+            if !joins && !state.requested {
+                state.requested = true;
                 self.wake.notify_one();
             }
             state.report.runs + if state.running && fresh { 2 } else { 1 }
         };
-        // Cannot fail: the sender is ours.
-        let reached = progress.wait_for(|now| now.over || now.runs >= target).await;
-        let over = reached.is_ok_and(|now| now.runs < target);
+        // This cannot fail: `self` holds the sender.
+        let reached = progress.wait_for(|now| now.stopped || now.runs >= target).await;
+        let stopped = reached.is_ok_and(|now| now.runs < target);
         let report = self.report(clock::now());
-        if !over {
+        if !stopped {
             return report;
         }
-        let why = "it does not run any more: it was stopped, or the runtime that it ran on has ended";
+        let message = "the check no longer runs: it was stopped, or its Tokio runtime has ended";
         Arc::new(CheckReport {
             outcome: CheckOutcome::TimedOut,
             last: CheckOutcome::TimedOut,
-            message: Some(why.into()),
+            message: Some(message.into()),
             ..CheckReport::clone(&report)
         })
     }
 
-    /// What there is to say when no result came for so long after the last moment for it: a check that blocks its
-    /// thread may block those who would say so.
+    /// The report while a result is missing. It is made here, because a check that blocks its thread may block the task
+    /// that would report the timeout.
     fn missing(&self, report: &CheckReport, late: Duration) -> Arc<CheckReport> {
         let missed = late.as_nanos() / self.every.interval.as_nanos().max(1) + 1;
         let missed = u64::try_from(missed).unwrap_or(u64::MAX);
@@ -194,11 +195,11 @@ impl Entry {
         let late = Duration::from_secs(late.as_secs());
         let late = humantime::format_duration(late);
         let message = format!(
-            "no result, {late} after the last moment for one: its thread is blocked or its runtime gone"
+            "no result {late} after its deadline: the check blocks its thread, or its Tokio runtime has ended or is busy"
         );
-        let believed = failures >= u64::from(self.every.failures) || report.outcome.is_failure();
+        let counts = failures >= u64::from(self.every.failures) || report.outcome.is_failure();
         Arc::new(CheckReport {
-            outcome: if believed { CheckOutcome::TimedOut } else { report.outcome },
+            outcome: if counts { CheckOutcome::TimedOut } else { report.outcome },
             last: CheckOutcome::TimedOut,
             message: Some(message.into()),
             failures_in_a_row: failures,
@@ -206,54 +207,55 @@ impl Entry {
         })
     }
 
-    // ----- for the one who runs it -----
+    // ----- for the runner -----
 
-    /// Who ends when the check is stopped.
-    pub(super) fn driven_by(&self, driver: AbortHandle) {
-        *self.driver.lock() = Some(driver);
+    /// Sets the task that [`stop`](Self::stop) ends.
+    pub(super) fn set_task(&self, task: AbortHandle) {
+        *self.task.lock() = Some(task);
     }
 
-    /// Ends what runs.
+    /// Ends the task of the check.
     pub(super) fn stop(&self) {
-        if let Some(driver) = self.driver.lock().take() {
-            driver.abort();
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
         }
-        self.over();
+        self.mark_stopped();
     }
 
-    /// Nobody waits for a run that never comes.
-    pub(super) fn over(&self) {
-        self.progress.send_modify(|progress| progress.over = true);
+    /// Wakes the callers that wait for a run: there will be none.
+    pub(super) fn mark_stopped(&self) {
+        self.progress.send_modify(|progress| progress.stopped = true);
     }
 
-    /// What counts is no more what it was.
-    pub(super) fn tell_change(&self) {
+    /// Reports a change of the outcome.
+    pub(super) fn notify_change(&self) {
         (self.changed)();
     }
 
-    /// Waits until it is to run: it is due, or somebody wants it.
-    pub(super) async fn turn(&self, due: Tick) {
+    /// Waits until `due`, or until a caller requests a run.
+    pub(super) async fn wait_until_due(&self, due: Tick) {
         self.state.lock().expected = due + self.every.timeout;
         loop {
             let left = due.since(clock::now());
-            if left.is_zero() || self.state.lock().wanted {
+            if left.is_zero() || self.state.lock().requested {
                 return;
             }
-            // Whichever it was, the state tells.
+            // The loop looks which of the two it was.
             let _ = tokio::time::timeout(left, self.wake.notified()).await;
         }
     }
 
-    /// A run begins.
-    pub(super) fn begins(&self, now: Tick) {
+    /// Records the start of a run.
+    pub(super) fn run_started(&self, now: Tick) {
         let mut state = self.state.lock();
         state.running = true;
-        state.wanted = false;
+        state.requested = false;
         state.expected = now + self.every.timeout;
     }
 
-    /// A run that failed, while we stood still for so long: what was known counts until the next, which follows.
-    pub(super) fn proved_nothing(&self, ended: &Ended, stood: Duration) {
+    /// Discards the failure of a run during which this process stood still. The last outcome counts until the repeated run,
+    /// which follows.
+    pub(super) fn run_discarded(&self, result: &RunResult, stood: Duration) {
         let mut state = self.state.lock();
         state.expected = Tick(u64::MAX);
         let CheckReport { component, check, .. } = &*state.report;
@@ -263,18 +265,18 @@ impl Entry {
             target: "campanile::health",
             component = &*component,
             check = &*check,
-            outcome = ended.outcome.as_str(),
-            "a run of a check does not count: this process did not run for {stood:.1?} of it"
+            outcome = result.outcome.as_str(),
+            "repeating a run of a check: this process stood still for {stood:.1?} of it"
         );
     }
 
-    /// A run ended; gives when.
-    pub(super) fn ended(&self, ended: Ended) -> Tick {
-        let Ended { outcome, message, took } = ended;
-        let message = message.map(|message| presentable(&self.texts, &message));
-        let (before, report, told_missing) = {
+    /// Records the result of a run. Returns the time of its end.
+    pub(super) fn run_ended(&self, result: RunResult) -> Tick {
+        let RunResult { outcome, message, took } = result;
+        let message = message.map(|message| sanitize(&self.texts, &message));
+        let (before, report, reported_missing) = {
             let mut state = self.state.lock();
-            let told_missing = std::mem::take(&mut state.told_missing);
+            let reported_missing = std::mem::take(&mut state.reported_missing);
             let before = state.report.outcome;
             if let Some(place) = OUTCOMES.iter().position(|known| *known == outcome) {
                 state.counts[place] += 1;
@@ -284,7 +286,7 @@ impl Entry {
             let report = Arc::new(CheckReport {
                 component: Arc::clone(&state.report.component),
                 check: Arc::clone(&state.report.check),
-                outcome: self.every.believed(before, outcome, failures, state.passes_in_a_row),
+                outcome: self.every.outcome_after(before, outcome, failures, state.passes_in_a_row),
                 last: outcome,
                 message,
                 took,
@@ -297,18 +299,18 @@ impl Entry {
             });
             state.report = Arc::clone(&report);
             state.running = false;
-            // Until the next one is planned.
+            // Until the next run is scheduled.
             state.expected = Tick(u64::MAX);
             state.overdue = None;
-            (before, report, told_missing)
+            (before, report, reported_missing)
         };
         self.recorder(&report).record(took);
-        // A snapshot may still say that it is missing.
-        if before != report.outcome || told_missing {
-            self.tell_change();
+        // A cached snapshot may still hold the missing result.
+        if before != report.outcome || reported_missing {
+            self.notify_change();
         }
         self.progress.send_modify(|progress| progress.runs = report.runs);
-        tell(before, &report);
+        log_transition(before, &report);
         clock::now()
     }
 
@@ -326,15 +328,21 @@ impl Entry {
 }
 
 impl Every {
-    /// What counts, after a run that ended so.
-    fn believed(self, before: CheckOutcome, last: CheckOutcome, failures: u64, passes: u64) -> CheckOutcome {
-        let believed = match (before, last.is_failure()) {
-            // Something is better than nothing.
+    /// The outcome of a check after a run, by the number of failures and passes in a row.
+    fn outcome_after(
+        self,
+        before: CheckOutcome,
+        last: CheckOutcome,
+        failures: u64,
+        passes: u64,
+    ) -> CheckOutcome {
+        let counts = match (before, last.is_failure()) {
+            // The first pass counts at once.
             (CheckOutcome::Pending, false) => true,
             (before, false) => !before.is_failure() || passes >= u64::from(self.successes),
             (before, true) => before.is_failure() || failures >= u64::from(self.failures),
         };
-        if believed { last } else { before }
+        if counts { last } else { before }
     }
 }
 
@@ -351,7 +359,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_believed_is_what_was_said_often_enough_without_a_break(
+        fn the_outcome_is_the_last_result_that_came_often_enough_in_a_row(
             failures in 1_u32..4, successes in 1_u32..4, runs in prop::collection::vec(0_usize..OUTCOMES.len(), 0..40),
         ) {
             let entry = Entry::new(
@@ -361,16 +369,16 @@ mod tests {
                 Box::new(|| ()),
                 Texts::default(),
             );
-            let said: Vec<CheckOutcome> = runs.into_iter().map(|place| OUTCOMES[place]).collect();
-            for until in 1..=said.len() {
-                let said = &said[..until];
-                let last = said[until - 1];
-                entry.ended(Ended { outcome: last, message: None, took: Duration::ZERO });
+            let results: Vec<CheckOutcome> = runs.into_iter().map(|place| OUTCOMES[place]).collect();
+            for until in 1..=results.len() {
+                let results = &results[..until];
+                let last = results[until - 1];
+                entry.run_ended(RunResult { outcome: last, message: None, took: Duration::ZERO });
                 let report = entry.report(Tick(0));
                 // The last stretch of failures, or of passes, that was long enough decides.
                 let mut failing = None;
                 let (mut run, mut stretch) = (0, false);
-                for outcome in said {
+                for outcome in results {
                     run = if outcome.is_failure() == stretch { run + 1 } else { 1 };
                     stretch = outcome.is_failure();
                     let first_pass = failing.is_none() && !stretch;
@@ -381,12 +389,12 @@ mod tests {
                 prop_assert_eq!(report.last, last);
                 prop_assert_eq!(report.outcome.is_failure(), failing == Some(true));
                 prop_assert_eq!(report.outcome == CheckOutcome::Pending, failing.is_none());
-                // What goes on as it is believed to, is believed at once.
+                // A result that agrees with the outcome counts at once.
                 if failing == Some(last.is_failure()) {
                     prop_assert_eq!(report.outcome, last);
                 }
                 prop_assert_eq!(report.runs, until as u64);
-                prop_assert_eq!(report.failures, said.iter().filter(|run| run.is_failure()).count() as u64);
+                prop_assert_eq!(report.failures, results.iter().filter(|run| run.is_failure()).count() as u64);
             }
         }
     }

@@ -1,43 +1,31 @@
 use tower::BoxError;
 
-use super::words::causes;
+use super::text::error_chain;
 
-/// What a check found.
+/// The result of one run of a check.
+///
+/// `()` and `Ok(())` convert into a pass, `Err` into a failure with the error and its causes as the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// All is well.
+    /// The component works.
     Pass,
-    /// It works, and something is amiss: what.
+    /// The component works, but something is wrong: what.
     Warn(String),
-    /// It does not work: why.
+    /// The component does not work: why.
     Fail(String),
 }
 
-/// What a check may end in.
-///
-/// `()` is well; a `Result` is well, or its error is what failed; a [`Finding`] is itself.
-pub trait IntoFinding {
-    /// As a finding.
-    fn into_finding(self) -> Finding;
-}
-
-impl IntoFinding for Finding {
-    fn into_finding(self) -> Finding {
-        self
+impl From<()> for Finding {
+    fn from((): ()) -> Self {
+        Self::Pass
     }
 }
 
-impl IntoFinding for () {
-    fn into_finding(self) -> Finding {
-        Finding::Pass
-    }
-}
-
-impl<T: IntoFinding, E: Into<BoxError>> IntoFinding for Result<T, E> {
-    fn into_finding(self) -> Finding {
-        match self {
-            Ok(found) => found.into_finding(),
-            Err(error) => Finding::Fail(causes(error.into().as_ref())),
+impl<T: Into<Finding>, E: Into<BoxError>> From<Result<T, E>> for Finding {
+    fn from(result: Result<T, E>) -> Self {
+        match result {
+            Ok(found) => found.into(),
+            Err(error) => Self::Fail(error_chain(error.into().as_ref())),
         }
     }
 }

@@ -1,21 +1,24 @@
-//! A check of something for which others can stand in.
+//! A check of a component that has alternatives.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::{self, Ask};
-use super::{Check, Finding};
+use super::check_trait::Check;
+use super::deadline::time_left;
+use super::erased::{ErasedCheck, panic_message};
+use super::finding::Finding;
 use crate::base::outcome::within;
 use crate::base::panics::caught;
 
-/// A primary with alternatives that stand in when it fails: a replica, another region, a cache.
+/// Checks a primary, and its alternatives when it fails: a replica, another region, a cache.
 ///
-/// They are asked in their order, until one works: alternatives are not bothered while the primary does. The check
-/// passes as the primary does; it warns, and says who serves, while an alternative does; it fails when all of them
-/// fail, with what each said. So that one that hangs leaves time for the others, each gets its equal share of what is
-/// left of [`Every::timeout`](super::Every::timeout) when its turn comes, or less by [`FirstOf::within`]. One that
-/// panics has failed.
+/// The candidates are checked in order until one works, so that alternatives are not called while the primary works. The
+/// check has the result of the primary unless that fails. It warns while an alternative works, and names it. It fails
+/// when all candidates fail, with the reason of each. A candidate that panics has failed.
+///
+/// A candidate that hangs leaves time for the others: each gets an equal share of what is left of
+/// [`Every::timeout`](super::Every::timeout), or less by [`FirstOf::within`].
 ///
 /// # Example
 /// ```
@@ -35,36 +38,35 @@ use crate::base::panics::caught;
 /// # }
 /// ```
 pub struct FirstOf {
-    candidates: Vec<(Arc<str>, Arc<dyn Ask>)>,
+    candidates: Vec<(Arc<str>, Arc<dyn ErasedCheck>)>,
     within: Option<Duration>,
 }
 
 impl FirstOf {
-    /// The one that serves when all is well, and its name.
+    /// Starts with the primary and its name.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, check: impl Check) -> Self {
         Self { candidates: vec![(name.into(), Arc::new(check))], within: None }
     }
 
-    /// One that stands in when all before it fail.
+    /// Adds an alternative, which is checked when all candidates before it fail.
     #[must_use]
     pub fn or(mut self, name: impl Into<Arc<str>>, check: impl Check) -> Self {
         self.candidates.push((name.into(), Arc::new(check)));
         self
     }
 
-    /// The most that each of them may take.
-    #[must_use]
-    pub fn within(mut self, limit: Duration) -> Self {
-        self.within = Some(limit);
-        self
+    setters! {
+        /// Sets the longest time that each candidate may take.
+        #[must_use]
+        pub fn within(limit: Duration) { within = Some(limit); }
     }
 
-    /// What the next may take, when so many are yet to be asked.
-    fn share(&self, candidates: usize) -> Option<Duration> {
-        // A tenth is kept back, so that the last one can still be told of.
-        let candidates = u32::try_from(candidates).unwrap_or(u32::MAX).max(1);
-        let share = ask::time_left().map(|left| left * 9 / 10 / candidates);
+    /// The time limit of the next candidate, when `remaining` candidates are left.
+    fn limit(&self, remaining: usize) -> Option<Duration> {
+        // A tenth is reserved, so that a timeout of the last candidate can still be reported.
+        let remaining = u32::try_from(remaining).unwrap_or(u32::MAX).max(1);
+        let share = time_left().map(|left| left * 9 / 10 / remaining);
         match (share, self.within) {
             (Some(share), Some(within)) => Some(share.min(within)),
             (share, within) => share.or(within),
@@ -76,33 +78,33 @@ impl Check for FirstOf {
     async fn check(&self) -> Finding {
         let mut failed: Vec<String> = Vec::new();
         for (place, (name, check)) in self.candidates.iter().enumerate() {
-            let found = asked(check, self.share(self.candidates.len() - place)).await;
-            let amiss = match found {
-                Finding::Fail(why) => {
-                    failed.push(format!("`{name}` failed: {why}"));
+            let found = run(check, self.limit(self.candidates.len() - place)).await;
+            let warning = match found {
+                Finding::Fail(reason) => {
+                    failed.push(format!("`{name}` failed: {reason}"));
                     continue;
                 }
                 found if place == 0 => return found,
                 Finding::Pass => String::new(),
-                Finding::Warn(what) => format!(" ({what})"),
+                Finding::Warn(warning) => format!(" ({warning})"),
             };
-            return Finding::Warn(format!("`{name}` serves{amiss}; {}", failed.join("; ")));
+            return Finding::Warn(format!("`{name}` serves{warning}; {}", failed.join("; ")));
         }
         Finding::Fail(failed.join("; "))
     }
 }
 
-/// What `check` finds within `limit`; its panic is a failure.
-async fn asked(check: &Arc<dyn Ask>, limit: Option<Duration>) -> Finding {
-    let asked = caught(Arc::clone(check).ask());
+/// Runs `check` for at most `limit`. A panic is a failure.
+async fn run(check: &Arc<dyn ErasedCheck>, limit: Option<Duration>) -> Finding {
+    let run = caught(Arc::clone(check).run());
     let found = match limit {
-        None => asked.await,
-        Some(limit) => match within(limit, asked).await {
+        None => run.await,
+        Some(limit) => match within(limit, run).await {
             Ok(found) => found,
             Err(_) => return Finding::Fail(format!("no answer within {limit:.1?}")),
         },
     };
-    found.unwrap_or_else(|panic| Finding::Fail(format!("it panicked: {}", ask::said(&panic))))
+    found.unwrap_or_else(|panic| Finding::Fail(format!("it panicked: {}", panic_message(&panic))))
 }
 
 impl fmt::Debug for FirstOf {

@@ -1,17 +1,24 @@
-//! Checks: asking a component how it is, in good time and side by side.
+//! Checks: functions and services that health runs at an interval to test one component.
+//!
+//! Read `check_trait.rs` first, then `registry.rs`, which holds the checks of one health, and `runner.rs`, which runs
+//! one of them. `entry.rs` keeps its results. Each other file is one kind of check.
 //!
 //! # Why
-//! What nobody calls leaves no vital signs, and the first call to a database that is gone should not be a
-//! customer's. A check asks on a rhythm of its own. What it found is kept: a probe never makes a check run, and a
-//! check that hangs or panics is told as such and holds nobody up.
+//! A component without calls leaves no vital signs, and the first call to a database that is gone should not be a
+//! customer's. A check runs at its own interval and health keeps its last result. A probe never starts a check, and a
+//! check that hangs or panics is reported and delays nothing else.
 
-mod ask;
 mod blocking;
+mod check_trait;
 #[cfg(feature = "http")]
 mod client;
+#[cfg(feature = "dead-letters")]
+mod dead_letters;
+mod deadline;
 #[cfg(feature = "http")]
 mod endpoint;
 mod entry;
+mod erased;
 mod every;
 mod finding;
 mod first_of;
@@ -20,62 +27,38 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
-#[cfg(feature = "dead-letters")]
-mod letters;
-mod limits;
-mod patience;
-mod polling;
+mod poll_timer;
 mod pool;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
-mod rhythm;
 mod runner;
+mod schedule;
 mod service;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(feature = "http")]
 mod tcp;
-mod telling;
-mod words;
-
-use std::future::Future;
+mod text;
+mod timeouts;
+mod transitions;
 
 #[cfg(feature = "redis")]
-pub use self::redis::{RedisCheck, RedisConnectionCheck};
+pub use self::redis::{RedisCheck, RedisCheckBuilder};
 pub use blocking::BlockingCheck;
+pub use check_trait::Check;
 pub use every::Every;
-pub use finding::{Finding, IntoFinding};
+pub use finding::Finding;
 pub use first_of::FirstOf;
 #[cfg(feature = "grpc")]
-pub use grpc::{GrpcCheck, GrpcCheckBuilder, GrpcCheckSettings};
+pub use grpc::{GrpcCheck, GrpcCheckSettings};
 pub use handle::CheckHandle;
 #[cfg(feature = "http")]
-pub use http::{HttpCheck, HttpCheckBuilder, HttpCheckMethod, HttpCheckSettings, Statuses};
-pub use limits::{CheckExt, Limited};
-pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings};
+pub use http::{HttpCheck, HttpCheckSettings};
+pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, PoolState};
 pub(super) use registry::Checks;
 pub use service::ServiceCheck;
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteCheck, SqliteCheckBuilder, SqliteCheckSettings};
+pub use sqlite::{SqliteCheck, SqliteCheckSettings};
 #[cfg(feature = "http")]
-pub use tcp::{TcpCheck, TcpCheckBuilder, TcpCheckSettings};
-
-/// Something that can be asked how it is.
-///
-/// Any function that gives a future is one, when that ends in something that [tells](IntoFinding) how it went.
-pub trait Check: Send + Sync + 'static {
-    /// Asks. May take its time, fail, hang or panic: whoever asks waits no longer than [`Every::timeout`].
-    fn check(&self) -> impl Future<Output = Finding> + Send;
-}
-
-impl<F, Fut> Check for F
-where
-    F: Fn() -> Fut + Send + Sync + 'static,
-    Fut: Future + Send,
-    Fut::Output: IntoFinding,
-{
-    async fn check(&self) -> Finding {
-        self().await.into_finding()
-    }
-}
+pub use tcp::{TcpCheck, TcpCheckSettings};

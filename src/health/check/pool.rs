@@ -1,4 +1,4 @@
-//! Pools of connections.
+//! Checks of connection pools.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,79 +6,75 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tower::BoxError;
 
-use super::words::causes;
-use super::{Check, Finding, patience};
+use super::check_trait::Check;
+use super::finding::Finding;
+use super::text::error_chain;
+use super::timeouts;
 use crate::base::clock;
 use crate::base::error::ConfigError;
 use crate::base::outcome::within;
 
-/// A pool of connections, to a database or to anything else.
+/// A connection pool, to a database or another service.
 ///
-/// Five short functions make a check of any pool: see `examples/postgres_health.rs` for that of `sqlx`.
+/// Implement it for a pool of yours to check it with [`PoolCheck`]: see `examples/postgres_health.rs` for that of `sqlx`.
 ///
 /// # Example
 /// ```
-/// use campanile::health::{Check, Finding, Pool, PoolCheck};
+/// use campanile::health::{Check, Finding, Pool, PoolCheck, PoolState};
+/// use tower::BoxError;
 ///
-/// struct Mine;
+/// struct MyPool;
 ///
-/// impl Pool for Mine {
-///     type Error = std::io::Error;
+/// impl Pool for MyPool {
+///     fn state(&self) -> PoolState {
+///         PoolState { size: 10, idle: 0, max: 10, waiting: None }
+///     }
 ///
-///     fn size(&self) -> u64 {
-///         10
-///     }
-///     fn idle(&self) -> u64 {
-///         0
-///     }
-///     fn max(&self) -> u64 {
-///         10
-///     }
-///     async fn query(&self) -> Result<(), Self::Error> {
+///     async fn query(&self) -> Result<(), BoxError> {
 ///         Ok(()) // SELECT 1
 ///     }
 /// }
 ///
 /// # tokio_test::block_on(async {
-/// let check = PoolCheck::new(Mine);
-/// assert_eq!(check.check().await, Finding::Warn("all 10 of 10 connections are taken".to_owned()));
-/// # });
+/// let check = PoolCheck::builder(MyPool).build()?;
+/// assert_eq!(check.check().await, Finding::Warn("all 10 of 10 connections are in use".to_owned()));
+/// # Ok::<_, campanile::ConfigError>(())
+/// # }).unwrap();
 /// ```
 pub trait Pool: Send + Sync + 'static {
-    /// Why a query fails. Health shows it, so that it should not tell secrets.
-    type Error: Into<BoxError>;
+    /// Returns how full the pool is.
+    fn state(&self) -> PoolState;
 
-    /// Connections that are open, taken or not.
-    fn size(&self) -> u64;
-
-    /// Connections that are open and not taken.
-    fn idle(&self) -> u64;
-
-    /// The most connections that there can be.
-    fn max(&self) -> u64;
-
-    /// Callers that wait for a connection, if the pool knows.
-    fn waiting(&self) -> Option<u64> {
-        None
-    }
-
-    /// Takes a connection and asks something cheap by it, such as `SELECT 1`. How long that takes is measured.
-    fn query(&self) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    /// Takes a connection and runs a cheap query on it, such as `SELECT 1`. The check measures how long that takes. Health
+    /// shows the error, so it must not contain secrets.
+    fn query(&self) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
-/// What a [`PoolCheck`] puts up with, as a file can hold it. Unknown keys are refused.
+/// How full a [`Pool`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolState {
+    /// Number of open connections, in use or idle.
+    pub size: u64,
+    /// Number of open connections that are not in use.
+    pub idle: u64,
+    /// Maximum number of connections.
+    pub max: u64,
+    /// Number of callers that wait for a connection, if the pool knows it.
+    pub waiting: Option<u64>,
+}
+
+/// The settings of a [`PoolCheck`], as a file can hold them. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PoolCheckSettings {
-    /// A query that takes longer, the wait for a connection included, is a warning: more than zero. Default 500 ms.
+    /// A query that takes longer, the wait for a connection included, is a warning: more than zero. Default: 500 ms.
     #[serde(with = "crate::base::duration")]
     pub warn_after: Duration,
-    /// A query that takes longer is a failure: no less than `warn_after`. Default 2 s.
+    /// A query that takes longer is a failure: at least `warn_after`. Default: 2 s.
     #[serde(with = "crate::base::duration")]
     pub fail_after: Duration,
-    /// A query that takes longer is given up: no less than `fail_after` and at most an hour. Default 4 s, less than what
-    /// [`Every`](super::Every) gives a run, so that what is told names how full the pool is.
+    /// A query that takes longer is ended: at least `fail_after` and at most an hour. Default: 4 s.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
@@ -88,9 +84,18 @@ impl Default for PoolCheckSettings {
         Self {
             warn_after: Duration::from_millis(500),
             fail_after: Duration::from_secs(2),
-            timeout: patience::DEFAULT,
+            timeout: timeouts::DEFAULT,
         }
     }
+}
+
+/// Runs a query on a [`Pool`] and looks at how full the pool is.
+///
+/// A query that fails or takes too long is a failure. A pool that is fully in use, or for which callers wait, is a warning.
+#[derive(Clone, Debug)]
+pub struct PoolCheck<P> {
+    pool: P,
+    settings: PoolCheckSettings,
 }
 
 /// Makes a [`PoolCheck`]: see [`PoolCheck::builder`].
@@ -101,52 +106,58 @@ pub struct PoolCheckBuilder<P> {
     settings: PoolCheckSettings,
 }
 
-/// Queries a [`Pool`], and looks at how full it is.
-///
-/// A query that fails or takes too long is a failure. A pool whose connections are all taken, or for whose connections
-/// somebody waits, is a warning: it works, and no more of it can be had.
-#[derive(Clone, Debug)]
-pub struct PoolCheck<P> {
-    pool: P,
-    settings: PoolCheckSettings,
-}
-
-/// How full a pool is.
-struct Fill {
-    size: u64,
-    idle: u64,
-    max: u64,
-    waiting: Option<u64>,
-}
-
 impl<P: Pool> PoolCheck<P> {
-    /// A check of `pool` with the settings that are usual.
-    pub fn new(pool: P) -> Self {
-        Self { pool, settings: PoolCheckSettings::default() }
-    }
-
-    /// A check of `pool`, to be set up.
+    /// Starts a check of `pool`.
     pub fn builder(pool: P) -> PoolCheckBuilder<P> {
         PoolCheckBuilder { pool, settings: PoolCheckSettings::default() }
+    }
+
+    /// Makes the check of `pool` that `settings` describe.
+    ///
+    /// # Errors
+    /// When a limit is shorter than the one before it. The error names the setting.
+    pub fn from_settings(pool: P, settings: &PoolCheckSettings) -> Result<Self, ConfigError> {
+        let PoolCheckSettings { warn_after, fail_after, timeout } = *settings;
+        timeouts::validate(timeout)?;
+        ConfigError::check(!warn_after.is_zero(), "warn_after", warn_after, "more than zero")?;
+        ConfigError::check(warn_after <= fail_after, "fail_after", fail_after, "at least `warn_after`")?;
+        ConfigError::check(fail_after <= timeout, "timeout", timeout, "at least `fail_after`")?;
+        Ok(Self { pool, settings: settings.clone() })
+    }
+}
+
+impl<P: Pool> PoolCheckBuilder<P> {
+    setters! {
+        /// See [`PoolCheckSettings::warn_after`].
+        pub fn warn_after(limit: Duration) { settings.warn_after = limit; }
+        /// See [`PoolCheckSettings::fail_after`].
+        pub fn fail_after(limit: Duration) { settings.fail_after = limit; }
+        /// See [`PoolCheckSettings::timeout`].
+        pub fn timeout(limit: Duration) { settings.timeout = limit; }
+    }
+
+    /// Makes the check.
+    ///
+    /// # Errors
+    /// As [`PoolCheck::from_settings`].
+    pub fn build(self) -> Result<PoolCheck<P>, ConfigError> {
+        PoolCheck::from_settings(self.pool, &self.settings)
     }
 }
 
 impl<P: Pool> Check for PoolCheck<P> {
     async fn check(&self) -> Finding {
         // Before the query, which takes a connection itself.
-        let fill = Fill::of(&self.pool);
+        let state = self.pool.state();
         let PoolCheckSettings { warn_after, fail_after, timeout: limit } = self.settings;
         let began = clock::now();
         match within(limit, self.pool.query()).await {
             Err(_) => {
-                return Finding::Fail(format!("no query was answered within {limit:?}; {}", fill.figures()));
+                return Finding::Fail(format!("a query did not end within {limit:?}; {}", state.usage()));
             }
             Ok(Err(error)) => {
-                return Finding::Fail(format!(
-                    "a query failed: {}; {}",
-                    causes(error.into().as_ref()),
-                    fill.figures()
-                ));
+                let reason = error_chain(error.as_ref());
+                return Finding::Fail(format!("a query failed: {reason}; {}", state.usage()));
             }
             Ok(Ok(())) => {}
         }
@@ -154,71 +165,40 @@ impl<P: Pool> Check for PoolCheck<P> {
         if took > fail_after {
             return Finding::Fail(format!(
                 "a query took {took:.1?}, more than {fail_after:?}; {}",
-                fill.figures()
+                state.usage()
             ));
         }
-        let mut amiss = Vec::new();
+        let mut warnings = Vec::new();
         if took > warn_after {
-            amiss.push(format!("a query took {took:.1?}, more than {warn_after:?}"));
+            warnings.push(format!("a query took {took:.1?}, more than {warn_after:?}"));
         }
-        amiss.extend(fill.exhausted());
-        if amiss.is_empty() { Finding::Pass } else { Finding::Warn(amiss.join("; ")) }
+        warnings.extend(state.exhaustion());
+        if warnings.is_empty() { Finding::Pass } else { Finding::Warn(warnings.join("; ")) }
     }
 }
 
-impl Fill {
-    fn of(pool: &impl Pool) -> Self {
-        Self { size: pool.size(), idle: pool.idle(), max: pool.max(), waiting: pool.waiting() }
+impl PoolState {
+    fn in_use(&self) -> u64 {
+        self.size.saturating_sub(self.idle)
     }
 
-    fn figures(&self) -> String {
-        let Self { size, idle, max, waiting } = self;
-        let taken = size.saturating_sub(*idle);
-        match waiting {
-            Some(waiting) => {
-                format!(
-                    "{taken} of {max} connections were taken, {idle} were idle, and {waiting} callers waited"
-                )
-            }
-            None => format!("{taken} of {max} connections were taken, and {idle} were idle"),
+    fn usage(&self) -> String {
+        let (in_use, Self { idle, max, .. }) = (self.in_use(), self);
+        let usage = format!("{in_use} of {max} connections in use, {idle} idle");
+        match self.waiting {
+            Some(waiting) => format!("{usage}, {waiting} callers waiting"),
+            None => usage,
         }
     }
 
-    fn exhausted(&self) -> Option<String> {
-        let Self { size, idle, max, waiting } = self;
+    fn exhaustion(&self) -> Option<String> {
+        let (in_use, Self { size, idle, max, waiting }) = (self.in_use(), self);
         match waiting {
             Some(waiting @ 1..) => {
-                let taken = size.saturating_sub(*idle);
-                Some(format!("{waiting} callers wait for a connection, while {taken} of {max} are taken"))
+                Some(format!("{waiting} callers wait for a connection; {in_use} of {max} are in use"))
             }
-            _ if *idle == 0 && size >= max => Some(format!("all {size} of {max} connections are taken")),
+            _ if *idle == 0 && size >= max => Some(format!("all {size} of {max} connections are in use")),
             _ => None,
         }
-    }
-}
-
-impl<P: Pool> PoolCheckBuilder<P> {
-    setters! {
-        /// Takes all settings from `settings`.
-        pub fn settings(settings: PoolCheckSettings) { settings = settings; }
-        /// A query that takes longer is a warning: 500 ms unless set.
-        pub fn warn_after(limit: Duration) { settings.warn_after = limit; }
-        /// A query that takes longer is a failure: 2 s unless set.
-        pub fn fail_after(limit: Duration) { settings.fail_after = limit; }
-        /// A query that takes longer is given up: 4 s unless set.
-        pub fn timeout(limit: Duration) { settings.timeout = limit; }
-    }
-
-    /// The check.
-    ///
-    /// # Errors
-    /// When the limits are not in order.
-    pub fn build(self) -> Result<PoolCheck<P>, ConfigError> {
-        let PoolCheckSettings { warn_after, fail_after, timeout } = self.settings;
-        patience::validate(timeout)?;
-        ConfigError::check(!warn_after.is_zero(), "warn_after", warn_after, "more than zero")?;
-        ConfigError::check(warn_after <= fail_after, "fail_after", fail_after, "no less than `warn_after`")?;
-        ConfigError::check(fail_after <= timeout, "timeout", timeout, "no less than `fail_after`")?;
-        Ok(PoolCheck { pool: self.pool, settings: self.settings })
     }
 }

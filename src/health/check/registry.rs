@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::runtime::Handle;
 
-use super::Every;
-use super::ask::Ask;
 use super::entry::{Entry, OUTCOMES};
-use super::rhythm::Rhythm;
-use super::runner::Driver;
+use super::erased::ErasedCheck;
+use super::every::Every;
+use super::runner::Runner;
+use super::schedule::Schedule;
 use crate::base::clock;
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
@@ -20,29 +20,28 @@ use crate::health::texts::Texts;
 use crate::signal::capacity::CHECKS;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
 
-/// So many checks there may be: each has series of its own.
-const MOST: usize = CHECKS;
+/// Maximum number of checks: each has metric series of its own.
+const MAX_CHECKS: usize = CHECKS;
 
-/// Bytes of a name, which is a label.
-const LONGEST: usize = 128;
+/// Maximum length of a name in bytes, which is a label.
+const MAX_NAME: usize = 128;
 
-/// Component and check.
-type Name = (Arc<str>, Arc<str>);
+/// The names of the component and the check.
+type Key = (Arc<str>, Arc<str>);
 
-/// The checks of one health, each with what it found last.
+/// The checks of one health, by component and name.
 #[derive(Debug, Default)]
 pub(in crate::health) struct Checks {
-    entries: Mutex<BTreeMap<Name, Arc<Entry>>>,
+    entries: Mutex<BTreeMap<Key, Arc<Entry>>>,
 }
 
 impl Checks {
-    /// Adds a check and begins to run it, on the runtime of whoever calls. `changed` is told when what counts of it
-    /// has changed.
+    /// Adds a check and starts its task on the current Tokio runtime. `changed` is called after each change of the outcome.
     pub(super) fn add(
         &self,
-        (component, check): Name,
+        (component, check): Key,
         every: Every,
-        ask: Arc<dyn Ask>,
+        erased: Arc<dyn ErasedCheck>,
         changed: Box<dyn Fn() + Send + Sync>,
         texts: Texts,
     ) -> Result<Arc<Entry>, ConfigError> {
@@ -50,68 +49,69 @@ impl Checks {
             if component == check { format!("check.{check}") } else { format!("check.{component}.{check}") };
         every.validate().map_err(|error| error.within(&path))?;
         for (setting, name) in [("component", &component), ("name", &check)] {
-            let fine = !name.is_empty() && name.len() <= LONGEST;
-            ConfigError::check(fine, setting, name, "a text of 1 to 128 bytes")
+            let in_range = !name.is_empty() && name.len() <= MAX_NAME;
+            ConfigError::check(in_range, setting, name, "a text of 1 to 128 bytes")
                 .map_err(|error| error.within("check"))?;
         }
         let runtime = Handle::try_current().map_err(|_| {
-            let allowed = "call it where a Tokio runtime is at hand: in async code, or after `Handle::enter`";
-            ConfigError::new(path.clone(), "run without a runtime", allowed)
+            let allowed = "add it within a Tokio runtime: in async code, or after `Handle::enter`";
+            ConfigError::new(path.clone(), "run without a Tokio runtime", allowed)
         })?;
         let entry = Arc::new(Entry::new(Arc::clone(&component), Arc::clone(&check), every, changed, texts));
-        let name = (component, check);
+        let key = (component, check);
         {
             let mut entries = self.entries.lock();
-            if entries.contains_key(&name) {
+            if entries.contains_key(&key) {
                 let allowed =
-                    "stop the one that is there, or give this one a name of its own with `check_named`";
+                    "stop the check of that name first, or give this one its own name with `check_named`";
                 return Err(ConfigError::new(path, "registered twice", allowed));
             }
-            if entries.len() >= MOST {
-                let allowed = format!("one health has at most {MOST} checks; stop those of what is gone");
+            if entries.len() >= MAX_CHECKS {
+                let allowed =
+                    format!("a health has at most {MAX_CHECKS} checks: stop those that are no longer needed");
                 return Err(ConfigError::new(path, "added", allowed));
             }
-            entries.insert(name, Arc::clone(&entry));
+            entries.insert(key, Arc::clone(&entry));
         }
-        let rhythm = Rhythm::new(&every, clock::now(), fastrand::f64());
-        let driver = runtime.spawn(Driver::new(Arc::clone(&entry), ask).drive(rhythm));
-        entry.driven_by(driver.abort_handle());
+        let schedule = Schedule::new(&every, clock::now(), fastrand::f64());
+        let task = runtime.spawn(Runner::new(Arc::clone(&entry), erased).run_until_stopped(schedule));
+        entry.set_task(task.abort_handle());
         Ok(entry)
     }
 
-    /// Stops `entry` and forgets it; another of its name stays.
+    /// Stops `entry` and removes it. A newer check of the same name stays.
     pub(super) fn remove(&self, entry: &Arc<Entry>) {
         self.entries.lock().retain(|_, known| !Arc::ptr_eq(known, entry));
         entry.stop();
     }
 
-    /// Those of `component`, or all.
+    /// The checks of `component`, or all.
     fn entries(&self, component: Option<&str>) -> Vec<Arc<Entry>> {
         let entries = self.entries.lock();
-        let wanted = |name: &Name| component.is_none_or(|component| *name.0 == *component);
-        entries.iter().filter(|(name, _)| wanted(name)).map(|(_, entry)| Arc::clone(entry)).collect()
+        let wanted = |key: &Key| component.is_none_or(|component| *key.0 == *component);
+        entries.iter().filter(|(key, _)| wanted(key)).map(|(_, entry)| Arc::clone(entry)).collect()
     }
 
-    /// What each found last; those of one component one after the other.
+    /// The last result of each check, in the order of components.
     pub(in crate::health) fn reports(&self) -> Vec<Arc<CheckReport>> {
         let now = clock::now();
         self.entries.lock().values().map(|entry| entry.report(now)).collect()
     }
 
-    /// Runs all checks of `component` now, side by side, and gives what they found. A run that is under way does not
-    /// count: what was done just now shows in one that begins later.
+    /// Starts a new run of all checks of `component`, concurrently, and returns their results. A run that is in progress
+    /// does not count, because it may have started before the change that the caller made.
     pub(in crate::health) async fn run(&self, component: &str) -> Vec<Arc<CheckReport>> {
         let entries = self.entries(Some(component));
         join_all(entries.iter().map(|entry| entry.run(true))).await
     }
 
-    /// Runs the checks of `component`, or all, side by side; those that are under way are waited for.
-    pub(super) async fn run_or_join(&self, component: Option<&str>) -> Vec<Arc<CheckReport>> {
+    /// Runs the checks of `component`, or all, concurrently. A run that is in progress is joined.
+    pub(in crate::health) async fn run_or_join(&self, component: Option<&str>) -> Vec<Arc<CheckReport>> {
         let entries = self.entries(component);
         join_all(entries.iter().map(|entry| entry.run(false))).await
     }
 
-    /// Tells what is counted.
+    /// Emits the metrics of all checks.
     #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
     pub(in crate::health) fn observe(&self, emit: &mut Emit<'_>) {
         let now = clock::now();

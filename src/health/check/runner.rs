@@ -1,21 +1,22 @@
-//! Runs one check on its rhythm, and on demand.
+//! Runs one check on schedule and on demand.
 //!
-//! Two tasks for each check. One keeps the rhythm and the time, and runs no code of others. The other is made for each
-//! run and is the check: it may hang, panic or block its thread, and what it does stays its own. A check never overlaps
-//! itself: as long as a run that was given up on still blocks a thread, there is no other.
+//! Each check has two tasks. The first keeps the schedule and the timeout, and runs no user code. The second is spawned for
+//! each run and calls the check, which may hang, panic or block its thread without harm to the first. Runs of a check never
+//! overlap: while a run that timed out still blocks a thread, no other starts.
 //!
-//! Time in which this process, or the runtime of the check, stood still is held against no check. The time limit does not
-//! count it, and a run that it fell into proves nothing by a failure, which may be a limit of its own: it is run again.
+//! Time in which this process, or the runtime of the check, stood still does not count for the timeout. A run that fails
+//! during such a time is repeated, because its failure may come from a time limit within the check.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::Finding;
-use super::ask::{self, Ask};
-use super::entry::{Ended, Entry};
-use super::rhythm::Rhythm;
+use super::deadline::with_deadline;
+use super::entry::{Entry, RunResult};
+use super::erased::{ErasedCheck, panic_message};
+use super::finding::Finding;
+use super::schedule::Schedule;
 use crate::base::clock;
 use crate::base::moment;
 use crate::base::outcome::Timed;
@@ -23,108 +24,107 @@ use crate::base::panics::Panic;
 use crate::health::CheckOutcome;
 use crate::health::awake::{LATE, Waited, suspended, within};
 
-/// Maximum number of runs in a row that are repeated for a standstill. In a process that never runs for long, the next
-/// one counts.
-const UNPROVEN: u32 = 3;
+/// Maximum number of runs in a row that are repeated after a standstill. The next run counts.
+const MAX_REPEATS: u32 = 3;
 
 /// Runs one check until it is stopped or the runtime ends.
-pub(super) struct Driver {
+pub(super) struct Runner {
     entry: Arc<Entry>,
-    check: Arc<dyn Ask>,
-    /// A run that was given up on.
-    left_behind: Option<Run>,
+    check: Arc<dyn ErasedCheck>,
+    /// A run that timed out and has not ended.
+    unfinished: Option<Run>,
 }
 
-impl Driver {
-    pub(super) fn new(entry: Arc<Entry>, check: Arc<dyn Ask>) -> Self {
-        Self { entry, check, left_behind: None }
+impl Runner {
+    pub(super) fn new(entry: Arc<Entry>, check: Arc<dyn ErasedCheck>) -> Self {
+        Self { entry, check, unfinished: None }
     }
 
-    pub(super) async fn drive(mut self, mut rhythm: Rhythm) {
-        let mut unproven = 0;
+    pub(super) async fn run_until_stopped(mut self, mut schedule: Schedule) {
+        let mut repeats = 0;
         loop {
-            if unproven == 0 {
-                self.entry.turn(rhythm.due()).await;
+            if repeats == 0 {
+                self.entry.wait_until_due(schedule.due()).await;
             }
-            self.entry.begins(clock::now());
-            let Some((ended, stood)) = self.run().await else { return };
-            if stood > LATE && ended.outcome != CheckOutcome::Pass && unproven < UNPROVEN {
-                unproven += 1;
-                self.entry.proved_nothing(&ended, stood);
+            self.entry.run_started(clock::now());
+            let Some((result, stood)) = self.run_once().await else { return };
+            if stood > LATE && result.outcome != CheckOutcome::Pass && repeats < MAX_REPEATS {
+                repeats += 1;
+                self.entry.run_discarded(&result, stood);
             } else {
-                unproven = 0;
-                rhythm.ran(self.entry.ended(ended));
+                repeats = 0;
+                schedule.advance(self.entry.run_ended(result));
             }
         }
     }
 
-    /// One run within its time, and the time meanwhile in which we did not run; `None` when the runtime ends. One that
-    /// is given up on is waited for before the next begins.
-    async fn run(&mut self) -> Option<(Ended, Duration)> {
+    /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still; `None`
+    /// when the runtime ends. An earlier run that timed out must end first.
+    async fn run_once(&mut self) -> Option<(RunResult, Duration)> {
         let limit = self.entry.every.timeout;
         let began = clock::now();
-        let ended = |outcome, message: String| Ended {
+        let failed = |outcome, message: String| RunResult {
             outcome,
             message: Some(message),
             took: clock::now().since(began),
         };
-        let timed_out = |message| ended(CheckOutcome::TimedOut, message);
+        let timed_out = |message| failed(CheckOutcome::TimedOut, message);
         let mut waited = Duration::ZERO;
-        if let Some(earlier) = &mut self.left_behind {
+        if let Some(earlier) = &mut self.unfinished {
             let earlier = within(limit, &mut earlier.0.task).await;
             let stood = earlier.stood;
             match earlier.ended {
-                // The payload of a panic may panic when it is dropped.
+                // `Panic` drops the payload of a panic safely.
                 Some(ended) => drop(ended.map_err(Panic::of_task)),
                 None => {
                     let message =
-                        format!("an earlier run, given up after {limit:?}, still blocks its thread");
+                        format!("an earlier run, which timed out after {limit:?}, still blocks its thread");
                     return Some((timed_out(message), Duration::ZERO));
                 }
             }
-            self.left_behind = None;
+            self.unfinished = None;
             waited = clock::now().since(began).saturating_sub(stood);
         }
         let left = limit.saturating_sub(waited);
-        let begins = (clock::now(), moment::now());
-        let mut run = Run::begin(&self.entry, &self.check, left);
+        let (run_began, run_began_at) = (clock::now(), moment::now());
+        let mut run = Run::spawn(&self.entry, &self.check, left);
         let Waited { ended: result, stood } = within(left, &mut run.0.task).await;
-        // A check that keeps the only thread of its runtime keeps us from running: that is its own doing.
+        // A check that blocks the only thread of its runtime stops this task too. That time counts.
         let alone = Handle::current().metrics().num_workers() < 2;
-        let on = moment::now().duration_since(begins.1).unwrap_or_default();
-        let slept = suspended(on, clock::now().since(begins.0));
-        let stood = if alone { stood.saturating_sub(self.entry.polling.kept()) } else { stood };
-        let ended = match result {
+        let wall_time = moment::now().duration_since(run_began_at).unwrap_or_default();
+        let slept = suspended(wall_time, clock::now().since(run_began));
+        let stood = if alone { stood.saturating_sub(self.entry.poll_timer.blocked()) } else { stood };
+        let result = match result {
             Some(Ok((_, took))) if took.saturating_sub(stood) > limit => {
-                timed_out(format!("it took {took:.1?}; the timeout is {limit:?}"))
+                timed_out(format!("took {took:.1?}, more than the timeout of {limit:?}"))
             }
             Some(Ok((found, took))) => {
                 let (outcome, message) = match found {
                     Finding::Pass => (CheckOutcome::Pass, None),
-                    Finding::Warn(what) => (CheckOutcome::Warn, Some(what)),
-                    Finding::Fail(why) => (CheckOutcome::Fail, Some(why)),
+                    Finding::Warn(warning) => (CheckOutcome::Warn, Some(warning)),
+                    Finding::Fail(reason) => (CheckOutcome::Fail, Some(reason)),
                 };
-                Ended { outcome, message, took }
+                RunResult { outcome, message, took }
             }
-            // That it was cancelled, though not by us, is no news of what is asked.
-            Some(Err(broken)) => {
-                let panic = Panic::of_task(broken)?;
-                ended(CheckOutcome::Panicked, ask::said(&panic).to_owned())
+            // A task that was cancelled from outside says nothing about the component: the runtime ends.
+            Some(Err(error)) => {
+                let panic = Panic::of_task(error)?;
+                failed(CheckOutcome::Panicked, panic_message(&panic).to_owned())
             }
             None => {
                 run.0.give_up();
-                self.left_behind = Some(run);
+                self.unfinished = Some(run);
                 timed_out(format!("no answer within {limit:?}"))
             }
         };
-        Some((ended, stood + slept))
+        Some((result, stood + slept))
     }
 }
 
-impl Drop for Driver {
-    /// Those who wait for a run hear of it when there will be none.
+impl Drop for Runner {
+    /// Wakes the callers that wait for a run, also when the runtime ends.
     fn drop(&mut self) {
-        self.entry.over();
+        self.entry.mark_stopped();
     }
 }
 
@@ -132,13 +132,13 @@ impl Drop for Driver {
 struct Run(Timed<(Finding, Duration)>);
 
 impl Run {
-    fn begin(entry: &Arc<Entry>, check: &Arc<dyn Ask>, limit: Duration) -> Self {
+    fn spawn(entry: &Arc<Entry>, check: &Arc<dyn ErasedCheck>, limit: Duration) -> Self {
         let (entry, check) = (Arc::clone(entry), Arc::clone(check));
         let began = clock::now();
-        Self(Timed::spawn(ask::until(began + limit, async move {
-            // From here: waiting for a thread is not the fault of what is asked.
+        Self(Timed::spawn(with_deadline(began + limit, async move {
+            // Measured from the first poll: waiting for a thread is not part of the check.
             let began = clock::now();
-            let found = entry.polling.watch(async { check.ask().await }).await;
+            let found = entry.poll_timer.watch(async { check.run().await }).await;
             (found, clock::now().since(began))
         })))
     }

@@ -5,15 +5,16 @@ use std::future::poll_fn;
 
 use tower::{BoxError, Service};
 
-use super::words::causes;
-use super::{Check, Finding};
+use super::check_trait::Check;
+use super::finding::Finding;
+use super::text::error_chain;
 use crate::base::outcome::Classify;
 
-/// Calls a service and judges what comes back, as the layers do.
+/// Calls a service and classifies the result, as the layers do.
 ///
-/// Any service that can be cloned will do: a client with its layers, a connection, a router of one's own process. What
-/// goes through the layers counts there, too: a circuit that is open answers the check, and what the check sees may
-/// open it. Each run calls a clone, once it is ready; waiting for that is part of the run.
+/// The service is any that can be cloned: a client with its layers, a connection, a router of this process. Each run calls
+/// a clone as soon as it is ready; waiting for that is part of the run. The layers count the call like any other: an open
+/// circuit rejects it, and its failures may open the circuit.
 ///
 /// # Example
 /// ```
@@ -43,8 +44,8 @@ pub struct ServiceCheck<S, R, C> {
 }
 
 impl<S, R, C> ServiceCheck<S, R, C> {
-    /// Calls `service` with what `request` makes, and asks `classifier` what came of it:
-    /// [`ByResult`](crate::base::outcome::ByResult), or a function of the result with its error in a box.
+    /// Calls `service` with the request that `request` returns, and classifies the result with `classifier`:
+    /// [`ByResult`](crate::base::outcome::ByResult), or a function of the result with its error as a [`BoxError`].
     pub fn new<Req>(service: S, request: R, classifier: C) -> Self
     where
         S: Service<Req>,
@@ -72,8 +73,10 @@ where
         };
         match (self.classifier.classify(result.as_ref()).failure(), result) {
             (None, _) => Finding::Pass,
-            (Some(_), Err(error)) => Finding::Fail(causes(&*error)),
-            (Some(kind), Ok(_)) => Finding::Fail(format!("it answered, with a failure: {}", kind.as_str())),
+            (Some(_), Err(error)) => Finding::Fail(error_chain(&*error)),
+            (Some(kind), Ok(_)) => {
+                Finding::Fail(format!("the response was classified as a failure: {}", kind.as_str()))
+            }
         }
     }
 }

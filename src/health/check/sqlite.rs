@@ -1,4 +1,4 @@
-//! SQLite.
+//! Checks of SQLite files.
 
 use std::io;
 use std::mem;
@@ -9,46 +9,41 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 use serde::{Deserialize, Serialize};
 
-use super::blocking::OneThread;
-use super::words::{causes, short};
-use super::{Check, Finding, IntoFinding, patience};
+use super::blocking::SingleThread;
+use super::check_trait::Check;
+use super::finding::Finding;
+use super::text::{error_chain, one_line};
+use super::timeouts;
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::store::is_replaced;
 
-/// Which file an [`SqliteCheck`] looks at, and how closely, as a file can hold it. Unknown keys are refused.
+/// The settings of a [`SqliteCheck`], as a file can hold them. Unknown keys are refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
+#[must_use]
 pub struct SqliteCheckSettings {
-    /// The file. Has to be set.
+    /// The database file. Required.
     pub path: PathBuf,
-    /// Whether to look at every page of it for damage, by `PRAGMA quick_check`. That takes a second for some hundreds of
-    /// megabytes, so that it should not be done often. It ends with its run. Default: no.
+    /// Whether to search every page for damage, by `PRAGMA quick_check`. That takes about a second for some hundreds of
+    /// megabytes, so it should not run often. Default: `false`.
     pub thorough: bool,
-    /// How long to wait for somebody who holds a lock on it: more than zero and at most an hour. Default 4 s, less than
-    /// what [`Every`](super::Every) gives a run, so that what is told names the lock.
+    /// The longest time to wait for a lock that another connection holds: more than zero and at most an hour. Default: 4 s.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
 
 impl Default for SqliteCheckSettings {
     fn default() -> Self {
-        Self { path: PathBuf::new(), thorough: false, timeout: patience::DEFAULT }
+        Self { path: PathBuf::new(), thorough: false, timeout: timeouts::DEFAULT }
     }
 }
 
-/// Makes an [`SqliteCheck`]: see [`SqliteCheck::builder`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct SqliteCheckBuilder {
-    settings: SqliteCheckSettings,
-}
-
-/// Opens a SQLite file, only to read, and reads its schema.
+/// Opens a SQLite file for reading and reads its schema.
 ///
-/// Every run opens it anew, since a connection would go on reading a file that somebody removed. It is made by nobody
-/// and changed by nobody here. All of it happens on a thread that may block. For a connection of your own, see
+/// Each run opens the file anew, because an open connection keeps reading a file that was removed. The check never creates
+/// or changes the file. It runs on a blocking thread. For a connection of your own, use
 /// [`BlockingCheck`](super::BlockingCheck).
 ///
 /// # Example
@@ -56,98 +51,115 @@ pub struct SqliteCheckBuilder {
 /// use campanile::health::SqliteCheck;
 ///
 /// # fn main() -> Result<(), campanile::ConfigError> {
-/// let there = SqliteCheck::new("/var/lib/shop/orders.db")?;
-/// let whole = SqliteCheck::builder("/var/lib/shop/orders.db").thorough().build()?;
+/// let readable = SqliteCheck::builder("/var/lib/shop/orders.db").build()?;
+/// let undamaged = SqliteCheck::builder("/var/lib/shop/orders.db").thorough(true).build()?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug)]
 pub struct SqliteCheck {
     settings: Arc<SqliteCheckSettings>,
-    thread: OneThread,
+    thread: SingleThread,
 }
 
-/// Ends what is running when nobody waits for it any more.
+/// Interrupts the query when it is dropped, which also happens when the run is ended.
 #[derive(Default)]
-struct Waiting(Arc<Mutex<Running>>);
+struct InterruptOnDrop(Arc<Mutex<Progress>>);
 
 #[derive(Default)]
-enum Running {
+enum Progress {
     #[default]
-    NotYet,
-    Now(InterruptHandle),
-    /// Nobody waits for it any more.
-    ForNobody,
+    NotOpen,
+    Open(InterruptHandle),
+    Dropped,
 }
 
-impl Drop for Waiting {
+impl Drop for InterruptOnDrop {
     fn drop(&mut self) {
-        if let Running::Now(running) = mem::replace(&mut *self.0.lock(), Running::ForNobody) {
-            running.interrupt();
+        if let Progress::Open(connection) = mem::replace(&mut *self.0.lock(), Progress::Dropped) {
+            connection.interrupt();
         }
     }
 }
 
 impl SqliteCheck {
-    /// Looks at the file at `path`.
-    ///
-    /// # Errors
-    /// When the path is empty.
-    pub fn new(path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
-        Self::builder(path).build()
+    /// Starts a check of the file at `path`.
+    pub fn builder(path: impl Into<PathBuf>) -> SqliteCheckSettings {
+        SqliteCheckSettings { path: path.into(), ..SqliteCheckSettings::default() }
     }
 
-    /// A check of the file at `path`, to be set up.
-    pub fn builder(path: impl Into<PathBuf>) -> SqliteCheckBuilder {
-        SqliteCheckBuilder {
-            settings: SqliteCheckSettings { path: path.into(), ..SqliteCheckSettings::default() },
-        }
+    /// Makes the check that `settings` describe.
+    ///
+    /// # Errors
+    /// When the path is empty or the timeout is out of its range. The error names the setting.
+    pub fn from_settings(settings: &SqliteCheckSettings) -> Result<Self, ConfigError> {
+        timeouts::validate(settings.timeout)?;
+        let path = &settings.path;
+        ConfigError::check(!path.as_os_str().is_empty(), "path", path, "the path of a file")?;
+        Ok(Self { settings: Arc::new(settings.clone()), thread: SingleThread::default() })
+    }
+}
+
+impl SqliteCheckSettings {
+    setters! {
+        /// Sets the field [`thorough`](Self::thorough).
+        pub fn thorough(thorough: bool) { thorough = thorough; }
+        /// Sets the field [`timeout`](Self::timeout).
+        pub fn timeout(timeout: Duration) { timeout = timeout; }
+    }
+
+    /// Makes the check: see [`SqliteCheck::from_settings`].
+    ///
+    /// # Errors
+    /// As [`SqliteCheck::from_settings`].
+    pub fn build(self) -> Result<SqliteCheck, ConfigError> {
+        SqliteCheck::from_settings(&self)
     }
 }
 
 impl Check for SqliteCheck {
     async fn check(&self) -> Finding {
         let settings = Arc::clone(&self.settings);
-        let waiting = Waiting::default();
-        let running = Arc::clone(&waiting.0);
-        let looked = self.thread.run(move || look(&settings, &running)).await;
-        looked.map_err(|stands| format!("`{}`: {stands}", self.settings.path.display())).into_finding()
+        let interrupt = InterruptOnDrop::default();
+        let progress = Arc::clone(&interrupt.0);
+        let result = self.thread.run(move || inspect(&settings, &progress)).await;
+        result.map_err(|busy| format!("`{}`: {busy}", self.settings.path.display())).into()
     }
 }
 
-fn look(settings: &SqliteCheckSettings, running: &Mutex<Running>) -> Result<(), String> {
+fn inspect(settings: &SqliteCheckSettings, progress: &Mutex<Progress>) -> Result<(), String> {
     let path = &settings.path;
     let failed = |error: rusqlite::Error| explain(settings, &error);
-    // SQLite would say no more than that it cannot open it. Nothing but SQLite may open it here: POSIX takes away the
-    // locks of a process on a file when the process closes any descriptor of it.
+    // SQLite itself would only say that it cannot open the file. Only SQLite may open the file here: POSIX drops the locks
+    // of a process on a file when the process closes any descriptor of it.
     match std::fs::metadata(path) {
         Ok(file) if file.is_file() => {}
-        Ok(_) => return Err(format!("`{}` cannot be read: it is no plain file", path.display())),
+        Ok(_) => return Err(format!("`{}` cannot be read: it is not a regular file", path.display())),
         Err(error) => return Err(unreadable(path, &error)),
     }
     if is_replaced(path) {
-        let shown = path.display();
         return Err(format!(
-            "`{shown}` was replaced under the dead letters of this process, which have it open"
+            "`{}` was replaced while the dead-letter store of this process has it open",
+            path.display()
         ));
     }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     connection.busy_timeout(settings.timeout).map_err(failed)?;
     {
-        let mut running = running.lock();
-        if matches!(*running, Running::ForNobody) {
+        let mut progress = progress.lock();
+        if matches!(*progress, Progress::Dropped) {
             return Ok(());
         }
-        *running = Running::Now(connection.get_interrupt_handle());
+        *progress = Progress::Open(connection.get_interrupt_handle());
     }
-    // A plain `SELECT 1` would not even look at the file.
+    // A plain `SELECT 1` does not read the file.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map_err(failed)?;
     if settings.thorough {
         let found: String =
             connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
-            return Err(format!("`{}` is damaged: {}", path.display(), short(&found)));
+            return Err(format!("`{}` is damaged: {}", path.display(), one_line(&found)));
         }
     }
     Ok(())
@@ -155,47 +167,20 @@ fn look(settings: &SqliteCheckSettings, running: &Mutex<Running>) -> Result<(), 
 
 fn unreadable(path: &Path, error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no file `{}`", path.display()),
+        io::ErrorKind::NotFound => format!("the file `{}` does not exist", path.display()),
         _ => format!("`{}` cannot be read: {error}", path.display()),
     }
 }
 
 fn explain(settings: &SqliteCheckSettings, error: &rusqlite::Error) -> String {
-    let shown = settings.path.display();
+    let path = settings.path.display();
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            format!("`{shown}` is damaged or no SQLite database: {}", causes(error))
+            format!("`{path}` is damaged or not a SQLite database: {}", error_chain(error))
         }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            format!("somebody held a lock on `{shown}` for more than {:?}", settings.timeout)
+            format!("another connection held a lock on `{path}` for more than {:?}", settings.timeout)
         }
-        _ => format!("`{shown}` cannot be read: {}", causes(error)),
-    }
-}
-
-impl SqliteCheckBuilder {
-    setters! {
-        /// Takes all settings from `settings`, the path too.
-        pub fn settings(settings: SqliteCheckSettings) { settings = settings; }
-        /// Looks at every page, too: see [`SqliteCheckSettings::thorough`].
-        pub fn thorough() { settings.thorough = true; }
-        /// How long to wait for a lock, 4 s unless set.
-        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
-    }
-
-    /// The check.
-    ///
-    /// # Errors
-    /// When a setting is out of its range.
-    pub fn build(self) -> Result<SqliteCheck, ConfigError> {
-        let settings = self.settings;
-        patience::validate(settings.timeout)?;
-        ConfigError::check(
-            !settings.path.as_os_str().is_empty(),
-            "path",
-            &settings.path,
-            "the path of a file",
-        )?;
-        Ok(SqliteCheck { settings: Arc::new(settings), thread: OneThread::default() })
+        _ => format!("`{path}` cannot be read: {}", error_chain(error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Connecting over TCP.
+//! Checks of TCP ports.
 
 use std::fmt;
 use std::io;
@@ -10,42 +10,44 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Check, Finding, IntoFinding, patience};
+use super::check_trait::Check;
+use super::finding::Finding;
+use super::timeouts;
 use crate::base::error::ConfigError;
 
-/// More than a greeting has.
-const LONGEST: usize = 4_096;
+/// Maximum length of `send` and `expect` in bytes.
+const MAX_BYTES: usize = 4_096;
 
-/// As much of a greeting as is shown.
+/// Bytes of a greeting that messages show.
 const SHOWN: usize = 32;
 
-/// Where a [`TcpCheck`] connects to, and what it is greeted with, as a file can hold it. Unknown keys are refused.
+/// The settings of a [`TcpCheck`], as a file can hold them. Unknown keys are refused.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
+#[must_use]
 pub struct TcpCheckSettings {
-    /// `host:port`, or `[::1]:port`. Has to be set.
+    /// The port: `host:port`, or `[::1]:port`. Required.
     pub address: String,
-    /// Sent once it is connected: text, or a list of bytes. At most 4 KiB. Default: nothing.
+    /// Bytes to send after connecting: a text, or a list of bytes. At most 4 KiB. Default: none.
     #[serde(serialize_with = "write_bytes", deserialize_with = "read_bytes")]
     pub send: Vec<u8>,
-    /// What it has to say first: text, or a list of bytes. At most 4 KiB. Default: nothing.
+    /// The first bytes that the server must send: a text, or a list of bytes. At most 4 KiB. Default: none.
     #[serde(serialize_with = "write_bytes", deserialize_with = "read_bytes")]
     pub expect: Vec<u8>,
-    /// How long all of it may take: more than zero and at most an hour. Default 4 s, less than what
-    /// [`Every`](super::Every) gives a run, so that what is told names what took so long.
+    /// The longest time that all steps together may take: more than zero and at most an hour. Default: 4 s.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
 }
 
 impl Default for TcpCheckSettings {
     fn default() -> Self {
-        Self { address: String::new(), send: Vec::new(), expect: Vec::new(), timeout: patience::DEFAULT }
+        Self { address: String::new(), send: Vec::new(), expect: Vec::new(), timeout: timeouts::DEFAULT }
     }
 }
 
 impl fmt::Debug for TcpCheckSettings {
-    /// Without what is sent, which may be a password: `AUTH …`.
+    /// Omits the bytes to send, which may be a password: `AUTH …`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TcpCheckSettings")
             .field("address", &self.address)
@@ -55,25 +57,18 @@ impl fmt::Debug for TcpCheckSettings {
     }
 }
 
-/// Makes a [`TcpCheck`]: see [`TcpCheck::builder`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct TcpCheckBuilder {
-    settings: TcpCheckSettings,
-}
-
-/// Connects to a port, and can listen to what is said there.
+/// Connects to a TCP port, and can verify the first bytes that the server sends.
 ///
-/// All addresses of the name are tried in turn, each for its share of the time that is left. What fails says at which
-/// step, and at which address. A port that is connected to says little: the system takes connections for a program that
-/// stands still. [What it says first](TcpCheckBuilder::expect) says more.
+/// The addresses of the host are tried in turn, each for its share of the time that is left. The message of a failure names
+/// the step and the address. A connection alone proves little, because the system accepts it even for a program that hangs:
+/// [`expect`](TcpCheckSettings::expect) proves more.
 ///
 /// # Example
 /// ```
 /// use campanile::health::TcpCheck;
 ///
 /// # fn main() -> Result<(), campanile::ConfigError> {
-/// let port = TcpCheck::new("queue.internal:5672")?;
+/// let port = TcpCheck::builder("queue.internal:5672").build()?;
 /// let mail = TcpCheck::builder("mail.internal:25").expect("220 ").build()?;
 /// # Ok(())
 /// # }
@@ -86,56 +81,81 @@ pub struct TcpCheck {
 }
 
 impl TcpCheck {
-    /// Connects to `address`, which is `host:port`.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn new(address: impl Into<String>) -> Result<Self, ConfigError> {
-        Self::builder(address).build()
+    /// Starts a check of `address`, which is `host:port`.
+    pub fn builder(address: impl Into<String>) -> TcpCheckSettings {
+        TcpCheckSettings { address: address.into(), ..TcpCheckSettings::default() }
     }
 
-    /// A check of `address`, to be set up.
-    pub fn builder(address: impl Into<String>) -> TcpCheckBuilder {
-        TcpCheckBuilder {
-            settings: TcpCheckSettings { address: address.into(), ..TcpCheckSettings::default() },
+    /// Makes the check that `settings` describe.
+    ///
+    /// # Errors
+    /// When a setting is out of its range. The error names the setting.
+    pub fn from_settings(settings: &TcpCheckSettings) -> Result<Self, ConfigError> {
+        timeouts::validate(settings.timeout)?;
+        for (setting, bytes) in [("send", &settings.send), ("expect", &settings.expect)] {
+            ConfigError::check(bytes.len() <= MAX_BYTES, setting, bytes.len(), "at most 4096 bytes")?;
+        }
+        let parts = settings.address.rsplit_once(':').and_then(|(host, port)| {
+            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+            let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+            let host = bracketed.or(Some(host).filter(|host| !host.contains([':', '/', '@', ' '])))?;
+            (!host.is_empty()).then(|| (host.to_owned(), port))
+        });
+        match parts {
+            Some((host, port)) => Ok(Self { host, port, settings: settings.clone() }),
+            // The value may be a URL with a password.
+            None => Err(ConfigError::new(
+                "address",
+                "(not shown)",
+                "a host and a port, such as `db.internal:5432`",
+            )),
         }
     }
 
-    async fn look(&self) -> Result<(), String> {
+    async fn connect_and_verify(&self) -> Result<(), String> {
         let settings = &self.settings;
         let deadline = Instant::now() + settings.timeout;
         let (mut stream, address) = self.connect(deadline).await?;
-        let failed = |step: &str, error: io::Error| format!("connected to {address}, cannot {step}: {error}");
-        let late =
-            |step: &str| format!("connected to {address}, cannot {step} within {:?}", settings.timeout);
+        let failed =
+            |step: &str, error: io::Error| format!("connected to {address}, but cannot {step}: {error}");
         if !settings.send.is_empty() {
             match timeout_at(deadline, stream.write_all(&settings.send)).await {
                 Ok(sent) => sent.map_err(|error| failed("send", error))?,
-                Err(_) => return Err(late("send")),
+                Err(_) => {
+                    return Err(format!(
+                        "connected to {address}, but cannot send within {:?}",
+                        settings.timeout
+                    ));
+                }
             }
         }
-        let mut said = Vec::new();
-        while said.len() < settings.expect.len() {
+        let expected = excerpt(&settings.expect);
+        let mut received = Vec::new();
+        while received.len() < settings.expect.len() {
             let mut piece = [0; 256];
-            let wanted = (settings.expect.len() - said.len()).min(piece.len());
+            let wanted = (settings.expect.len() - received.len()).min(piece.len());
             match timeout_at(deadline, stream.read(&mut piece[..wanted])).await {
                 Ok(Ok(0)) => {
                     return Err(format!(
-                        "connected to {address}, which closed after \"{}\", where \"{}\" should come",
-                        shown(&said),
-                        shown(&settings.expect)
+                        "connected to {address}, but it closed the connection after \"{}\", expected \"{expected}\"",
+                        excerpt(&received)
                     ));
                 }
-                Ok(Ok(read)) => said.extend_from_slice(&piece[..read]),
+                Ok(Ok(read)) => received.extend_from_slice(&piece[..read]),
                 Ok(Err(error)) => return Err(failed("read", error)),
                 Err(_) => {
-                    let far = shown(&said);
-                    return Err(format!("{}; it said \"{far}\"", late("read what it says first")));
+                    return Err(format!(
+                        "connected to {address}, but received \"{}\" within {:?}, expected \"{expected}\"",
+                        excerpt(&received),
+                        settings.timeout
+                    ));
                 }
             }
-            if !settings.expect.starts_with(&said) {
-                let (said, wanted) = (shown(&said), shown(&settings.expect));
-                return Err(format!("connected to {address}, which said \"{said}\" instead of \"{wanted}\""));
+            if !settings.expect.starts_with(&received) {
+                return Err(format!(
+                    "connected to {address}, but received \"{}\", expected \"{expected}\"",
+                    excerpt(&received)
+                ));
             }
         }
         Ok(())
@@ -151,10 +171,10 @@ impl TcpCheck {
             };
         addresses.dedup();
         let mut failed = Vec::new();
-        for (at, &address) in addresses.iter().enumerate() {
-            // One that swallows everything leaves the others their time.
+        for (place, &address) in addresses.iter().enumerate() {
+            // An address that never answers leaves the others their share of the time.
             let left = deadline.saturating_duration_since(Instant::now());
-            let share = left / u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
+            let share = left / u32::try_from(addresses.len() - place).unwrap_or(u32::MAX);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok((stream, address)),
                 Ok(Err(error)) => failed.push(format!("cannot connect to {address}: {error}")),
@@ -165,53 +185,32 @@ impl TcpCheck {
     }
 }
 
-impl Check for TcpCheck {
-    async fn check(&self) -> Finding {
-        self.look().await.into_finding()
-    }
-}
-
-impl TcpCheckBuilder {
+impl TcpCheckSettings {
     setters! {
-        /// Takes all settings from `settings`, the address too.
-        pub fn settings(settings: TcpCheckSettings) { settings = settings; }
-        /// Sends this once it is connected.
-        pub fn send(bytes: impl Into<Vec<u8>>) { settings.send = bytes.into(); }
-        /// What it has to say first.
-        pub fn expect(bytes: impl Into<Vec<u8>>) { settings.expect = bytes.into(); }
-        /// How long all of it may take, 4 s unless set.
-        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
+        /// Sends bytes after connecting.
+        pub fn send(bytes: impl Into<Vec<u8>>) { send = bytes.into(); }
+        /// Sets the first bytes that the server must send.
+        pub fn expect(bytes: impl Into<Vec<u8>>) { expect = bytes.into(); }
+        /// Sets the field [`timeout`](Self::timeout).
+        pub fn timeout(timeout: Duration) { timeout = timeout; }
     }
 
-    /// The check.
+    /// Makes the check: see [`TcpCheck::from_settings`].
     ///
     /// # Errors
-    /// When a setting is out of its range.
+    /// As [`TcpCheck::from_settings`].
     pub fn build(self) -> Result<TcpCheck, ConfigError> {
-        let settings = self.settings;
-        patience::validate(settings.timeout)?;
-        for (setting, bytes) in [("send", &settings.send), ("expect", &settings.expect)] {
-            ConfigError::check(bytes.len() <= LONGEST, setting, bytes.len(), "at most 4096 bytes")?;
-        }
-        let parts = settings.address.rsplit_once(':').and_then(|(host, port)| {
-            let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-            let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
-            let host = bracketed.or(Some(host).filter(|host| !host.contains([':', '/', '@', ' '])))?;
-            (!host.is_empty()).then(|| (host.to_owned(), port))
-        });
-        match parts {
-            Some((host, port)) => Ok(TcpCheck { host, port, settings }),
-            // It may be a URL with a password.
-            None => Err(ConfigError::new(
-                "address",
-                "(not shown)",
-                "a host and a port, such as `db.internal:5432`",
-            )),
-        }
+        TcpCheck::from_settings(&self)
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
+impl Check for TcpCheck {
+    async fn check(&self) -> Finding {
+        self.connect_and_verify().await.into()
+    }
+}
+
+fn excerpt(bytes: &[u8]) -> String {
     let more = if bytes.len() > SHOWN { "…" } else { "" };
     format!("{}{more}", bytes[..bytes.len().min(SHOWN)].escape_ascii())
 }
@@ -225,13 +224,13 @@ fn write_bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::E
 
 fn read_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
     #[derive(Deserialize)]
-    #[serde(untagged, expecting = "text, or a list of bytes")]
-    enum Written {
+    #[serde(untagged, expecting = "a text, or a list of bytes")]
+    enum TextOrBytes {
         Text(String),
         Bytes(Vec<u8>),
     }
-    Ok(match Written::deserialize(deserializer)? {
-        Written::Text(text) => text.into_bytes(),
-        Written::Bytes(bytes) => bytes,
+    Ok(match TextOrBytes::deserialize(deserializer)? {
+        TextOrBytes::Text(text) => text.into_bytes(),
+        TextOrBytes::Bytes(bytes) => bytes,
     })
 }

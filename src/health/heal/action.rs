@@ -1,4 +1,4 @@
-//! What a healing does.
+//! The action of a healing.
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -8,25 +8,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinError;
 use tower::Service;
 
 use super::command::Program;
+use super::done::{Done, Leftover, panic_message};
 use super::record::HealingOutcome;
 use crate::base::error::ConfigError;
 use crate::base::outcome::Timed;
-use crate::base::panics::Panic;
-use crate::dead_letter::{DeadLetterQueue, Judge, Redrivable, Redrive, RedriveReport};
+use crate::dead_letter::{DeadLetterQueue, Redrivable, Redrive, RedriveReport};
 use crate::health::awake::within;
-use crate::health::check::{Finding, IntoFinding};
+use crate::health::check::Finding;
 use crate::layers::breaker::{CircuitBreaker, CircuitState};
 
-/// Bytes of a text that are kept.
-pub(super) const LONGEST: usize = 4 * 1_024;
+type Function = dyn Fn() -> Pin<Box<dyn Future<Output = Finding> + Send>> + Send + Sync;
 
-type Begin = dyn Fn() -> Pin<Box<dyn Future<Output = Finding> + Send>> + Send + Sync;
-
-/// What a healing does: a function, a command, or something about a circuit or a queue.
+/// The action of a [`Healing`](super::Healing): a function, a command, or an operation on a circuit or a queue.
 ///
 /// # Example
 /// ```
@@ -48,38 +44,39 @@ pub struct Action(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Function { what: Cow<'static, str>, begin: Arc<Begin>, usable: Result<(), ConfigError> },
+    Function { name: Cow<'static, str>, call: Arc<Function>, valid: Result<(), ConfigError> },
     Command(Program),
 }
 
 impl Action {
-    /// An async function. What it ends in is read as that of a check is: `()` is done, a `Result` is done or its error
-    /// is why not, a [`Finding`] is itself.
+    /// Calls an async function. Its output converts into a [`Finding`], as that of a check does: `()` and `Ok` succeed, and
+    /// `Err` fails with the error as the reason. The text of [`Finding::Warn`] becomes the output of the record.
     ///
-    /// It runs in a task of its own. When its time is up it is dropped at its next `await`; the healing does not run
-    /// again before it is gone.
+    /// The function runs in a task of its own. At its [timeout](super::HealingSettings::timeout) it is dropped at its next
+    /// `await`, and the healing does not start again before that.
     pub fn new<F, Fut>(action: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future + Send + 'static,
-        Fut::Output: IntoFinding,
+        Fut::Output: Into<Finding>,
     {
         Self::named("a function", action)
     }
 
-    /// A program and its arguments, each as it is: no shell sees them.
+    /// Runs a program with its arguments, without a shell. It succeeds when its exit status does.
     ///
-    /// Its environment is `PATH`, `HOME` and `LANG` of this process (on Windows `SYSTEMROOT` too), so that no secret of
-    /// this process gets into it, and on Unix a `CAMPANILE_HEALING` that no other command has: see [`env`](Self::env) and [`inherit_env`](Self::inherit_env). It inherits the working
-    /// directory, reads nothing, and what it writes is kept from the end on, up to 4 KiB. It is done when it ends with
-    /// success. When its time is up it is killed.
+    /// The program gets `PATH`, `HOME` and `LANG` of this process (on Windows also `SYSTEMROOT`), and no other variable, so
+    /// that it sees no secret of this process: see [`env`](Self::env) and [`inherit_env`](Self::inherit_env). On Unix it
+    /// also gets a unique `CAMPANILE_HEALING`. It inherits the working directory, and its standard input is empty. The
+    /// record keeps the last 4 KiB of its output.
     ///
-    /// On Unix whatever it started is killed when it ends, as long as that has not left its process group. What is to run
-    /// on has to leave it, as `setsid` and service managers do.
+    /// On Unix, the processes that it started are killed when it ends, unless they have left its process group. A process
+    /// that is to stay must leave the group, as `setsid` and service managers do.
     ///
-    /// When its time is up, or its runtime ends, it is killed with its group, and on Linux with what has left the group: the
-    /// processes that come from it or have its `CAMPANILE_HEALING` in their environment. Not ended are those that have
-    /// neither, such as what a service manager, `sudo` or `ssh` starts for it, and those of another user.
+    /// At the [timeout](super::HealingSettings::timeout), or when the Tokio runtime ends, the program and its process group
+    /// are killed. On Linux, so are processes that left the group, if they descend from the program or have its
+    /// `CAMPANILE_HEALING` in their environment. Other processes survive, such as those that a service manager, `sudo` or
+    /// `ssh` started for it, and those of another user.
     ///
     /// ```
     /// # use campanile::health::Action;
@@ -92,15 +89,14 @@ impl Action {
         Self(Kind::Command(Program { arguments, ..Program::default() }))
     }
 
-    /// Sets a variable in the environment of a [command](Self::command). A program without a slash in its name is looked
-    /// for in `PATH`, in the one that is set here if there is one. An action that is no command is refused with it by
-    /// [`Health::heal`](crate::Health::heal).
+    /// Sets an environment variable of a [command](Self::command). A program without a slash in its name is searched in
+    /// `PATH`, also in one that is set here. [`Health::heal`](crate::Health::heal) refuses it on other actions.
     pub fn env(self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.with_program(|program| program.variables.push((name.into(), value.into())))
     }
 
-    /// Gives a [command](Self::command) the whole environment of this process. An action that is no command is refused
-    /// with it by [`Health::heal`](crate::Health::heal).
+    /// Gives a [command](Self::command) the whole environment of this process.
+    /// [`Health::heal`](crate::Health::heal) refuses it on other actions.
     pub fn inherit_env(self) -> Self {
         self.with_program(|program| program.inherits = true)
     }
@@ -108,38 +104,39 @@ impl Action {
     fn with_program(mut self, change: impl FnOnce(&mut Program)) -> Self {
         match &mut self.0 {
             Kind::Command(program) => change(program),
-            Kind::Function { what, usable, .. } => {
-                *usable = Err(ConfigError::new("env", what, "only a command has an environment of its own"));
+            Kind::Function { name, valid, .. } => {
+                *valid =
+                    Err(ConfigError::new("env", name, "an `Action::command`: no other action has variables"));
             }
         }
         self
     }
 
-    /// Opens the circuit until somebody changes it. What an operator [disabled](CircuitBreaker::disable) or put to
-    /// [metrics only](CircuitBreaker::metrics_only) is left alone.
+    /// Forces the circuit open, until an operator changes it. It fails if an operator has
+    /// [disabled](CircuitBreaker::disable) the circuit or set it to [metrics only](CircuitBreaker::metrics_only).
     ///
-    /// The component is unhealthy from then on, so that to look whether it helped says no: see
+    /// The component is unhealthy while its circuit is open, so the verification would fail: switch it off by
     /// [`Healing::verify`](super::Healing::verify).
     pub fn force_open(breaker: &CircuitBreaker) -> Self {
         let breaker = breaker.clone();
         Self::named("force a circuit open", move || {
-            let changed = unless_set(&breaker, CircuitBreaker::force_open);
+            let changed = unless_overridden(&breaker, CircuitBreaker::force_open);
             async move { changed }
         })
     }
 
-    /// Makes the circuit as if new: closed, with an empty window. One that an operator forced open, disabled or put
-    /// to metrics only is left alone.
+    /// Resets the circuit: closed, with an empty window. It fails if an operator has forced the circuit open, disabled it
+    /// or set it to metrics only.
     pub fn reset(breaker: &CircuitBreaker) -> Self {
         let breaker = breaker.clone();
         Self::named("reset a circuit", move || {
-            let changed = unless_set(&breaker, CircuitBreaker::reset);
+            let changed = unless_overridden(&breaker, CircuitBreaker::reset);
             async move { changed }
         })
     }
 
-    /// Sends dead letters again: see [`DeadLetterQueue::redrive`]. It is done unless the store fails or the redrive
-    /// stops early; letters that were sent and failed wait as before, and speak for themselves.
+    /// Redrives dead letters: see [`DeadLetterQueue::redrive`]. It fails when the store fails or the redrive stops early.
+    /// Letters that fail again stay in the queue and do not fail the action.
     ///
     /// # Example
     /// ```
@@ -155,135 +152,80 @@ impl Action {
     pub fn redrive<S, Req, Via>(queue: &DeadLetterQueue, service: S, redrive: Redrive) -> Self
     where
         S: Service<Req, Future: Send> + Clone + Send + Sync + 'static,
-        Req: Redrivable<Via> + Send,
-        Via: Judge<S::Response, S::Error>,
+        Req: Redrivable<Via, S::Response, S::Error> + Send,
     {
-        let usable = redrive.validate().map_err(|error| error.within("redrive"));
+        let valid = redrive.validate().map_err(|error| error.within("redrive"));
         let queue = queue.clone();
-        let begin = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
+        let call = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
             let (queue, service, redrive) = (queue.clone(), service.clone(), redrive.clone());
             Box::pin(async move {
                 match queue.redrive::<S, Req, Via>(service, redrive).await {
-                    Ok(report) => said_by(&report),
-                    failed => failed.map(|_| ()).into_finding(),
+                    Ok(report) => summary(&report),
+                    failed => failed.map(|_| ()).into(),
                 }
             })
         };
-        Self(Kind::Function { what: "redrive dead letters".into(), begin: Arc::new(begin), usable })
+        Self(Kind::Function { name: "redrive dead letters".into(), call: Arc::new(call), valid })
     }
 
-    fn named<F, Fut>(what: &'static str, action: F) -> Self
+    fn named<F, Fut>(name: &'static str, action: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future + Send + 'static,
-        Fut::Output: IntoFinding,
+        Fut::Output: Into<Finding>,
     {
-        let begin = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
+        let call = move || -> Pin<Box<dyn Future<Output = Finding> + Send>> {
             let action = action();
-            Box::pin(async move { action.await.into_finding() })
+            Box::pin(async move { action.await.into() })
         };
-        Self(Kind::Function { what: what.into(), begin: Arc::new(begin), usable: Ok(()) })
+        Self(Kind::Function { name: name.into(), call: Arc::new(call), valid: Ok(()) })
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         match &self.0 {
-            Kind::Function { usable, .. } => usable.clone().map_err(|error| error.within("healing")),
+            Kind::Function { valid, .. } => valid.clone().map_err(|error| error.within("healing")),
             Kind::Command(program) => program.validate(),
         }
     }
 
-    /// Does it, for no longer than `limit`.
+    /// Runs the action for at most `limit`.
     pub(super) async fn run(&self, limit: Duration) -> Done {
         match &self.0 {
             Kind::Command(program) => program.run(limit).await,
-            Kind::Function { begin, .. } => {
-                let begin = Arc::clone(begin);
-                // A task of its own: its panic is an answer too.
-                run_task(Timed::spawn(async move { begin().await }), limit).await
+            Kind::Function { call, .. } => {
+                let call = Arc::clone(call);
+                // In a task of its own, so that a panic is a result too.
+                run_task(Timed::spawn(async move { call().await }), limit).await
             }
         }
     }
 }
 
 async fn run_task(task: Timed<Finding>, limit: Duration) -> Done {
-    let mut task = AbortOnDrop(task);
+    let mut task = Leftover(task);
     match within(limit, &mut task.0.task).await.ended {
         Some(Ok(Finding::Pass)) => Done::default(),
-        Some(Ok(Finding::Warn(said))) => Done { output: Some(said), ..Done::default() },
-        Some(Ok(Finding::Fail(why))) => Done::failed(why),
-        Some(Err(broken)) => {
-            Done { outcome: Err(HealingOutcome::Panicked(said_in(broken))), ..Done::default() }
+        Some(Ok(Finding::Warn(output))) => Done { output: Some(output), ..Done::default() },
+        Some(Ok(Finding::Fail(reason))) => Done::failed(reason),
+        Some(Err(error)) => {
+            Done { outcome: Err(HealingOutcome::Panicked(panic_message(error))), ..Done::default() }
         }
         None => {
             task.0.give_up();
-            Done { outcome: Err(HealingOutcome::TimedOut), rest: Some(task), ..Done::default() }
+            Done { outcome: Err(HealingOutcome::TimedOut), leftover: Some(task), ..Done::default() }
         }
     }
 }
 
-/// A task that is of no use without whoever waits for it.
-pub(super) struct AbortOnDrop(Timed<Finding>);
-
-impl AbortOnDrop {
-    /// Waits for what is left of an action in a task of its own.
-    pub(super) fn wait(rest: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self(Timed::spawn(async {
-            rest.await;
-            Finding::Pass
-        }))
-    }
-
-    /// Waits until nothing of it runs any more.
-    pub(super) async fn gone(mut self) {
-        if let Err(broken) = (&mut self.0.task).await {
-            drop(Panic::of_task(broken));
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.task.abort();
-    }
-}
-
-/// What a panic said.
-pub(super) fn said_in(broken: JoinError) -> String {
-    Panic::of_task(broken).map_or_else(
-        || "the runtime ended".to_owned(),
-        |panic| panic.said().unwrap_or("something that is no text").to_owned(),
-    )
-}
-
-/// What came of an action.
-pub(super) struct Done {
-    pub(super) outcome: Result<(), HealingOutcome>,
-    pub(super) output: Option<String>,
-    pub(super) exit_code: Option<i32>,
-    /// What still runs though its time is up.
-    pub(super) rest: Option<AbortOnDrop>,
-}
-
-impl Default for Done {
-    fn default() -> Self {
-        Self { outcome: Ok(()), output: None, exit_code: None, rest: None }
-    }
-}
-
-impl Done {
-    pub(super) fn failed(why: impl Into<String>) -> Self {
-        Self { outcome: Err(HealingOutcome::Failed(why.into())), ..Self::default() }
-    }
-}
-
-fn unless_set(breaker: &CircuitBreaker, change: impl Fn(&CircuitBreaker)) -> Result<(), &'static str> {
+/// Changes the circuit, unless an operator has overridden its state.
+fn unless_overridden(breaker: &CircuitBreaker, change: impl Fn(&CircuitBreaker)) -> Result<(), &'static str> {
     match breaker.state() {
-        CircuitState::ForcedOpen => {
-            Err("somebody forced the circuit open, and it stays so until somebody changes it")
-        }
-        CircuitState::Disabled | CircuitState::MetricsOnly => {
-            Err("somebody switched the circuit off, and it stays so until somebody changes it")
-        }
+        CircuitState::ForcedOpen => Err(
+            "an operator forced the circuit open: healing leaves it open until an operator closes or resets it",
+        ),
+        CircuitState::Disabled | CircuitState::MetricsOnly => Err(
+            "an operator disabled the circuit: healing leaves it disabled until an operator closes or resets it",
+        ),
         _ => {
             change(breaker);
             Ok(())
@@ -291,19 +233,19 @@ fn unless_set(breaker: &CircuitBreaker, change: impl Fn(&CircuitBreaker)) -> Res
     }
 }
 
-fn said_by(report: &RedriveReport) -> Finding {
+fn summary(report: &RedriveReport) -> Finding {
     let RedriveReport { redriven, failed, .. } = report;
-    let said = format!("{redriven} letters were sent, {failed} failed again");
+    let summary = format!("{redriven} letters were redriven, {failed} failed again");
     match &report.stopped {
-        None => Finding::Warn(said),
-        Some(reason) => Finding::Fail(format!("{said}; it stopped early: {reason:?}")),
+        None => Finding::Warn(summary),
+        Some(reason) => Finding::Fail(format!("{summary}; the redrive stopped early: {reason:?}")),
     }
 }
 
 impl fmt::Debug for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Function { what, .. } => f.debug_tuple("Action").field(what).finish(),
+            Kind::Function { name, .. } => f.debug_tuple("Action").field(name).finish(),
             // Arguments and variables may hold secrets.
             Kind::Command(program) => f.debug_tuple("Action").field(&program.arguments.first()).finish(),
         }

@@ -1,4 +1,4 @@
-//! A program that is run.
+//! Runs a program and kills it at its timeout, with the processes that it started.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -13,29 +13,29 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::action::{AbortOnDrop, Done, LONGEST};
+use super::descendants::EnvMarker;
+use super::done::{Done, Leftover, MAX_TEXT};
 use super::record::HealingOutcome;
-use super::strays::Mark;
 use crate::base::error::ConfigError;
 use crate::health::awake::within;
 
-/// What a program wrote is waited for so long after its end: a process that it left behind may never close the pipe.
-const LAST_WORDS: Duration = Duration::from_millis(250);
+/// The output is read for this long after the end of the program: a process that it left behind may never close the pipe.
+const OUTPUT_GRACE: Duration = Duration::from_millis(250);
 
-/// What a command gets of the environment unless it is told otherwise. Windows starts few programs without the last.
-const KEPT: &[&str] =
+/// The variables that a command inherits. On Windows few programs start without `SYSTEMROOT`.
+const INHERITED: &[&str] =
     if cfg!(windows) { &["PATH", "HOME", "LANG", "SYSTEMROOT"] } else { &["PATH", "HOME", "LANG"] };
 
-/// A killed process that has not ended after so long is not waited for: one of another user cannot be killed.
-const DYING: Duration = Duration::from_secs(5);
+/// How long to wait for the end of a killed process. A process of another user cannot be killed.
+const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// A program, its arguments and its environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Program {
     pub(super) arguments: Vec<OsString>,
-    /// Variables that are set for it.
+    /// Variables that are set for the program.
     pub(super) variables: Vec<(OsString, OsString)>,
-    /// Whether it has the environment of this process too.
+    /// Whether the program inherits the whole environment.
     pub(super) inherits: bool,
 }
 
@@ -44,23 +44,23 @@ impl Program {
         const SETTING: &str = "healing.command";
         let arguments = &*self.arguments;
         let program = arguments.first().map(OsString::as_os_str).unwrap_or_default();
-        let allowed = "a program and its arguments, one by one";
+        let allowed = "a program and its arguments, as separate items";
         ConfigError::check(!program.is_empty(), SETTING, arguments, allowed)?;
-        // A program may be called so; a line for a shell, of which there is none, is more likely.
+        // The name of a program may contain spaces, but a shell command line is more likely.
         let is_line = arguments.len() == 1
             && program.to_string_lossy().contains(char::is_whitespace)
             && !Path::new(program).is_file();
-        let allowed = "a program and its arguments, one by one: no shell takes a line apart";
+        let allowed = "a program and its arguments, as separate items: no shell splits a line";
         ConfigError::check(!is_line, SETTING, program, allowed)?;
-        let cut = arguments.iter().find(|argument| has(argument, 0));
-        ConfigError::check(cut.is_none(), SETTING, cut, "texts without a zero byte")?;
-        let unusable = self
+        let invalid = arguments.iter().find(|argument| has(argument, 0));
+        ConfigError::check(invalid.is_none(), SETTING, invalid, "arguments without a zero byte")?;
+        let invalid = self
             .variables
             .iter()
             .find(|(name, value)| name.is_empty() || has(name, b'=') || has(name, 0) || has(value, 0));
-        // A value may be a secret.
-        let name = unusable.map(|(name, _)| name);
-        let allowed = "a name without `=`, and a name and a value without a zero byte";
+        // The value is not shown: it may be a secret.
+        let name = invalid.map(|(name, _)| name);
+        let allowed = "a name without `=`, and a name and a value without zero bytes";
         ConfigError::check(name.is_none(), "healing.env", name, allowed)
     }
 
@@ -71,29 +71,29 @@ impl Program {
         command.kill_on_drop(true);
         if !self.inherits {
             command.env_clear();
-            command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+            command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // Of its own, so that its children end with it.
+        // A process group of its own, so that its children are killed with it.
         #[cfg(unix)]
         command.process_group(0);
         Some(command)
     }
 
-    /// Runs the program to its end, or for `limit`. What is left of its process group is killed then. When it is killed,
-    /// or this is dropped, those that left the group are too.
+    /// Runs the program to its end, but at most for `limit`, and then kills what is left of its process group. After a
+    /// timeout, or when the future is dropped, processes that left the group are killed too.
     pub(super) async fn run(&self, limit: Duration) -> Done {
         let Some(mut command) = self.command() else {
-            return Done::failed("there is no program");
+            return Done::failed("the command names no program");
         };
-        let mark = Mark::new();
+        let marker = EnvMarker::new();
         if cfg!(unix) {
-            command.envs([mark.variable()]);
+            command.envs([marker.variable()]);
         }
-        // Before it starts, so that its end cannot go by unseen.
-        let mut ends = match Ends::watch() {
-            Ok(ends) => ends,
-            Err(error) => return Done::failed(format!("the end of programs cannot be seen: {error}")),
+        // Before the program starts, so that its end is not missed.
+        let mut exits = match ExitWatch::new() {
+            Ok(exits) => exits,
+            Err(error) => return Done::failed(format!("cannot watch for the end of the program: {error}")),
         };
         let mut child = match command.spawn() {
             Ok(child) => child,
@@ -102,34 +102,37 @@ impl Program {
                 return Done::failed(format!("`{program}` cannot be started: {error}"));
             }
         };
-        let mut group = Group::of(&child, mark);
+        let mut group = Group::new(&child, marker);
         let mut output = Output { out: child.stdout.take(), err: child.stderr.take(), tail: Tail::default() };
-        let in_time = within(limit, output.until(ends.end_of(&mut child, &mut group))).await.ended.is_some();
+        let in_time =
+            within(limit, output.read_until(exits.exit_of(&mut child, &mut group))).await.ended.is_some();
         if in_time {
             group.kill();
         } else {
             group.kill_all();
             let _ = child.start_kill();
         }
-        let status = timeout(DYING, output.until(child.wait())).await;
+        let status = timeout(KILL_GRACE, output.read_until(child.wait())).await;
         let (outcome, exit_code) = match &status {
             _ if !in_time => (Err(HealingOutcome::TimedOut), None),
             Ok(Ok(status)) if status.success() => (Ok(()), status.code()),
             Ok(Ok(status)) => (Err(failed(status.to_string())), status.code()),
-            Ok(Err(error)) => (Err(failed(format!("its end cannot be seen: {error}"))), None),
-            Err(_) => (Err(failed("its end cannot be seen".to_owned())), None),
+            Ok(Err(error)) => (Err(failed(format!("cannot read its exit status: {error}"))), None),
+            Err(_) => {
+                (Err(failed(format!("it did not end within {KILL_GRACE:?} after it was killed"))), None)
+            }
         };
-        let rest = if status.is_ok() {
-            group.is_gone();
+        let leftover = if status.is_ok() {
+            group.reaped();
             None
         } else {
-            Some(AbortOnDrop::wait(async move {
+            Some(Leftover::spawn(async move {
                 let _ = child.wait().await;
-                group.is_gone();
+                group.reaped();
             }))
         };
-        let _ = timeout(LAST_WORDS, output.until_closed()).await;
-        Done { outcome, output: output.tail.text(), exit_code, rest }
+        let _ = timeout(OUTPUT_GRACE, output.read_until_closed()).await;
+        Done { outcome, output: output.tail.text(), exit_code, leftover }
     }
 }
 
@@ -137,93 +140,93 @@ fn has(text: &OsStr, byte: u8) -> bool {
     text.as_encoded_bytes().contains(&byte)
 }
 
-fn failed(why: String) -> HealingOutcome {
-    HealingOutcome::Failed(why)
+fn failed(reason: String) -> HealingOutcome {
+    HealingOutcome::Failed(reason)
 }
 
-/// Sees that a program has ended, and leaves how it ended for others to ask: until then its id is that of no other group.
-struct Ends {
+/// Waits for the end of a program without reaping it: until it is reaped, no other process group can get its id.
+struct ExitWatch {
     #[cfg(all(unix, not(target_os = "openbsd")))]
     children: tokio::signal::unix::Signal,
 }
 
-impl Ends {
+impl ExitWatch {
     #[cfg(all(unix, not(target_os = "openbsd")))]
-    fn watch() -> std::io::Result<Self> {
+    fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
 
         Ok(Self { children: signal(SignalKind::child())? })
     }
 
     #[cfg(all(unix, not(target_os = "openbsd")))]
-    async fn end_of(&mut self, _: &mut Child, group: &mut Group) {
+    async fn exit_of(&mut self, _: &mut Child, group: &mut Group) {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
 
-        /// How often to look where no signal tells.
-        const LOOK: Duration = Duration::from_secs(1);
+        /// How often to look when no signal arrives.
+        const INTERVAL: Duration = Duration::from_secs(1);
 
         let Some(leader) = group.leader else { return };
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        // An error means that it is gone.
+        // An error means that the process no longer exists.
         while let Ok(None) = waitid(WaitId::Pid(leader), look) {
-            // The signal may be blocked, or handled by other code of the process.
-            let _ = timeout(LOOK, self.children.recv()).await;
+            // The signal may be blocked, or handled by other code of this process.
+            let _ = timeout(INTERVAL, self.children.recv()).await;
         }
     }
 
     #[cfg(any(not(unix), target_os = "openbsd"))]
-    fn watch() -> std::io::Result<Self> {
+    fn new() -> std::io::Result<Self> {
         Ok(Self {})
     }
 
-    // OpenBSD has no `waitid`: there what the program started is killed with it, and not when it ends by itself.
+    // OpenBSD has no `waitid`. There the processes that the program started are killed only at its timeout.
     #[cfg(any(not(unix), target_os = "openbsd"))]
-    async fn end_of(&mut self, child: &mut Child, group: &mut Group) {
+    async fn exit_of(&mut self, child: &mut Child, group: &mut Group) {
         let _ = child.wait().await;
-        group.is_gone();
+        group.reaped();
     }
 }
 
-/// The process and those that it started, as long as they have not left its group.
+/// The process group of the program.
 struct Group {
     #[cfg(unix)]
     leader: Option<rustix::process::Pid>,
     #[cfg_attr(not(unix), allow(dead_code))]
-    mark: Mark,
+    marker: EnvMarker,
 }
 
 impl Group {
     #[cfg(unix)]
-    fn of(child: &Child, mark: Mark) -> Self {
+    fn new(child: &Child, marker: EnvMarker) -> Self {
         let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self { leader: id.and_then(rustix::process::Pid::from_raw), mark }
+        Self { leader: id.and_then(rustix::process::Pid::from_raw), marker }
     }
 
     #[cfg(not(unix))]
-    fn of(_: &Child, mark: Mark) -> Self {
-        Self { mark }
+    fn new(_: &Child, marker: EnvMarker) -> Self {
+        Self { marker }
     }
 
     fn kill(&self) {
         #[cfg(unix)]
         if let Some(leader) = self.leader {
-            // Its id is that of no other: nothing has asked yet how its leader ended.
+            // No other group can have the id, because the leader has not been reaped.
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
 
-    /// Those that left the group too: their time was that of the command.
+    /// Kills the group and the processes that left it.
     fn kill_all(&self) {
         #[cfg(unix)]
         if let Some(leader) = self.leader {
-            // While the leader lives, it is known who comes from it.
-            self.mark.kill(leader);
+            // First, because only while the leader lives can its descendants be found.
+            self.marker.kill(leader);
         }
         self.kill();
     }
 
-    /// It was asked how its leader ended: from now on the number may be that of another.
-    fn is_gone(&mut self) {
+    /// Records that the leader was reaped: from now on another process may have its id.
+    fn reaped(&mut self) {
         #[cfg(unix)]
         {
             self.leader = None;
@@ -237,7 +240,7 @@ impl Drop for Group {
     }
 }
 
-/// What the program writes, to both of its outputs.
+/// Both outputs of the program.
 struct Output<O, E> {
     out: Option<O>,
     err: Option<E>,
@@ -245,11 +248,11 @@ struct Output<O, E> {
 }
 
 impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Output<O, E> {
-    /// Reads until `end` is there.
-    async fn until<T>(&mut self, end: impl Future<Output = T>) -> T {
+    /// Reads until `end` is ready.
+    async fn read_until<T>(&mut self, end: impl Future<Output = T>) -> T {
         let mut end = pin!(end);
         poll_fn(|cx| {
-            // First, for a program that writes without end would keep it waiting.
+            // Polled first, because a program that writes without end would delay it.
             let ended = end.as_mut().poll(cx);
             if ended.is_pending() {
                 let _ = self.poll_read(cx);
@@ -259,11 +262,11 @@ impl<O: AsyncRead + Unpin, E: AsyncRead + Unpin> Output<O, E> {
         .await
     }
 
-    async fn until_closed(&mut self) {
+    async fn read_until_closed(&mut self) {
         poll_fn(|cx| self.poll_read(cx)).await;
     }
 
-    /// Reads what is there; ready when both are closed.
+    /// Reads what is available. Ready when both outputs are closed.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let out = poll_all(&mut self.out, &mut self.tail, cx);
         let err = poll_all(&mut self.err, &mut self.tail, cx);
@@ -284,17 +287,17 @@ fn poll_all(stream: &mut Option<impl AsyncRead + Unpin>, tail: &mut Tail, cx: &m
     Poll::Ready(())
 }
 
-/// The last bytes of what was written: far more than are kept, so that a secret at their beginning is seen whole, a private
-/// key of many lines too.
+/// The last bytes of the output. They are far more than the record keeps, so that a secret that the record would cut is
+/// recognised, such as a private key of many lines.
 #[derive(Default)]
 struct Tail(VecDeque<u8>);
 
 impl Tail {
-    const LONGEST: usize = 16 * LONGEST;
+    const MAX: usize = 16 * MAX_TEXT;
 
     fn add(&mut self, bytes: &[u8]) {
         self.0.extend(bytes);
-        let excess = self.0.len().saturating_sub(Self::LONGEST);
+        let excess = self.0.len().saturating_sub(Self::MAX);
         self.0.drain(..excess);
     }
 
@@ -311,11 +314,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_what_was_written_is_kept() {
+    fn the_end_of_the_output_is_kept() {
         let mut tail = Tail::default();
         (0..20_000).for_each(|line| tail.add(format!("{line}\n").as_bytes()));
         let text = tail.text().unwrap();
-        assert!(text.len() <= Tail::LONGEST && text.ends_with("\n19998\n19999"), "{text}");
+        assert!(text.len() <= Tail::MAX && text.ends_with("\n19998\n19999"), "{text}");
         assert_eq!(Tail::default().text(), None);
         assert_eq!(Tail(VecDeque::from(*b"\xffa\n")).text().unwrap(), "\u{fffd}a");
     }

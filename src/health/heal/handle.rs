@@ -1,76 +1,77 @@
-//! What can be asked of a healing, and told to it.
+//! The handle of a healing.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use super::course::HealingStatus;
-use super::healers::Healer;
+use super::context::HealContext;
+use super::healer::Healer;
+use super::healers::Healers;
+use super::healing::Healing;
 use super::record::{HealingRecord, Withheld};
+use super::status::HealingStatus;
 use crate::base::clock;
-use crate::health::handle::Health;
+use crate::base::error::ConfigError;
+use crate::base::sync::atomic::Ordering;
+use crate::health::texts::Texts;
 
-/// A healing that is set up; see [`Health::heal`]. Cheap to clone; to drop it changes nothing.
+/// A healing that was added by [`Health::heal`](crate::Health::heal). Cheap to clone. Dropping it does not remove the
+/// healing.
 #[derive(Clone, Debug)]
 pub struct HealingHandle {
-    pub(super) healer: Arc<Healer>,
+    healer: Arc<Healer>,
 }
 
 impl HealingHandle {
-    pub(super) fn new(healer: Arc<Healer>) -> Self {
-        Self { healer }
+    /// Adds a healing.
+    pub(in crate::health) fn add(
+        healers: &Healers,
+        healing: Healing,
+        context: Weak<dyn HealContext>,
+        texts: Texts,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self { healer: healers.add(healing, context, texts)? })
     }
 
-    /// The name of the healing.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.healer.healing.name
-    }
-
-    /// The component that it is for.
-    #[must_use]
-    pub fn component(&self) -> &str {
-        &self.healer.healing.component
-    }
-
-    /// What was done, the newest last; the last 64 are kept.
+    /// Returns the records of the last 64 actions, the oldest first.
     #[must_use]
     pub fn records(&self) -> Vec<Arc<HealingRecord>> {
         self.healer.records()
     }
 
-    /// How it stands.
+    /// Returns the current state.
     #[must_use]
     pub fn status(&self) -> HealingStatus {
         self.healer.status()
     }
 
-    /// From now on it does not begin by itself. What runs goes on.
+    /// Stops the healing from starting by itself. An action that runs goes on.
     pub fn pause(&self) {
-        self.healer.pause(true);
+        self.healer.paused.store(true, Ordering::Release);
     }
 
     /// Undoes [`pause`](HealingHandle::pause).
     pub fn resume(&self) {
-        self.healer.pause(false);
+        self.healer.paused.store(false, Ordering::Release);
     }
 
-    /// Does it now, whether or not anything calls for it, and gives the record. It may be paused, and its component may
-    /// fail because of another one: who asks knows better. All other limits hold, and it counts as one that began by
-    /// itself. When this is dropped it goes on.
+    /// Runs the action now and returns the record.
     ///
-    /// The record comes when the verification is over: up to
+    /// The condition need not hold, the healing may be paused, and the component may fail because of another component. All
+    /// other limits apply, and the action counts for them. Dropping the future does not end the action.
+    ///
+    /// The record is complete after the verification: up to
     /// [`verify_within`](super::HealingSettings::verify_within) after the action.
     ///
     /// # Errors
-    /// Why it did not begin.
+    /// The limit that does not allow the action now.
     pub async fn run_now(&self) -> Result<Arc<HealingRecord>, Withheld> {
         let task = {
-            let snapshot = self.healer.health.upgrade().map(|inner| Health::of(inner).snapshot());
+            let snapshot = self.healer.context.upgrade().map(|context| context.take_snapshot());
             let snapshot = snapshot.as_ref();
             let component = snapshot.and_then(|it| it.component(&self.healer.healing.component));
-            let task = self.healer.begin(component, true, clock::now());
-            task.inspect_err(|withheld| self.healer.counts.withheld(*withheld))?
+            let task = self.healer.start(component, true, clock::now());
+            task.inspect_err(|withheld| self.healer.counters.add_withheld(*withheld))?
         };
-        // It is lost only with its runtime.
+        // The task fails only when its runtime ends.
         task.await.map_err(|_| Withheld::NoRuntime)
     }
 }

@@ -1,4 +1,4 @@
-//! What a healing is made of.
+//! A healing: an action, its condition and its settings.
 
 use std::fmt;
 use std::future::Future;
@@ -14,31 +14,31 @@ use crate::Backoff;
 use crate::base::error::ConfigError;
 use crate::health::status::Status;
 
-/// Tells somebody.
+/// Notifies an operator.
 pub(super) type Escalate =
     Arc<dyn Fn(Arc<HealingRecord>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
-/// An action for a component, what calls for it, and its limits. [`Health::heal`](crate::Health::heal) takes it.
+/// Runs an action for a component when a condition holds. [`Health::heal`](crate::Health::heal) takes it.
 ///
-/// # What it promises
-/// - **Limited per hour.** No healing begins more often than [`HealingSettings::at_most_per_hour`] within any 3,600
-///   seconds, and all of one health together no more often than [`per_hour`](super::HealingLimits::per_hour). Between two
-///   actions lies a [wait](HealingSettings::backoff) that grows while they do not help. Where what heals may end this
-///   process, or it restarts again and again, a [file](super::HealingLimits::remember_in) keeps the hour over restarts.
-/// - **Not for our own fault.** Time in which this process stood still, stopped, suspended or starved, counts for no
-///   [`When::for_at_least`] and no limit of time; after it the checks of the component run before anything begins.
-/// - **Never overlaps itself.** One action of a healing runs at a time, and of all healings of one component; the time in
-///   which it is looked whether it helped belongs to it. A few run at once in all
-///   ([`at_once`](super::HealingLimits::at_once)). A function whose time is up counts as running until it is gone.
-/// - **Recorded.** Each action that begins leaves one [`HealingRecord`]: why, what came of it, how long it took.
-/// - **Root cause first.** A component that fails because of one that it
-///   [depends on](super::super::Component::depends_on) is left alone, unless its healing says
-///   [otherwise](HealingSettings::even_if_caused).
-/// - **Verified.** After the action the checks of the component run, and what called for it is looked at again, until it
-///   is over or [time is up](HealingSettings::verify_within). When it does not help, somebody
-///   [is told](Healing::escalate).
-/// - **Nothing begins while the process is [on its way out](crate::Health::drain)**, or while somebody
-///   [paused](super::HealingHandle::pause) it.
+/// # Guarantees
+/// - **Limits per hour.** A healing runs at most [`HealingSettings::at_most_per_hour`] actions within any 3,600 seconds, and
+///   all healings of one health together at most [`per_hour`](super::HealingLimits::per_hour). Between two actions is a
+///   [backoff](HealingSettings::backoff), which grows while they do not help. If the action may end this process, or the
+///   process restarts again and again, set a [file](super::HealingLimits::remember_in) that keeps the counts over restarts.
+/// - **A standstill does not count.** Time in which this process stood still (stopped, suspended or starved) does not count
+///   for [`When::for_at_least`] or any time limit. After it, the checks of the component run before an action starts.
+/// - **No overlap.** At most one action of a healing runs at a time, and at most one of all healings of a component; the
+///   verification is part of the action. [`at_once`](super::HealingLimits::at_once) limits the actions of all healings. A
+///   function that has timed out counts as running until it has ended.
+/// - **Records.** Each action leaves one [`HealingRecord`] with its cause, its outcome and its duration.
+/// - **Root cause first.** A healing does not start while its component fails because of one that it
+///   [depends on](super::super::Component::depends_on), unless
+///   [`even_if_caused`](HealingSettings::even_if_caused) is set.
+/// - **Verification.** After the action, the checks of the component run and the condition is tested again, until it no
+///   longer holds or [time is up](HealingSettings::verify_within). If actions do not help, the healing
+///   [escalates](Healing::escalate).
+/// - **No start while the process [drains](crate::Health::drain)**, or while an operator has
+///   [paused](super::HealingHandle::pause) the healing.
 ///
 /// # Example
 /// ```
@@ -52,14 +52,14 @@ pub(super) type Escalate =
 ///     .when(When::status_at_least(Status::Unhealthy).for_at_least(Duration::from_secs(30)))
 ///     .action(Action::command(["systemctl", "restart", "worker"]))
 ///     .at_most_per_hour(2)
-///     .escalate(|record| async move { eprintln!("{} needs you: {}", record.component, record.outcome) });
+///     .escalate(|record| async move { eprintln!("repair {}: {}", record.component, record.outcome) });
 /// let handle = health.heal(restart)?;
 /// assert!(handle.records().is_empty());
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "a healing does nothing until `Health::heal` has it"]
+#[must_use = "a healing does nothing until `Health::heal` adds it"]
 pub struct Healing {
     pub(super) name: Arc<str>,
     pub(super) component: Arc<str>,
@@ -70,8 +70,8 @@ pub struct Healing {
 }
 
 impl Healing {
-    /// A healing called `name` for `component`, when that is unhealthy for 30 seconds. It needs an
-    /// [action](Healing::action).
+    /// A healing of `component` that needs an [action](Healing::action). Unless [`when`](Healing::when) changes the condition,
+    /// it starts when the component has been unhealthy for 30 seconds.
     pub fn new(name: impl Into<Arc<str>>, component: impl Into<Arc<str>>) -> Self {
         Self {
             name: name.into(),
@@ -84,11 +84,11 @@ impl Healing {
     }
 
     setters! {
-        /// What calls for it.
+        /// Sets the condition.
         pub fn when(when: When) { when = when; }
-        /// What it does.
+        /// Sets the action.
         pub fn action(action: Action) { action = Some(action); }
-        /// Starts over from settings that were read from somewhere.
+        /// Replaces all settings, also those that the setters below have set.
         pub fn settings(settings: HealingSettings) { settings = settings; }
         /// See [`HealingSettings::at_most_per_hour`].
         pub fn at_most_per_hour(actions: u32) { settings.at_most_per_hour = actions; }
@@ -98,52 +98,39 @@ impl Healing {
         pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
         /// See [`HealingSettings::verify`].
         pub fn verify(verify: bool) { settings.verify = verify; }
-        /// See [`HealingSettings::verify_after`].
-        pub fn verify_after(first: Duration) { settings.verify_after = first; }
-        /// See [`HealingSettings::verify_within`].
-        pub fn verify_within(last: Duration) { settings.verify_within = last; }
-        /// See [`HealingSettings::well_after`].
-        pub fn well_after(well: Duration) { settings.well_after = well; }
-        /// See [`HealingSettings::escalate_after`].
-        pub fn escalate_after(actions: u32) { settings.escalate_after = actions; }
         /// See [`HealingSettings::dry_run`].
         pub fn dry_run(dry_run: bool) { settings.dry_run = dry_run; }
-        /// See [`HealingSettings::even_if_caused`].
-        pub fn even_if_caused(even_if_caused: bool) { settings.even_if_caused = even_if_caused; }
     }
 
-    /// Tells somebody that it does not help, with the record of the last action: when
-    /// [so many](HealingSettings::escalate_after) did not, or when it is called for and has begun as often as it may
-    /// within the hour. Once, until the component has been [well for long](HealingSettings::well_after).
+    /// Sets a function that notifies an operator that the healing does not help. It gets the record of the last action.
     ///
-    /// It has as long as the [action](HealingSettings::timeout), and its panic harms nobody.
+    /// It is called when [`escalate_after`](HealingSettings::escalate_after) actions in a row did not help, or when the
+    /// condition holds and the limit per hour is used up. It is called once, until
+    /// [`well_after`](HealingSettings::well_after) resets it. It may take as long as the
+    /// [action](HealingSettings::timeout); a timeout or a panic is logged.
     pub fn escalate<F, Fut>(mut self, escalate: F) -> Self
     where
         F: Fn(Arc<HealingRecord>) -> Fut + Send + Sync + 'static,
         Fut: Future + Send + 'static,
     {
         self.escalate = Some(Arc::new(move |record| {
-            let told = escalate(record);
+            let call = escalate(record);
             Box::pin(async move {
-                told.await;
+                call.await;
             })
         }));
         self
     }
 
-    /// Whether everything is there and in its range; gives the action.
+    /// Validates everything and returns the action.
     pub(super) fn validate(&self) -> Result<Action, ConfigError> {
-        const SOME: &str = "any text but an empty one";
-        ConfigError::check(!self.name.is_empty(), "healing.name", &self.name, SOME)?;
-        ConfigError::check(!self.component.is_empty(), "healing.component", &self.component, SOME)?;
+        const NAME: &str = "a text that is not empty";
+        ConfigError::check(!self.name.is_empty(), "healing.name", &self.name, NAME)?;
+        ConfigError::check(!self.component.is_empty(), "healing.component", &self.component, NAME)?;
         self.when.validate()?;
         self.settings.validate()?;
         let Some(action) = &self.action else {
-            return Err(ConfigError::new(
-                "healing.action",
-                "absent",
-                "say what to do with `Healing::action`",
-            ));
+            return Err(ConfigError::new("healing.action", "absent", "set it with `Healing::action`"));
         };
         action.validate()?;
         Ok(action.clone())

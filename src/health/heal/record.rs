@@ -1,4 +1,4 @@
-//! What was done, and why what was called for was not.
+//! Records of actions, and the reasons why an action did not start.
 
 use std::error::Error;
 use std::fmt;
@@ -10,59 +10,60 @@ use serde::Serialize;
 use crate::health::numbers::seconds;
 use crate::health::status::Status;
 
-/// One action: why it began and what came of it.
+/// The record of one action.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct HealingRecord {
-    /// Counts up over all healings of one health, in the order in which they began.
+    /// The number of the action, from 1, over all healings of one health.
     pub number: u64,
     /// The name of the healing.
     pub healing: Arc<str>,
-    /// The component that it is for.
+    /// The name of the component.
     pub component: Arc<str>,
-    /// How that was doing when it began.
+    /// The status of the component when the action began.
     pub status: Status,
-    /// Why, the dearest first; up to 16 reasons.
+    /// The reasons of that status, the most costly first; at most 16.
     pub cause: Vec<String>,
-    /// Whether somebody asked for it by [`HealingHandle::run_now`](super::HealingHandle::run_now).
+    /// Whether [`HealingHandle::run_now`](super::HealingHandle::run_now) started it.
     pub by_hand: bool,
-    /// When it began.
+    /// When the action began.
     #[serde(with = "crate::base::moment::as_micros")]
     pub began: SystemTime,
     /// How long the action took.
     #[serde(serialize_with = "seconds")]
     pub took: Duration,
-    /// How long it took with the looks whether it helped.
+    /// How long the action and its verification took.
     #[serde(serialize_with = "seconds")]
     pub took_in_all: Duration,
-    /// What came of it.
+    /// The outcome.
     pub outcome: HealingOutcome,
-    /// How the component was doing at the last look.
+    /// The status of the component at the end of the verification.
     pub status_after: Option<Status>,
-    /// The end of what a command wrote, or what a function said: up to 4 KiB, without the secrets in it.
+    /// The last 4 KiB of the output of a command, or the text of [`Finding::Warn`](super::super::Finding::Warn) that a
+    /// function returned. Secrets are redacted.
     pub output: Option<String>,
-    /// What a command ended with.
+    /// The exit code of a command.
     pub exit_code: Option<i32>,
 }
 
-/// What came of an action.
+/// The outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HealingOutcome {
-    /// What called for it is over.
+    /// The condition no longer holds.
     Helped,
-    /// It was done, and what called for it was still there at the last look.
+    /// The action succeeded, but the condition still held at the end of the verification.
     DidNotHelp,
-    /// It was done, and nobody looked: [`HealingSettings::verify`](super::HealingSettings::verify) is off.
+    /// The action succeeded and was not verified: [`HealingSettings::verify`](super::HealingSettings::verify) is off.
     Unverified,
-    /// It could not be done: why.
+    /// The action failed: why.
     Failed(String),
-    /// It took too long and was ended.
+    /// The action was ended at its timeout.
     TimedOut,
-    /// It panicked: with what.
+    /// The action panicked: with what message.
     Panicked(String),
-    /// It would have been done.
+    /// The action would have run: [`HealingSettings::dry_run`](super::HealingSettings::dry_run) is on.
     DryRun,
 }
 
@@ -70,20 +71,19 @@ impl HealingOutcome {
     pub(super) const ALL: [&'static str; 7] =
         ["helped", "did_not_help", "unverified", "failed", "timed_out", "panicked", "dry_run"];
 
-    /// The outcome in one word, in lower case.
-    #[must_use]
-    pub fn as_str(&self) -> &'static str {
-        Self::ALL[self.place()]
+    /// The outcome as a label.
+    pub(in crate::health) fn as_str(&self) -> &'static str {
+        Self::ALL[self.index()]
     }
 
-    /// Whether what called for it is over, as far as anybody can tell.
+    /// Whether the action helped, or succeeded without verification.
     #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Helped | Self::Unverified)
     }
 
-    /// Where it stands among all.
-    pub(super) fn place(&self) -> usize {
+    /// The index in [`ALL`](Self::ALL).
+    pub(super) fn index(&self) -> usize {
         match self {
             Self::Helped => 0,
             Self::DidNotHelp => 1,
@@ -101,44 +101,44 @@ impl fmt::Display for HealingOutcome {
         match self {
             Self::Helped => f.write_str("it helped"),
             Self::DidNotHelp => f.write_str("it did not help"),
-            Self::Unverified => f.write_str("it was done"),
-            Self::Failed(why) => write!(f, "it failed: {why}"),
-            Self::TimedOut => f.write_str("it took too long"),
-            Self::Panicked(with) => write!(f, "it panicked: {with}"),
+            Self::Unverified => f.write_str("it succeeded and was not verified"),
+            Self::Failed(reason) => write!(f, "it failed: {reason}"),
+            Self::TimedOut => f.write_str("it timed out"),
+            Self::Panicked(message) => write!(f, "it panicked: {message}"),
             Self::DryRun => f.write_str("it was a dry run"),
         }
     }
 }
 
 words! {
-    /// Why a healing that was called for did not begin.
+    /// Why a healing did not start.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
     #[serde(rename_all = "snake_case")]
     #[non_exhaustive]
     pub enum Withheld {
         /// An operator paused it.
         Paused = "paused",
-        /// The process is on its way out.
+        /// The process drains.
         Draining = "draining",
-        /// It runs already.
+        /// Its action is running or being verified.
         Running = "running",
-        /// Its component fails because of another: that is to be healed.
+        /// Its component fails because of another component.
         Caused = "caused",
-        /// It began as often as it may within an hour.
+        /// It has used up [`HealingSettings::at_most_per_hour`](super::HealingSettings::at_most_per_hour).
         HourlyLimit = "hourly_limit",
-        /// It ran a short while ago.
+        /// Its [backoff](super::HealingSettings::backoff) is not over.
         Backoff = "backoff",
-        /// Another healing of its component runs.
+        /// Another healing of its component is running.
         ComponentBusy = "component_busy",
-        /// As many healings run as may at once.
+        /// [`HealingLimits::at_once`](super::HealingLimits::at_once) healings are running.
         TooMany = "too_many",
-        /// As many healings began as may within an hour, all together.
+        /// All healings together have used up [`HealingLimits::per_hour`](super::HealingLimits::per_hour).
         HourlyLimitOfAll = "hourly_limit_of_all",
-        /// No Tokio runtime runs that could do it.
+        /// There is no Tokio runtime to run it.
         NoRuntime = "no_runtime",
     }
-    /// The reason in snake case.
-    pub as_str;
+    /// The reason as a label.
+    pub(super) as_str, without Display;
     pub(super) ALL;
 }
 
@@ -146,15 +146,15 @@ impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Paused => "it is paused",
-            Self::Draining => "the process is on its way out",
-            Self::Running => "it runs already",
-            Self::Caused => "its component fails because of another one",
-            Self::HourlyLimit => "it began as often as it may within an hour",
-            Self::Backoff => "it ran a short while ago",
-            Self::ComponentBusy => "another healing of its component runs",
-            Self::TooMany => "as many healings run as may at once",
-            Self::HourlyLimitOfAll => "as many healings began as may within an hour",
-            Self::NoRuntime => "no Tokio runtime runs",
+            Self::Draining => "the process drains",
+            Self::Running => "it is already running",
+            Self::Caused => "its component fails because of another component",
+            Self::HourlyLimit => "it has used up its limit per hour (`at_most_per_hour`)",
+            Self::Backoff => "the backoff after its last action is not over (`backoff`)",
+            Self::ComponentBusy => "another healing of its component is running",
+            Self::TooMany => "too many healings are running (`at_once`)",
+            Self::HourlyLimitOfAll => "all healings together have used up their limit per hour (`per_hour`)",
+            Self::NoRuntime => "there is no Tokio runtime to run it",
         })
     }
 }

@@ -1,31 +1,27 @@
-//! One action, from its beginning to its record.
+//! One action, from its start to its record.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::time::sleep;
 
-use super::action::{Done, LONGEST, said_in};
-use super::floor::Seat;
-use super::healers::Healer;
+use super::done::Done;
+use super::healer::Healer;
 use super::record::{HealingOutcome, HealingRecord};
+use super::shared::Permit;
 use crate::base::clock::{self, Tick};
-use crate::base::cut::boundary_from;
 use crate::base::moment;
-use crate::base::outcome::Timed;
-use crate::health::awake::{LATE, within};
-use crate::health::handle::Health;
+use crate::health::awake::LATE;
 use crate::health::snapshot::ComponentHealth;
 use crate::health::status::Status;
-use crate::health::texts::Texts;
 
-/// Reasons that a record keeps: each check of the component may be one.
-const CAUSES: usize = 16;
+/// Maximum number of reasons in a record: each check of the component may be one.
+const MAX_CAUSES: usize = 16;
 
-/// A healing that has begun. It leaves one record, even when it is dropped midway.
-pub(super) struct Turn {
+/// A healing that has started. It leaves one record, also when it is dropped early.
+pub(super) struct Run {
     healer: Arc<Healer>,
-    seat: Option<Seat>,
+    permit: Option<Permit>,
     by_hand: bool,
     status: Status,
     cause: Vec<String>,
@@ -33,31 +29,30 @@ pub(super) struct Turn {
     recorded: bool,
 }
 
-/// What is known at its end.
+/// What the record says of the end.
 struct End {
     outcome: HealingOutcome,
     status: Option<Status>,
     output: Option<String>,
     exit_code: Option<i32>,
-    acted: Tick,
+    action_ended: Tick,
 }
 
-impl Turn {
+impl Run {
     pub(super) fn new(
         healer: Arc<Healer>,
-        seat: Seat,
+        permit: Permit,
         component: Option<&ComponentHealth>,
         by_hand: bool,
         now: Tick,
     ) -> Self {
+        let cause = component.into_iter().flat_map(|component| &component.reasons);
         Self {
             healer,
-            seat: Some(seat),
+            permit: Some(permit),
             by_hand,
             status: component.map_or(Status::Unknown, |component| component.status),
-            cause: component
-                .map(|component| component.reasons.iter().take(CAUSES).map(ToString::to_string).collect())
-                .unwrap_or_default(),
+            cause: cause.take(MAX_CAUSES).map(ToString::to_string).collect(),
             began: (now, moment::now()),
             recorded: false,
         }
@@ -66,24 +61,24 @@ impl Turn {
     pub(super) async fn run(mut self) -> Arc<HealingRecord> {
         let healer = Arc::clone(&self.healer);
         let settings = &healer.healing.settings;
-        healer.remember().await;
+        healer.shared.save_start(&healer.healing.component, &healer.healing.name).await;
         let done = if settings.dry_run {
             Done { outcome: Err(HealingOutcome::DryRun), ..Done::default() }
         } else {
             healer.action.run(settings.timeout).await
         };
-        let Done { outcome, output, exit_code, rest } = done;
-        let acted = clock::now();
+        let Done { outcome, output, exit_code, leftover } = done;
+        let action_ended = clock::now();
         let (outcome, status) = match outcome {
             Err(outcome) => (outcome, None),
             Ok(()) if !settings.verify => (HealingOutcome::Unverified, None),
             Ok(()) => verify(&healer).await,
         };
-        let record = self.record(End { outcome, status, output, exit_code, acted });
-        if let Some(rest) = rest {
-            // It must not meet its successor, and who waits for the record need not wait for it.
+        let record = self.record(End { outcome, status, output, exit_code, action_ended });
+        if let Some(leftover) = leftover {
+            // The healing counts as running until the leftover has ended. The caller gets the record at once.
             tokio::spawn(async move {
-                rest.gone().await;
+                leftover.ended().await;
                 drop(self);
             });
         }
@@ -93,35 +88,34 @@ impl Turn {
     fn record(&mut self, end: End) -> Arc<HealingRecord> {
         self.recorded = true;
         let healer = &self.healer;
-        let clean = |text: String| kept(&healer.texts, &text);
+        let sanitize = |text: String| healer.sanitize(&text);
         let outcome = match end.outcome {
-            HealingOutcome::Failed(why) => HealingOutcome::Failed(clean(why)),
-            HealingOutcome::Panicked(with) => HealingOutcome::Panicked(clean(with)),
+            HealingOutcome::Failed(reason) => HealingOutcome::Failed(sanitize(reason)),
+            HealingOutcome::Panicked(message) => HealingOutcome::Panicked(sanitize(message)),
             outcome => outcome,
         };
         let now = clock::now();
         let record = Arc::new(HealingRecord {
-            number: self.seat.as_ref().map_or(0, |seat| seat.number),
+            number: self.permit.as_ref().map_or(0, |permit| permit.number),
             healing: Arc::clone(&healer.healing.name),
             component: Arc::clone(&healer.healing.component),
             status: self.status,
             cause: std::mem::take(&mut self.cause),
             by_hand: self.by_hand,
             began: self.began.1,
-            took: end.acted.since(self.began.0),
+            took: end.action_ended.since(self.began.0),
             took_in_all: now.since(self.began.0),
             outcome,
             status_after: end.status,
-            output: end.output.map(clean),
+            output: end.output.map(sanitize),
             exit_code: end.exit_code,
         });
-        healer.keep(Arc::clone(&record));
-        let (component, name) = (&record.component, &record.healing);
-        healer.counts.action(component, name, &record.outcome, record.took_in_all);
-        tell(&record);
+        healer.push_record(Arc::clone(&record));
+        healer.counters.add_action(&record);
+        log(&record);
         let settings = &healer.healing.settings;
         let helped = record.outcome.is_success();
-        let escalates = healer.course.lock().judge(helped, now, fastrand::f64(), settings);
+        let escalates = healer.pacing.lock().record(helped, now, fastrand::f64(), settings);
         if escalates && !settings.dry_run {
             healer.escalate(Arc::clone(&record));
         }
@@ -129,20 +123,20 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Run {
     fn drop(&mut self) {
         if !self.recorded {
-            let outcome = HealingOutcome::Failed("the runtime ended before it did".to_owned());
-            let acted = clock::now();
-            self.record(End { outcome, status: None, output: None, exit_code: None, acted });
+            let outcome = HealingOutcome::Failed("the Tokio runtime ended before the action".to_owned());
+            let action_ended = clock::now();
+            self.record(End { outcome, status: None, output: None, exit_code: None, action_ended });
         }
-        self.healer.course.lock().end();
-        self.seat = None;
+        self.healer.pacing.lock().end();
+        self.permit = None;
     }
 }
 
-/// Looks whether what called for it is over, and again until it is or the time for that is up. Time in which this process
-/// stood still does not count.
+/// Tests the condition until it no longer holds or the time for that is up. Time in which this process stood still does not
+/// count.
 async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
     let healing = &healer.healing;
     let (every, whole) = (healing.settings.verify_after, healing.settings.verify_within);
@@ -155,18 +149,18 @@ async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
         if late > LATE {
             until = until + late;
         }
-        let checks = healer.health.upgrade().map(|inner| Arc::clone(Health::of(inner).checks()));
+        let checks = healer.context.upgrade().map(|context| context.checks());
         let Some(checks) = checks else { return (HealingOutcome::Unverified, None) };
         checks.run(&healing.component).await;
-        let Some(health) = healer.health.upgrade().map(Health::of) else {
+        let Some(context) = healer.context.upgrade() else {
             return (HealingOutcome::Unverified, None);
         };
-        let snapshot = health.snapshot();
+        let snapshot = context.take_snapshot();
         let component = snapshot.component(&healing.component);
         let status = component.map(|component| component.status);
         if !component.is_some_and(|component| healing.when.holds(component)) {
-            // Who waits for it to be well, a probe say, need not wait for the next look.
-            health.refresh();
+            // Probes see the recovery at once.
+            context.discard_cached();
             return (HealingOutcome::Helped, status);
         }
         if clock::now() >= until {
@@ -175,41 +169,7 @@ async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
     }
 }
 
-impl Healer {
-    /// Tells somebody, in a task of its own.
-    pub(super) fn escalate(&self, record: Arc<HealingRecord>) {
-        let (component, healing) = (&*self.healing.component, &*self.healing.name);
-        tracing::warn!(
-            target: "campanile::health",
-            component,
-            healing,
-            outcome = record.outcome.as_str(),
-            "a healing does not help, somebody has to look"
-        );
-        let (Some(escalate), Some(runtime)) = (self.healing.escalate.clone(), self.runtime()) else { return };
-        let (healing, limit) = (Arc::clone(&record.healing), self.healing.settings.timeout);
-        let texts = self.texts.clone();
-        runtime.spawn(async move {
-            // Another task yet: its panic must not go by unseen.
-            let mut told = Timed::spawn(async move { escalate(record).await });
-            let wrong = match within(limit, &mut told.task).await.ended {
-                Some(Ok(())) => return,
-                Some(Err(broken)) => format!("it panicked: {}", kept(&texts, &said_in(broken))),
-                None => {
-                    told.give_up();
-                    "it took too long".to_owned()
-                }
-            };
-            tracing::error!(
-                target: "campanile::health",
-                healing = &*healing,
-                "nobody may have been told that a healing does not help: {wrong}"
-            );
-        });
-    }
-}
-
-fn tell(record: &HealingRecord) {
+fn log(record: &HealingRecord) {
     let HealingRecord { number, healing, component, status, by_hand, outcome, .. } = record;
     let (cause, took) = (record.cause.join("; "), record.took.as_secs_f64());
     macro_rules! event {
@@ -234,10 +194,4 @@ fn tell(record: &HealingRecord) {
         HealingOutcome::Helped | HealingOutcome::Unverified | HealingOutcome::DryRun => event!(info),
         _ => event!(warn),
     }
-}
-
-/// The end of `text` as it is kept: without its secrets.
-fn kept(texts: &Texts, text: &str) -> String {
-    let text = texts.clean(text);
-    text[boundary_from(&text, text.len().saturating_sub(LONGEST))..].to_owned()
 }

@@ -1,15 +1,15 @@
-//! The limits of one healing, and those of all.
+//! The settings of one healing, and the limits of all.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::hour::HOUR;
+use super::rolling_hour::HOUR;
 use crate::Backoff;
 use crate::base::error::ConfigError;
 
-/// How carefully a healing acts, as a file can hold it. Unknown keys are refused.
+/// The settings of a [`Healing`](super::Healing), as a file can hold them. Unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -23,36 +23,36 @@ use crate::base::error::ConfigError;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealingSettings {
-    /// Maximum number of beginnings within any 3,600 seconds, of this process unless
-    /// [`HealingLimits::remember_in`] names a file: from 1 to 60. A dry run counts as what it stands for.
-    /// Default 3.
+    /// Maximum number of actions within any 3,600 seconds: from 1 to 60. Dry runs count. A restart of the process resets
+    /// the count, unless [`HealingLimits::remember_in`] is set. Default: 3.
     pub at_most_per_hour: u32,
-    /// How long it waits from the end of one action to the next: longer with each that did not help. Default: one
-    /// minute, doubling up to half an hour, with equal jitter.
+    /// The time from the end of one action to the next. It grows with each action that does not help. Default: 1 min,
+    /// doubling up to 30 min, with equal jitter.
     pub backoff: Backoff,
-    /// An action that takes longer is ended: more than zero, at most an hour. Default one minute.
+    /// The longest time that the action may take: more than zero and at most an hour. Default: 1 min.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
-    /// Whether to look if it helped. Without, each action that did not fail counts as one that helped. Default yes.
+    /// Whether to verify that the action helped. Without verification, each action that succeeds counts as one that
+    /// helped. Default: `true`.
     pub verify: bool,
-    /// So long after the action comes the first look whether it helped, and then one look after the other: at least
-    /// 100 ms. Default 10 s.
+    /// Time from the action to the first test whether it helped, and from each test to the next: at least 100 ms. Default:
+    /// 10 s.
     #[serde(with = "crate::base::duration")]
     pub verify_after: Duration,
-    /// So long after the action comes the last look: at least [`verify_after`](Self::verify_after), at most an hour.
-    /// Default 90 s: what is judged by the calls of the last minute cannot be well before that minute is over.
+    /// Time from the action to the last test: at least [`verify_after`](Self::verify_after) and at most an hour. Default:
+    /// 90 s, because a status that depends on the calls of the last minute needs that minute to recover.
     #[serde(with = "crate::base::duration")]
     pub verify_within: Duration,
-    /// When nothing has called for it for so long, it begins anew: the shortest wait, and another escalation. More than
-    /// zero. Default 10 min.
+    /// When the condition has not held for this long, the backoff and the escalation are reset. More than zero. Default:
+    /// 10 min.
     #[serde(with = "crate::base::duration")]
     pub well_after: Duration,
-    /// Number of actions in a row that did not help after which it escalates: at least 1. Default 3.
+    /// Number of actions in a row that do not help before it escalates: at least 1. Default: 3.
     pub escalate_after: u32,
-    /// Does everything but the action and the escalation. Default no.
+    /// Does everything except the action and the escalation. Default: `false`.
     pub dry_run: bool,
-    /// Acts though the component fails because of another that it depends on. Default no: to restart what is a victim
-    /// mends nothing, and is how a storm begins.
+    /// Acts even if the component fails because of another component that it depends on. Default: `false`, because
+    /// restarting the dependent component repairs nothing and may overload the other one.
     pub even_if_caused: bool,
 }
 
@@ -74,11 +74,7 @@ impl Default for HealingSettings {
 }
 
 impl HealingSettings {
-    /// Whether every setting is in its range.
-    ///
-    /// # Errors
-    /// When one is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let often = self.at_most_per_hour;
         ConfigError::check((1..=60).contains(&often), "healing.at_most_per_hour", often, "from 1 to 60")?;
         self.backoff.validate("healing.backoff")?;
@@ -101,21 +97,20 @@ impl HealingSettings {
     }
 }
 
-/// What holds for all healings of one health together; see [`Health::limit_healing`](crate::Health::limit_healing).
+/// The limits that all healings of one health share: see [`Health::limit_healing`](crate::Health::limit_healing).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct HealingLimits {
-    /// Maximum number of actions at once, including their verification: from 1 to 1,024. Default 4.
+    /// Maximum number of concurrent actions, including their verification: from 1 to 1,024. Default: 4.
     pub at_once: usize,
-    /// Maximum number of beginnings within any 3,600 seconds: from 1 to 3,600. Default 30: a process that needs more needs
-    /// a person.
+    /// Maximum number of actions within any 3,600 seconds: from 1 to 3,600. Default: 30. A process that needs more needs an
+    /// operator.
     pub per_hour: u32,
-    /// A file that keeps when healings began, by the wall clock, so that the hour of [`per_hour`](Self::per_hour) and
-    /// [`at_most_per_hour`](HealingSettings::at_most_per_hour) does not begin anew with each restart. It is written before
-    /// an action begins, which waits up to 5 s for that; each process needs one of its own. Where it cannot be written
-    /// later, a warning says so and the action begins. Waits and what did not help are not kept. Default: none, and the
-    /// hour begins with the process.
+    /// A file that keeps when actions began, by the wall clock, so that a restart does not reset
+    /// [`per_hour`](Self::per_hour) and [`at_most_per_hour`](HealingSettings::at_most_per_hour). Each process needs its own
+    /// file. It is written before each action, which waits at most 5 s for that. When it cannot be written, a warning is
+    /// logged and the action runs. The backoff and the actions that did not help are not kept. Default: `None`.
     pub remember_in: Option<PathBuf>,
 }
 
@@ -126,11 +121,7 @@ impl Default for HealingLimits {
 }
 
 impl HealingLimits {
-    /// Whether both are in their range.
-    ///
-    /// # Errors
-    /// When one is not.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    pub(in crate::health) fn validate(&self) -> Result<(), ConfigError> {
         let at_once = self.at_once;
         let usable = (1..=1_024).contains(&at_once);
         ConfigError::check(usable, "healing.at_once", at_once, "from 1 to 1,024")?;

@@ -1,13 +1,16 @@
-//! What becomes of a component: trends, shifts, and what is not as usual.
+//! Prediction: anomalies, shifts and trends of the vital signs of a component. To read the code, start at `track.rs`,
+//! which follows one sign; `predictor.rs` follows all signs of a component.
 //!
 //! # Why
-//! A limit that fits every service is far from what any of them usually does: calls that take ten times as long as
-//! yesterday are news, long before they take five seconds. And a limit says nothing until it is reached, when there
-//! was an hour to do something about it.
+//! A limit that fits every service is far from what is usual for any of them: calls that take ten times as long as
+//! yesterday are a problem long before they take five seconds. And a limit that is reached leaves no time to act.
 //!
-//! A [`Watch`] holds the signs of one component. It has no clock, no lock and no thread, so that a month of it is
-//! simulated within seconds; the figures stand in `figures.md`, which is part of the documentation of health.
+//! A [`Predictor`] has no clock, no lock and no thread, so that tests simulate months of it within seconds. Their figures
+//! are in `figures.md`, which is part of the documentation of health.
 
+mod baseline;
+mod measure;
+mod predictor;
 mod risk;
 mod scale;
 mod season;
@@ -18,8 +21,7 @@ mod shift;
 mod simulation;
 mod track;
 mod trend;
-mod usual;
-mod watch;
 
+pub(super) use measure::Measure;
+pub(super) use predictor::Predictor;
 pub use settings::PredictSettings;
-pub(super) use watch::{Measure, Watch};

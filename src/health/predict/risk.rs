@@ -1,7 +1,6 @@
-//! From what is unusual and what is on its way to a risk that explains itself.
+//! The risk that follows from anomalies and forecasts, with its reasons.
 //!
-//! As with the score, parts are whole 1/1024ths, which a float holds exactly: what the reasons say adds up to the
-//! risk, to the last bit.
+//! As with scores, risks are counted in points: the reasons add up to exactly the risk.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,26 +8,26 @@ use std::time::Duration;
 use super::scale::Scale;
 use super::settings::PredictSettings;
 use crate::health::outlook::{Anomaly, Forecast, RiskReason, VitalSign};
-use crate::health::score::{WHOLE, score};
+use crate::health::points::{WHOLE, score};
 
-/// The most risk that a limit is that will be reached.
+/// The maximum risk of a forecast.
 const FORECAST: f64 = 0.6;
 
-/// A limit that is reached in an hour is half of that risk; one that is reached later is less.
+/// Seconds until the limit at which a forecast has half its maximum risk.
 const HALF: f64 = 3_600.0;
 
-/// At this multiple of the limit of an anomaly it is all the risk it can be.
+/// An anomaly of this multiple of its limit has its maximum risk.
 const FULL_AT: f64 = 4.0;
 
-/// An anomaly at its limit is this part of it, and a level that shifted by less too.
+/// The part of its maximum risk that an anomaly at its limit has. A shift by less than the limit has the same.
 const AT_LIMIT: f64 = 0.25;
 
-/// Reasons with the risk that each would be alone.
+/// Reasons, with the points that each would have alone.
 #[derive(Default)]
 pub(super) struct Risk(Vec<(u32, VitalSign, String)>);
 
 impl Risk {
-    /// The risk, and what it is made of, the weightiest first.
+    /// Returns the risk and its reasons, the largest first.
     pub(super) fn of(
         anomalies: &[Anomaly],
         forecasts: &[Forecast],
@@ -43,7 +42,7 @@ impl Risk {
     fn anomaly(&mut self, anomaly: &Anomaly, limit: f64) {
         let scale = Scale::of(anomaly.sign);
         let worse = anomaly.z * scale.worse;
-        // Fewer errors than usual are worth telling, and no risk.
+        // Fewer errors than usual are an anomaly, but no risk.
         if worse <= 0.0 {
             return;
         }
@@ -52,7 +51,7 @@ impl Risk {
         let usual = Figure(anomaly.sign, anomaly.usual);
         self.enter(anomaly.sign, scale.weight * (AT_LIMIT + (1.0 - AT_LIMIT) * beyond), || {
             let lasting = if anomaly.shifted { " for some time" } else { "" };
-            format!("{what} has been {value}{lasting}; usual is {usual}")
+            format!("{what} has been {value}{lasting}; usually it is {usual}")
         });
     }
 
@@ -62,7 +61,7 @@ impl Risk {
         let (what, limit) = (what(forecast.sign), Figure(forecast.sign, forecast.limit));
         self.enter(forecast.sign, risk, || {
             let after = humantime::format_duration(coarse(after));
-            format!("{what} reaches its limit of {limit} in {after} if it goes on like this")
+            format!("{what} reaches its limit of {limit} in {after} if the trend continues")
         });
     }
 
@@ -90,7 +89,7 @@ impl Risk {
     }
 }
 
-/// Whole minutes, and seconds of what is less than two of them.
+/// Rounded down to whole minutes; to whole seconds below two minutes.
 fn coarse(after: Duration) -> Duration {
     let seconds = after.as_secs();
     Duration::from_secs(if seconds < 120 { seconds } else { seconds / 60 * 60 })
@@ -100,7 +99,7 @@ fn what(sign: VitalSign) -> &'static str {
     match sign {
         VitalSign::ErrorShare => "the share of failed calls",
         VitalSign::MeanDuration => "the mean duration of calls",
-        VitalSign::Rate => "the number of calls in a second",
+        VitalSign::Rate => "the number of calls per second",
         VitalSign::Letters => "the number of waiting dead letters",
         VitalSign::CpuUsage => "the use of the processors",
         VitalSign::MemoryUsage => "the use of the memory",

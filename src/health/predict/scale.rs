@@ -1,40 +1,41 @@
-//! How each vital sign is looked at: on which scale, with which noise at least, and which way is worse.
+//! The scale on which each vital sign is compared, its minimum noise, and which direction is worse.
 //!
-//! The noise of a share of errors grows with the share, that of a count with the count, and that of durations is a
-//! factor. On the scale of square roots and of logarithms it is about the same everywhere, so that one spread fits a quiet night
-//! and a busy day, and calls that take twice as long are as unusual at 5 ms as at 500 ms.
+//! The noise of an error share grows with the share, that of a count with the count, and that of a duration is a factor.
+//! On a scale of square roots or logarithms the noise is about the same everywhere. So one spread fits a quiet night and a
+//! busy day, and calls that take twice as long are as unusual at 5 ms as at 500 ms.
 
 use crate::health::outlook::VitalSign;
 
-/// How a sign is looked at.
+/// How a vital sign is compared.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     kind: Kind,
-    /// A spread below it is none: what is so small matters to nobody.
+    /// The minimum spread: smaller deviations do not matter.
     floor: f64,
-    /// The noise of one call, where a value is made of calls: that of many is less by the root of their number.
-    of_one_call: f64,
-    /// Half of the smallest shift of the level that is worth telling; of a rate, as a part of it.
+    /// The variance of a single call, for values that are made of calls: the variance of a mean is this divided by the
+    /// number of calls.
+    one_call: f64,
+    /// Half of the smallest shift that is reported; of a rate, as a part of the rate.
     drift: f64,
-    /// Whether it is about the calls of the last minute: one moment is seen in it for as long.
-    pub(super) of_a_minute: bool,
-    /// Whether it has a season: people come and go by the hour and the day of the week.
+    /// Whether the value covers the calls of the last minute: a single moment affects it for a minute.
+    pub(super) per_minute: bool,
+    /// Whether it depends on the hour of the week.
     pub(super) seasonal: bool,
     /// 1 when more is worse, -1 when less is.
     pub(super) worse: f64,
-    /// The most risk that an anomaly of it is.
+    /// The maximum risk of an anomaly.
     pub(super) weight: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     Linear,
-    /// The root of the value times that.
+    /// The square root of the value times this factor.
     Root(f64),
     Logarithm,
 }
 
-/// The shortest duration that is told from none, in seconds.
+/// The shortest duration that differs from 0, in seconds.
 const SHORTEST: f64 = 1e-9;
 
 impl Scale {
@@ -62,7 +63,7 @@ impl Scale {
         }
     }
 
-    /// What stands for a place on the scale.
+    /// The value at a place on the scale.
     pub(super) fn value_at(&self, place: f64) -> f64 {
         match self.kind {
             Kind::Linear => place,
@@ -71,9 +72,9 @@ impl Scale {
         }
     }
 
-    /// The standard error of a value as one on the scale; 0 where it is not known.
+    /// The standard error of a value, on the scale; 0 if unknown.
     ///
-    /// A few calls that take very long make a mean both large and unsure.
+    /// A few very long calls make a mean both large and uncertain.
     #[inline]
     pub(super) fn error_at(&self, value: f64, error: f64) -> f64 {
         match self.kind {
@@ -82,17 +83,18 @@ impl Scale {
         }
     }
 
-    /// The least variance of a value that is made of so many calls, around that place on the scale.
+    /// The minimum variance of a value made of `calls` calls, near `place` on the scale.
     #[inline]
     pub(super) fn least_variance(&self, place: f64, calls: f64) -> f64 {
         match self.kind {
-            // A count has noise of its own, and is busier one minute than the next. That it is 0 is no more unlikely than this.
+            // A count has its own noise, and some minutes are busier than others. Without the constant, a count of 0 would be
+            // too unlikely.
             Kind::Root(times) if times > 1.0 => 0.5 + (self.floor * place).powi(2),
-            _ => self.floor * self.floor + self.of_one_call / calls,
+            _ => self.floor * self.floor + self.one_call / calls,
         }
     }
 
-    /// Half of the smallest shift that is worth telling, around that place on the scale.
+    /// Half of the smallest shift that is reported, near `place` on the scale.
     #[inline]
     pub(super) fn drift(&self, place: f64) -> f64 {
         match self.kind {
@@ -105,44 +107,44 @@ impl Scale {
 const USAGE: Scale = Scale {
     kind: Kind::Linear,
     floor: 0.02,
-    of_one_call: 0.0,
+    one_call: 0.0,
     drift: 0.02,
-    of_a_minute: false,
+    per_minute: false,
     seasonal: false,
     worse: 1.0,
     weight: 0.3,
 };
 
-/// A share of a few calls is as noisy as the binomial distribution has it: on the scale of roots at most a half for one call.
-/// The floor is half a percentage point when there are no errors, and two when there are 4 %.
+/// The noise of a share is that of the binomial distribution: on the scale of square roots at most 0.5 for one call. The
+/// floor is half a percentage point without errors, and two percentage points at 4 %.
 const ERROR_SHARE: Scale = Scale {
     kind: Kind::Root(1.0),
     floor: 0.02,
-    of_one_call: 0.25,
+    one_call: 0.25,
     drift: 0.02,
-    of_a_minute: true,
+    per_minute: true,
     weight: 0.8,
     ..USAGE
 };
 
-/// Five percent more or less are noise, and single calls vary by half.
+/// Differences of 5 % are noise, and single calls vary by 50 %.
 const MEAN_DURATION: Scale = Scale {
     kind: Kind::Logarithm,
     floor: 0.05,
-    of_one_call: 0.25,
+    one_call: 0.25,
     drift: 0.1,
-    of_a_minute: true,
+    per_minute: true,
     seasonal: true,
     weight: 0.6,
     ..USAGE
 };
 
-/// On the scale of the root of the calls in a minute, the variance of any number of independent calls is a quarter.
+/// On the scale of the square root of calls per minute, the variance of any number of independent calls is 0.25.
 const RATE: Scale = Scale {
     kind: Kind::Root(60.0),
     floor: 0.05,
     drift: 0.1,
-    of_a_minute: true,
+    per_minute: true,
     seasonal: true,
     worse: -1.0,
     weight: 0.2,

@@ -1,24 +1,24 @@
-//! What the hour of the week makes of a vital sign.
+//! The usual level of a vital sign for each hour of the week.
 //!
-//! The hours of a week are known when they have been there twice: until then the level alone follows the day.
+//! A season is used after two weeks. Until then the level of the baseline alone follows the time of day.
 
 /// Hours of a week.
 const HOURS: usize = 168;
 
-/// It is used after so many milliseconds.
+/// In milliseconds.
 const TWO_WEEKS: u64 = 14 * 86_400_000;
 
-/// An hour of which fewer minutes were seen is not known by them.
+/// An hour with fewer measured minutes is not learned.
 const ENOUGH_MINUTES: f32 = 30.0;
 
-/// A week counts so much against those before it.
+/// The weight of a new week against the weeks before it.
 const PACE: f32 = 0.4;
 
-/// A level for each hour of the week, in 16 bits each: the upper half of a float, good to one part in 256.
+/// A level for each hour of the week, in 16 bits each: the upper half of a float, accurate to one part in 256.
 #[derive(Clone, Debug)]
 pub(super) struct Season {
     levels: [u16; HOURS],
-    /// Milliseconds since the start at which it began to learn.
+    /// When learning began, in milliseconds since the first round.
     since: u64,
     /// The hour that is being learned.
     hour: u8,
@@ -27,17 +27,17 @@ pub(super) struct Season {
     in_use: bool,
 }
 
-/// What a season expects: the levels it knows are those of whole hours, and a change from one to the next may be
-/// smooth or come at the stroke of the hour, so that anything between the two is as usual.
+/// The range that a season expects. It knows the levels of whole hours only. A change from one hour to the next may be
+/// smooth or sudden, so anything between the two levels is usual.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Expected {
     pub(super) low: f64,
-    /// If it is smooth.
+    /// The level if the change is smooth.
     pub(super) middle: f64,
     pub(super) high: f64,
 }
 
-/// An hour that nobody has seen.
+/// Marks an hour that was not learned yet.
 const UNSEEN: u16 = u16::MAX;
 
 impl Season {
@@ -45,7 +45,7 @@ impl Season {
         Self { levels: [UNSEEN; HOURS], since: at, hour: 0, minutes: 0.0, sum: 0.0, in_use: false }
     }
 
-    /// Takes in a level that held for so many minutes.
+    /// Learns from a level that held for `minutes` minutes.
     pub(super) fn learn(&mut self, hour: u8, level: f32, minutes: f32) {
         if hour != self.hour {
             self.close();
@@ -69,7 +69,7 @@ impl Season {
         (self.minutes, self.sum) = (0.0, 0.0);
     }
 
-    /// Whether it is used from this moment on; hours that nobody has seen are taken to be at `level`.
+    /// Whether the season is used from now on. Hours that were not learned get `level`.
     pub(super) fn begins(&mut self, at: u64, level: f32) -> bool {
         if self.in_use || at.saturating_sub(self.since) < TWO_WEEKS {
             return false;
@@ -79,7 +79,7 @@ impl Season {
         true
     }
 
-    /// What the season makes of that part of the hour.
+    /// The range at `part` of the hour; `None` before the season is used.
     pub(super) fn expects(&self, hour: u8, part: f64) -> Option<Expected> {
         if !self.in_use {
             return None;
@@ -92,7 +92,7 @@ impl Season {
     }
 }
 
-/// Rounded to the nearest; what is no number is far from any level.
+/// Rounds to the nearest. NaN stays far from any level.
 #[allow(clippy::cast_possible_truncation)] // The upper half.
 fn narrow(level: f32) -> u16 {
     (level.to_bits().saturating_add(0x8000) >> 16) as u16
@@ -114,29 +114,33 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_is_known_after_two_weeks_and_neighbours_bound_what_is_usual() {
+    fn an_hour_is_known_after_two_weeks_and_its_neighbours_bound_the_range() {
         let mut season = Season::new(0);
         for day in 0..21 * 24_u64 {
             let hour = (day % 168) as u8;
             assert_eq!(season.begins(day * 3_600_000, 5.0), day * 3_600_000 == 2 * WEEK);
             let busy = hour % 24 >= 9;
-            // Nobody comes on Sundays.
+            // There are no measures on Sundays.
             if hour < 144 {
                 (0..360).for_each(|_| season.learn(hour, if busy { 2.0 } else { -1.0 }, 1.0 / 6.0));
             }
             assert_eq!(range(&season, hour, 0.2).is_some(), day * 3_600_000 >= 2 * WEEK);
         }
         assert_eq!(range(&season, 8, 0.2), Some((-1.0, -1.0)));
-        assert_eq!(range(&season, 8, 0.7), Some((-1.0, 2.0)), "nine is near");
+        assert_eq!(range(&season, 8, 0.7), Some((-1.0, 2.0)), "close to nine");
         assert_eq!(range(&season, 9, 0.2), Some((-1.0, 2.0)), "nine has just begun");
         assert_eq!(range(&season, 9, 0.6), Some((2.0, 2.0)));
         assert_eq!(season.expects(8, 0.75).map(|expected| expected.middle), Some(-0.25));
         assert_eq!(season.expects(9, 0.0).map(|expected| expected.middle), Some(0.5));
-        assert_eq!(range(&season, 150, 0.6), Some((5.0, 5.0)), "what nobody has seen is as all of it was");
+        assert_eq!(
+            range(&season, 150, 0.6),
+            Some((5.0, 5.0)),
+            "an hour that was not learned has the level of the baseline"
+        );
     }
 
     #[test]
-    fn an_hour_of_which_little_was_seen_teaches_nothing_and_a_new_week_counts_for_less() {
+    fn a_few_minutes_of_an_hour_teach_nothing_and_a_new_week_has_less_weight() {
         let mut season = Season::new(0);
         season.learn(3, 100.0, 10.0);
         season.learn(4, 1.0, 60.0);
@@ -151,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn half_a_float_is_good_to_one_part_in_256(level in -1e30_f32..1e30) {
+        fn half_a_float_is_accurate_to_one_part_in_256(level in -1e30_f32..1e30) {
             let back = wide(narrow(level));
             prop_assert!((back - level).abs() <= level.abs() / 256.0 + f32::MIN_POSITIVE);
         }

@@ -1,12 +1,12 @@
-//! What a vital sign was over time, in as few points as a trend needs.
+//! The recent values of a vital sign, in as few points as a trend needs.
 
-/// As many points as a trend is made of.
+/// The number of points of a trend.
 pub(super) const POINTS: usize = 24;
 
 /// The last [`POINTS`] points, in a ring.
 #[derive(Clone, Debug)]
 pub(super) struct Series {
-    /// Seconds since the start: a float of half the width would lose them within a year.
+    /// Seconds since the first round, as integers: an `f32` would lose seconds within a year.
     at: [u32; POINTS],
     value: [f32; POINTS],
     len: u8,
@@ -37,15 +37,15 @@ impl Series {
         usize::from(self.len)
     }
 
-    /// When the newest point was taken.
+    /// The time of the newest point.
     pub(super) fn last(&self) -> Option<u32> {
         let place = (usize::from(self.next) + POINTS - 1) % POINTS;
         (self.len > 0).then(|| self.at[place])
     }
 
-    /// Every point, the oldest first, with the seconds since that one.
+    /// All points, the oldest first, with the seconds since the oldest.
     pub(super) fn points(&self) -> impl ExactSizeIterator<Item = (f32, f32)> + Clone {
-        // The ring is full before its beginning moves, so that it never wraps around before.
+        // The start of the ring moves only once the ring is full.
         let begin = if self.len() < POINTS { 0 } else { usize::from(self.next) };
         let (len, first) = (self.len(), self.at[begin]);
         (0..len).map(move |index| {
@@ -59,17 +59,17 @@ impl Series {
         self.points().last().map_or(0.0, |(seconds, _)| f64::from(seconds))
     }
 
-    /// The middle one of all values; 0 when there is none.
+    /// The median of all values; 0 without values.
     pub(super) fn median(&self) -> f64 {
         self.median_of(f64::from)
     }
 
-    /// How far the values are from `center` in the middle.
+    /// The median distance of the values from `center`.
     pub(super) fn deviation(&self, center: f64, scale: impl Fn(f64) -> f64) -> f64 {
         self.median_of(|value| (scale(f64::from(value)) - center).abs())
     }
 
-    #[allow(clippy::cast_possible_truncation)] // What it was made of was as wide.
+    #[allow(clippy::cast_possible_truncation)] // Made of values of the same width.
     fn median_of(&self, of: impl Fn(f32) -> f64) -> f64 {
         let mut values = [0.0_f32; POINTS];
         let values = &mut values[..self.len()];
@@ -85,7 +85,7 @@ fn since(first: u32, at: u32) -> f32 {
     at.saturating_sub(first) as f32
 }
 
-/// The middle of some values, the mean of the two in the middle when their number is even; 0 of none.
+/// The median of some values: the mean of the two middle ones if their number is even; 0 without values.
 pub(super) fn median(values: &mut [f32]) -> f64 {
     let middle = values.len() / 2;
     if values.is_empty() {
@@ -107,7 +107,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn it_holds_the_last_points_in_their_order() {
+    fn the_last_points_are_kept_in_their_order() {
         let mut series = Series::default();
         assert_eq!((series.last(), series.points().len(), series.median()), (None, 0, 0.0));
         for minute in 0..100_u32 {
@@ -125,7 +125,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_middle_is_that_of_the_sorted_values(mut values in prop::collection::vec(-1e6_f32..1e6, 1..50)) {
+        fn the_median_is_that_of_the_sorted_values(mut values in prop::collection::vec(-1e6_f32..1e6, 1..50)) {
             let found = median(&mut values.clone());
             values.sort_by(f32::total_cmp);
             let half = values.len() / 2;

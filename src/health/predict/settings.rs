@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::ConfigError;
 
-/// How far ahead is looked, and how much it takes to be unusual.
+/// Settings of prediction.
 ///
 /// # Example
 /// ```
@@ -21,18 +21,18 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PredictSettings {
-    /// Whether components are watched at all. Default true.
+    /// Whether vital signs are followed. Default true.
     pub enabled: bool,
-    /// A vital sign is followed for so long before anything is said about it: from one minute to one day.
-    /// Default 10 min.
+    /// How long a vital sign is followed before anomalies and forecasts are reported: from one minute to one day. Default
+    /// 10 min.
     #[serde(with = "crate::base::duration")]
     pub warm_up: Duration,
-    /// So many robust standard deviations from what is usual are an anomaly: from 3 to 100. Default 5.
+    /// The number of robust standard deviations from the usual value that make an anomaly: from 3 to 100. Default 4.75.
     pub deviations: f64,
-    /// A vital sign that is not as usual for so long is usual from then on: from ten minutes to one week. Default 1 h.
+    /// How long an unusual value must last until it counts as usual: from ten minutes to one week. Default 1 h.
     #[serde(with = "crate::base::duration")]
     pub settled_after: Duration,
-    /// A limit that is further away is not forecast: from one minute to 30 days. Default 24 h.
+    /// How far ahead a limit is forecast: from one minute to 30 days. Default 24 h.
     #[serde(with = "crate::base::duration")]
     pub horizon: Duration,
 }

@@ -1,32 +1,32 @@
-//! Whether a level has moved: Page–Hinkley, on both sides.
+//! Whether a level has shifted: the Page–Hinkley test, in both directions.
 //!
-//! What is small and lasts is as telling as what is large: deviations are added up, less a drift that is allowed,
-//! and a sum that gets far above its lowest is a shift (Page, 1954; Hinkley, 1971). A sum that starts again from 0 as
-//! soon as it is negative is the same as its distance from its lowest.
+//! A small deviation that lasts is as significant as a large one. Deviations are summed, less an allowed drift; a sum far
+//! above its minimum is a shift (Page, 1954; Hinkley, 1971). A sum that restarts at 0 whenever it is negative equals its
+//! distance from its minimum.
 
-/// A sum as large, in standard deviations times minutes, is a shift. One of twice the usual spread takes
-/// seven minutes to get there, chance some months.
+/// The sum that makes a shift, in standard deviations times minutes. A deviation of two spreads reaches it in seven
+/// minutes, chance in some months.
 const ENOUGH: f64 = 10.0;
 
-/// More than so many standard deviations at once count no more: one bad minute is no shift.
+/// The maximum number of standard deviations that count at once: one bad minute is no shift.
 const MOST: f64 = 5.0;
 
-/// A shift is over when the deviations of the last minutes are back below the drift.
+/// A shift ends when the mean deviation of these last minutes is below the drift.
 const LOOK_BACK: f64 = 3.0;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Shift {
     up: f32,
     down: f32,
-    /// Mean deviation of the last minutes.
+    /// The mean deviation of the last minutes.
     recent: f32,
     /// 1 when the level moved up, -1 when it moved down.
     direction: i8,
 }
 
 impl Shift {
-    /// Takes in a deviation that held for so many minutes; a drift below `allowed` is none. Both in standard deviations.
-    #[allow(clippy::cast_possible_truncation)] // Small figures that need no more digits.
+    /// Adds a deviation that held for `minutes` minutes, less the `allowed` drift. Both are in standard deviations.
+    #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
     pub(super) fn update(&mut self, deviation: f64, allowed: f64, minutes: f64) {
         let deviation = deviation.clamp(-MOST, MOST);
         let share = (minutes * (1.0 / LOOK_BACK)).min(1.0) as f32;
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// After how many minutes a shift is seen.
+    /// After how many measures a shift is detected.
     fn seen(deviation: f64, minutes: f64) -> Option<u32> {
         let mut shift = Shift::default();
         (1..=1_000).find(|_| {
@@ -68,15 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_is_seen_whichever_way_it_goes_and_however_often_one_looks() {
+    fn a_lasting_deviation_is_detected_in_both_directions_at_any_rate_of_measures() {
         assert_eq!((seen(2.0, 1.0), seen(-2.0, 1.0)), (Some(7), Some(7)));
-        assert_eq!(seen(2.0, 1.0 / 6.0), Some(41), "every ten seconds, the same time");
-        assert_eq!(seen(100.0, 1.0), Some(3), "one bad minute is no shift, nor two");
-        assert_eq!(seen(0.5, 1.0), None, "a drift that is allowed");
+        assert_eq!(seen(2.0, 1.0 / 6.0), Some(41), "with a measure every ten seconds, about the same time");
+        assert_eq!(seen(100.0, 1.0), Some(3), "neither one nor two bad minutes are a shift");
+        assert_eq!(seen(0.5, 1.0), None, "an allowed drift");
     }
 
     #[test]
-    fn it_is_over_when_the_level_is_back() {
+    fn a_shift_ends_when_the_level_is_back() {
         let mut shift = Shift::default();
         (0..60).for_each(|_| shift.update(4.0, 0.5, 1.0));
         assert_eq!(shift.direction(), 1);
@@ -90,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_shift_is_that_of_page_and_hinkley(deviations in prop::collection::vec(-3.0_f64..3.2, 1..200)) {
+        fn shifts_are_those_of_page_and_hinkley(deviations in prop::collection::vec(-3.0_f64..3.2, 1..200)) {
             let mut shift = Shift::default();
             let (mut sum, mut lowest) = (0.0_f64, 0.0_f64);
             for deviation in deviations {

@@ -2,77 +2,77 @@
 
 use std::time::Duration;
 
+use super::baseline::Baseline;
+use super::measure::{Measure, Timestamp, millis};
 use super::scale::Scale;
 use super::season::{Expected, Season};
 use super::series::Series;
 use super::settings::PredictSettings;
 use super::shift::Shift;
 use super::trend;
-use super::usual::Usual;
-use super::watch::{Measure, Moment};
 use crate::health::outlook::{Anomaly, Forecast, VitalSign};
 
-/// Between two points of the near series, in milliseconds: a little less than a minute, which rounds may miss by a bit.
+/// Minimum distance between two points of the near series, in milliseconds: a little less than a minute, because rounds
+/// are not exactly on time.
 const NEAR: u64 = 59_000;
 
-/// As many near points make a far one: half an hour.
+/// The number of near points that make a far one: half an hour.
 const FAR: u16 = 30;
 
-/// After a gap of as many milliseconds, what was before it says nothing about where it is going now.
+/// After a gap of this many milliseconds, the values before it do not belong to the current trend.
 const GAP: u64 = 600_000;
 
-/// A trend is drawn out no further than so many times the time it was seen for.
+/// A trend is extrapolated up to this multiple of the time that its points span.
 const REACH: f64 = 8.0;
 
-/// A season is worth its memory from here on, in milliseconds.
+/// A season is learned, which takes memory, only after this many milliseconds.
 const DAY: u64 = 86_400_000;
 
-/// Nothing that is measured is as large.
-const HUGE: f64 = 1e30;
+/// Values must be less than this.
+const MAX_VALUE: f64 = 1e30;
 
+/// What is kept of one vital sign.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
     pub(super) sign: VitalSign,
     /// Whether the warm-up is over.
     ready: bool,
-    /// Milliseconds since the start: of the first measure, of the last, and since when the level is shifted.
+    /// In milliseconds since the first round: the first measure, the last one, and the beginning of the shift.
     first: u64,
     pub(super) last: u64,
     shifted_at: u64,
-    /// Minutes of measures, gaps left out.
+    /// Minutes of measures, without gaps.
     seen: f32,
-    /// How far the last one was from what is usual, in deviations.
+    /// The distance of the last value from the usual one, in deviations.
     z: f32,
     value: f64,
     limit: f64,
-    usual: Usual,
+    baseline: Baseline,
     shift: Shift,
     alarm: Alarm,
     near: Series,
     far: Series,
-    /// The near points that will be the next far one.
+    /// The sum and number of the near points that make the next far one.
     sum: f32,
     summed: u16,
     season: Option<Box<Season>>,
 }
 
-/// Whether something is out of the ordinary.
+/// Whether single values are unusual.
 #[derive(Clone, Copy, Debug, Default)]
 struct Alarm {
-    /// Deviations when they first went beyond half of the limit, and when that was.
+    /// The deviation that first exceeded half the limit, and when.
     first: f32,
     first_at: u64,
     on: bool,
 }
 
 impl Alarm {
-    /// Half of the limit begins it and ends it. What the mean of a minute owes to one moment does not grow from one
-    /// look to the next: it is believed when it grew, or outlives that minute. Two minutes in a row are believed at
-    /// less than the limit.
-    ///
-    /// That holds for minutes that are independent; what one has in common with the next says nothing new.
-    #[allow(clippy::cast_possible_truncation)] // Deviations need no more digits.
-    fn update(&mut self, z: f64, at: u64, limit: f64, correlation: f64, of_a_minute: bool) {
+    /// An alarm starts to form, and ends, at half the limit. A single call that affects the mean of a minute does not make
+    /// it grow from one round to the next. So a deviation counts when it grew or outlasts that minute. Two unusual minutes
+    /// in a row count below the limit already, unless `correlation` says that minutes are alike anyway.
+    #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
+    fn update(&mut self, z: f64, at: u64, limit: f64, correlation: f64, per_minute: bool) {
         let first = f64::from(self.first);
         if z.abs() < limit / 2.0 || z * first < 0.0 {
             *self = Self::default();
@@ -80,7 +80,7 @@ impl Alarm {
             (self.first, self.first_at) = (z as f32, at);
         } else {
             let since = at.saturating_sub(self.first_at);
-            let lasts = since >= if of_a_minute { 70_000 } else { 1 };
+            let lasts = since >= if per_minute { 70_000 } else { 1 };
             let grew = since > 0 && z.abs() >= 1.25 * first.abs();
             self.on |= z.abs() >= limit && (lasts || grew);
             let again = 0.75 + 0.5 * correlation;
@@ -90,7 +90,8 @@ impl Alarm {
 }
 
 impl Alarm {
-    /// Whether it may be on before long: a minute and more are further from usual than chance often takes one.
+    /// Whether it may be on soon: the value has been further from the usual one, for more than a minute, than chance often
+    /// makes it.
     fn is_suspect(&self, at: u64) -> bool {
         self.first != 0.0 && at.saturating_sub(self.first_at) >= 70_000
     }
@@ -108,7 +109,7 @@ impl Track {
             z: 0.0,
             value: f64::NAN,
             limit: f64::INFINITY,
-            usual: Usual::default(),
+            baseline: Baseline::default(),
             shift: Shift::default(),
             alarm: Alarm::default(),
             near: Series::default(),
@@ -119,74 +120,74 @@ impl Track {
         }
     }
 
-    #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
-    pub(super) fn update(&mut self, moment: &Moment, measure: &Measure, settings: &PredictSettings) {
+    #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
+    pub(super) fn update(&mut self, now: &Timestamp, measure: &Measure, settings: &PredictSettings) {
         let (value, calls) = (measure.value, measure.weight);
-        // A mean of no calls, what is no number, and what was measured before the last one.
-        if !(value.abs() < HUGE && calls > 0.0 && calls < HUGE) || moment.at < self.last {
+        // Ignores means without calls, NaN, huge values and measures older than the last one.
+        if !(value.abs() < MAX_VALUE && calls > 0.0 && calls < MAX_VALUE) || now.at < self.last {
             return;
         }
         let scale = Scale::of(self.sign);
         let place = scale.place_of(value);
         self.limit = measure.limit;
         if self.value.is_nan() {
-            (self.first, self.last) = (moment.at, moment.at);
-            self.usual = Usual::new(place, calls);
+            (self.first, self.last) = (now.at, now.at);
+            self.baseline = Baseline::new(place, calls);
         }
-        let gap = moment.at - self.last;
-        (self.value, self.last) = (value, moment.at);
+        let gap = now.at - self.last;
+        (self.value, self.last) = (value, now.at);
         let minutes = milliseconds(gap.min(60_000)) * (1.0 / 60_000.0);
         self.seen += minutes as f32;
         if gap > 2 * NEAR {
             self.alarm = Alarm::default();
         }
 
-        let level = f64::from(self.usual.level);
-        let season = self.season(moment);
+        let level = f64::from(self.baseline.level);
+        let season = self.season(now);
         let expected = level + (place - level).clamp(season.low, season.high);
         let rest = place - expected;
         let error = scale.error_at(value, measure.error);
-        let one = 1.0 / self.usual.deviation(scale, expected, calls, error);
+        let one = 1.0 / self.baseline.deviation(scale, expected, calls, error);
         let z = rest * one;
         if self.ready {
             self.z = z as f32;
-            let correlation = self.usual.correlation();
-            self.alarm.update(z, moment.at, settings.deviations, correlation, scale.of_a_minute);
+            let correlation = self.baseline.correlation();
+            self.alarm.update(z, now.at, settings.deviations, correlation, scale.per_minute);
             let before = self.shift.direction();
-            let independent = minutes / self.usual.minutes_as_one();
+            let independent = minutes / self.baseline.minutes_as_one();
             self.shift.update(z, (scale.drift(expected) * one).max(0.5), independent);
             if before == 0 {
-                self.shifted_at = moment.at;
+                self.shifted_at = now.at;
             }
         }
-        let odd = self.is_odd();
-        // What may be trouble is not learned as if it were usual.
-        let reluctant = odd || self.alarm.is_suspect(moment.at);
-        let deviation = self.usual.deviation(scale, expected, calls, 0.0);
-        // Where the season is steep, what is found says little about level and spread.
+        let unusual = self.is_unusual();
+        // The baseline learns slowly from values that may be unusual.
+        let slowly = unusual || self.alarm.is_suspect(now.at);
+        let deviation = self.baseline.deviation(scale, expected, calls, 0.0);
+        // Where the season is steep, a value says little about level and spread.
         if season.high - season.low <= 2.0 * deviation {
-            self.usual.learn(place - level - season.middle, deviation, calls, minutes, reluctant);
+            self.baseline.learn(place - level - season.middle, deviation, calls, minutes, slowly);
         }
-        if self.keep(moment.at, gap, value) {
-            self.usual.minute(z, gap > 2 * NEAR, reluctant);
+        if self.add_points(now.at, gap, value) {
+            self.baseline.add_minute(z, gap > 2 * NEAR, slowly);
         }
         if !self.ready && f64::from(self.seen) * 60.0 >= settings.warm_up.as_secs_f64() {
             self.ready = true;
-            let (level, spread) = self.of_late(scale);
-            self.usual.begin(level, spread);
-        } else if odd && moment.at.saturating_sub(self.odd_since()) >= millis(settings.settled_after) {
-            let (level, spread) = self.of_late(scale);
-            self.usual.settle(level - season.middle, spread);
+            let (level, spread) = self.recent(scale);
+            self.baseline.end_warm_up(level, spread);
+        } else if unusual && now.at.saturating_sub(self.unusual_since()) >= millis(settings.settled_after) {
+            let (level, spread) = self.recent(scale);
+            self.baseline.settle(level - season.middle, spread);
             (self.alarm, self.shift) = (Alarm::default(), Shift::default());
         }
         if scale.seasonal {
-            self.learn_season(moment, place, minutes);
+            self.learn_season(now, place, minutes);
         }
     }
 
-    /// Points of the near series, and of the far one. Whether a whole minute is over.
-    #[allow(clippy::cast_possible_truncation)] // Seconds of 136 years.
-    fn keep(&mut self, at: u64, gap: u64, value: f64) -> bool {
+    /// Adds the value to the near and far series. Returns whether a whole minute has passed.
+    #[allow(clippy::cast_possible_truncation)] // Enough for 136 years.
+    fn add_points(&mut self, at: u64, gap: u64, value: f64) -> bool {
         if gap > GAP {
             self.near.clear();
             (self.sum, self.summed) = (0.0, 0);
@@ -210,24 +211,24 @@ impl Track {
     }
 
     /// The level of the last minutes and the deviation from it, by medians, on the scale.
-    fn of_late(&self, scale: &Scale) -> (f64, f64) {
+    fn recent(&self, scale: &Scale) -> (f64, f64) {
         let level = scale.place_of(self.near.median());
         (level, self.near.deviation(level, |value| scale.place_of(value)))
     }
 
-    #[allow(clippy::cast_possible_truncation)] // Floats of half the width are enough for what is kept.
-    fn learn_season(&mut self, moment: &Moment, place: f64, minutes: f64) {
+    #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
+    fn learn_season(&mut self, now: &Timestamp, place: f64, minutes: f64) {
         match &mut self.season {
             Some(season) => {
-                season.learn(moment.hour, place as f32, minutes as f32);
-                if season.begins(moment.at, self.usual.level)
-                    && let Some(expected) = season.expects(moment.hour, moment.part)
+                season.learn(now.hour, place as f32, minutes as f32);
+                if season.begins(now.at, self.baseline.level)
+                    && let Some(expected) = season.expects(now.hour, now.part)
                 {
-                    // From now on the level is what is left when the season is taken off.
-                    self.usual.level -= expected.middle as f32;
+                    // From now on the level is relative to the season.
+                    self.baseline.level -= expected.middle as f32;
                 }
             }
-            None if moment.at - self.first >= DAY => self.season = Some(Box::new(Season::new(moment.at))),
+            None if now.at - self.first >= DAY => self.season = Some(Box::new(Season::new(now.at))),
             None => {}
         }
     }
@@ -237,16 +238,16 @@ impl Track {
         self.season.is_some()
     }
 
-    fn season(&self, moment: &Moment) -> Expected {
-        let season = self.season.as_deref().and_then(|season| season.expects(moment.hour, moment.part));
+    fn season(&self, now: &Timestamp) -> Expected {
+        let season = self.season.as_deref().and_then(|season| season.expects(now.hour, now.part));
         season.unwrap_or_default()
     }
 
-    fn is_odd(&self) -> bool {
+    fn is_unusual(&self) -> bool {
         self.alarm.on || self.shift.direction() != 0
     }
 
-    fn odd_since(&self) -> u64 {
+    fn unusual_since(&self) -> u64 {
         match (self.alarm.on, self.shift.direction()) {
             (true, 0) => self.alarm.first_at,
             (false, _) => self.shifted_at,
@@ -254,20 +255,20 @@ impl Track {
         }
     }
 
-    /// `None` as soon as enough is known; until then the part of the warm-up that is done.
+    /// The part of the warm-up that is done; `None` once it is over.
     pub(super) fn learning(&self, settings: &PredictSettings) -> Option<f64> {
         let part = f64::from(self.seen) * 60.0 / settings.warm_up.as_secs_f64();
         (!self.ready).then(|| part.clamp(0.0, 0.999))
     }
 
-    /// What is not as usual about it.
-    pub(super) fn anomaly(&self, moment: &Moment) -> Option<Anomaly> {
-        if !self.is_odd() {
+    /// The anomaly, if the sign is unusual.
+    pub(super) fn anomaly(&self, now: &Timestamp) -> Option<Anomaly> {
+        if !self.is_unusual() {
             return None;
         }
         let scale = Scale::of(self.sign);
-        let (level, place) = (f64::from(self.usual.level), scale.place_of(self.value));
-        let season = self.season(moment);
+        let (level, place) = (f64::from(self.baseline.level), scale.place_of(self.value));
+        let season = self.season(now);
         let expected = level + (place - level).clamp(season.low, season.high);
         Some(Anomaly {
             sign: self.sign,
@@ -278,14 +279,14 @@ impl Track {
         })
     }
 
-    /// When it reaches its limit.
-    #[allow(clippy::cast_possible_truncation)] // Seconds of 136 years.
+    /// When the sign reaches its limit.
+    #[allow(clippy::cast_possible_truncation)] // Enough for 136 years.
     pub(super) fn forecast(&self, settings: &PredictSettings) -> Option<Forecast> {
         if !self.ready || self.value >= self.limit {
             return None;
         }
         let horizon = settings.horizon.as_secs_f64();
-        // The near series knows of a change first, the far one sees further.
+        // The near series shows a change first, the far one looks further ahead.
         let arrival = [&self.near, &self.far].into_iter().find_map(|series| {
             trend::arrival(series, (self.last / 1_000) as u32, self.limit, horizon.min(REACH * series.span()))
         })?;
@@ -302,8 +303,4 @@ impl Track {
 #[allow(clippy::cast_precision_loss)] // At most a minute.
 fn milliseconds(gap: u64) -> f64 {
     gap as f64
-}
-
-pub(super) fn millis(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000).saturating_add(u64::from(duration.subsec_millis()))
 }

@@ -1,32 +1,31 @@
-//! Where a vital sign is going: the slope in the middle of all slopes.
+//! The trend of a vital sign: the median slope between its points.
 //!
-//! Theil and Sen take the median of the slopes between every two points, so that up to 29 % of the points may be
-//! anything at all; with least squares, one is enough to turn a trend round. Whether there is a trend is Kendall's
-//! test, which asks how many pairs rise and how many fall: of `n` points without a trend the difference has a
-//! mean of 0 and a variance of `n (n - 1) (2 n + 5) / 18`. The same count, of the pairs steeper than some slope,
-//! says how sure it is that the trend is steeper than that (Sen, 1968, "Estimates of the regression coefficient
-//! based on Kendall's tau").
+//! The estimator of Theil and Sen is the median of the slopes between all pairs of points. Up to 29 % of the points may be
+//! outliers; with least squares, one outlier can reverse a trend. Kendall's test tells whether there is a trend: it counts
+//! how many pairs rise and how many fall. For `n` points without a trend, the difference has a mean of 0 and a variance of
+//! `n (n - 1) (2 n + 5) / 18`. The same count for pairs steeper than a given slope tells how certain it is that the trend
+//! is steeper than that slope (Sen, 1968, "Estimates of the regression coefficient based on Kendall's tau").
 
 use super::series::{POINTS, Series, median};
 
-/// Fewer standard deviations of Kendall's test are no trend: chance gets there once in 30,000 times.
+/// The standard deviations of Kendall's test that make a trend: chance reaches them once in 30,000 times.
 const CERTAIN: f64 = 4.0;
 
 const PAIRS: usize = POINTS * (POINTS - 1) / 2;
 
-/// When a limit above is reached, and how sure that is.
+/// When a trend reaches a limit above it, and how certain that is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Arrival {
-    /// Change in one second.
+    /// The change per second.
     pub(super) slope: f64,
-    /// In how many seconds from the moment asked about.
+    /// Seconds from now until the limit is reached.
     pub(super) after: f64,
-    /// How sure it is that the limit is reached within the time asked about, in 0.5..=1.
+    /// How certain it is that the limit is reached within the maximum time, in 0.5..=1.
     pub(super) confidence: f64,
 }
 
-/// When the series reaches `limit` from below, if it rises without doubt and gets there within `most` seconds
-/// from the second `now`.
+/// When the series reaches `limit` from below. `None` unless it clearly rises, and reaches the limit within `most` seconds
+/// from `now`.
 pub(super) fn arrival(series: &Series, now: u32, limit: f64, most: f64) -> Option<Arrival> {
     let deviation = deviation(series.len())?;
     if !limit.is_finite() || !steeper(series, 0.0).is_some_and(|more| more >= CERTAIN * deviation) {
@@ -40,7 +39,7 @@ pub(super) fn arrival(series: &Series, now: u32, limit: f64, most: f64) -> Optio
     if !(slope > 0.0 && slope.is_finite() && after <= most) {
         return None;
     }
-    // As steep as this it would only just get there.
+    // The slope that would just reach the limit in time.
     let needed = (limit - here) / most;
     let confidence = normal(steeper(series, needed)? / deviation).clamp(0.5, 1.0);
     needed.is_finite().then_some(Arrival { slope, after, confidence })
@@ -53,7 +52,7 @@ fn deviation(points: usize) -> Option<f64> {
     (points > 1).then(|| (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt())
 }
 
-/// How many pairs of points are steeper than `slope`, less those that are flatter.
+/// The number of pairs of points that are steeper than `slope`, minus those that are flatter.
 #[allow(clippy::cast_possible_truncation)] // As wide as the points.
 fn steeper(series: &Series, slope: f64) -> Option<f64> {
     let (mut rest, len) = ([0.0_f32; POINTS], series.len());
@@ -72,14 +71,14 @@ fn steeper(series: &Series, slope: f64) -> Option<f64> {
     Some(f64::from(more))
 }
 
-/// The median slope, and where the line with that slope through the middle of the points begins.
+/// The median slope, and the value at which the median line with that slope starts.
 fn line(series: &Series) -> Option<(f64, f64)> {
     let mut slopes = [0.0_f32; PAIRS];
     let mut count = 0;
     let mut points = series.points();
     while let Some((at, value)) = points.next() {
         for (later, then) in points.clone() {
-            // Two points of one second have no slope.
+            // Two points of the same second have no slope.
             if later > at {
                 *slopes.get_mut(count)? = (then - value) / (later - at);
                 count += 1;
@@ -99,7 +98,7 @@ fn line(series: &Series) -> Option<(f64, f64)> {
     Some((slope, median(&mut rest[..series.len()])))
 }
 
-/// The share of a normal distribution below `z`, to one part in 5,000.
+/// The cumulative normal distribution at `z`, accurate to one part in 5,000.
 fn normal(z: f64) -> f64 {
     1.0 / (1.0 + (-z * (1.5976 + 0.070_56 * z * z)).exp())
 }
@@ -115,7 +114,7 @@ mod tests {
         series
     }
 
-    /// The slope of least squares, which others predict by.
+    /// The slope of least squares, for comparison.
     fn least_squares(series: &Series) -> f64 {
         let points: Vec<(f64, f64)> =
             series.points().map(|(at, value)| (f64::from(at), f64::from(value))).collect();
@@ -127,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn one_outlier_turns_least_squares_round_and_not_the_median_slope() {
+    fn one_outlier_reverses_least_squares_and_not_the_median_slope() {
         let rising = series((0..24).map(|minute| 10.0 + minute as f32));
         let (clean, _) = line(&rising).unwrap();
         assert!((clean - 1.0 / 60.0).abs() < 1e-6 && (least_squares(&rising) - clean).abs() < 1e-6);
         let outlier = series((0..24).map(|minute| if minute == 2 { 500.0 } else { 10.0 + minute as f32 }));
-        assert!(least_squares(&outlier) < 0.0, "least squares says that it falls");
+        assert!(least_squares(&outlier) < 0.0, "by least squares it falls");
         let (slope, _) = line(&outlier).unwrap();
         assert!((slope / clean - 1.0).abs() < 0.01, "{slope} for {clean}");
         let arrival = arrival(&outlier, 23 * 60, 100.0, 86_400.0).unwrap();
@@ -140,20 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_reached_when_it_is() {
+    fn the_time_until_a_limit_is_reached_is_right() {
         let rising = series((0..20).map(|minute| minute as f32 * 2.0));
         let arrival = |limit, now, most| arrival(&rising, now, limit, most);
         let found = arrival(100.0, 19 * 60, 86_400.0).unwrap();
         assert!((found.after - 31.0 * 60.0).abs() < 1.0 && (found.slope - 2.0 / 60.0).abs() < 1e-6);
         let later = arrival(100.0, 25 * 60, 86_400.0).unwrap();
-        assert!((later.after - 25.0 * 60.0).abs() < 1.0, "it went on since the last point");
+        assert!((later.after - 25.0 * 60.0).abs() < 1.0, "the trend has continued since the last point");
         assert_eq!(arrival(100.0, 19 * 60, 1_800.0), None, "beyond the horizon");
         assert_eq!(arrival(f64::INFINITY, 19 * 60, 86_400.0), None);
         assert_eq!(arrival(f64::NAN, 19 * 60, 86_400.0), None);
     }
 
     #[test]
-    fn what_is_flat_or_falls_or_is_short_goes_nowhere() {
+    fn a_flat_falling_or_short_series_reaches_no_limit() {
         for flat in [
             series([]),
             series([1.0]),
@@ -167,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn confidence_falls_with_what_would_have_to_be_steeper() {
+    fn confidence_is_lower_when_the_trend_would_have_to_be_steeper() {
         let noisy = series((0..24).map(|minute| minute as f32 + ((minute * 7) % 11) as f32));
         let sure = |most: f64| arrival(&noisy, 23 * 60, 100.0, most).map(|arrival| arrival.confidence);
         let (tight, wide) = (sure(80.0 * 60.0).unwrap(), sure(800.0 * 60.0).unwrap());
@@ -183,12 +182,12 @@ mod tests {
             let plain = line(&series(values.iter().copied())).unwrap().0;
             let raised = line(&series(values.iter().map(|value| value + add))).unwrap().0;
             let turned = line(&series(values.iter().rev().copied())).unwrap().0;
-            prop_assert!((plain - raised).abs() < 1e-3, "a level is no slope: {} {}", plain, raised);
-            prop_assert!((plain + turned).abs() < 1e-3, "backwards it is the other way: {} {}", plain, turned);
+            prop_assert!((plain - raised).abs() < 1e-3, "the level must not change the slope: {} {}", plain, raised);
+            prop_assert!((plain + turned).abs() < 1e-3, "reversed points must have the reverse slope: {} {}", plain, turned);
         }
 
         #[test]
-        fn it_is_never_no_number(
+        fn an_arrival_has_only_finite_numbers(
             points in prop::collection::vec((0_u32..1_000_000, prop::num::f32::NORMAL), 0..40),
             limit in prop::num::f64::ANY,
             most in 0.0_f64..1e9,

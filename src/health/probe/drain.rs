@@ -1,4 +1,4 @@
-//! The way out: first nobody sends any more, then nobody is served any more.
+//! Draining: the process is not ready any more, and the server ends after a grace period.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -7,32 +7,24 @@ use std::time::Duration;
 use crate::health::handle::Health;
 
 impl Health {
-    /// Says that the process is on its way out: not ready from now on, so that nobody sends new requests, while
-    /// those under way are served. There is no way back.
+    /// Makes the process not ready for good, so that load balancers send no new requests. Requests that arrive are still
+    /// served.
     ///
-    /// Those who watch over gRPC are told, and their streams end 5 s later, so that they do not hold up a server
-    /// that waits for the end of what it serves. [`drain_after`](Self::drain_after) does all of a shutdown.
+    /// gRPC streams of `Watch` get the change, and end 5 s later, so that they do not delay a graceful shutdown.
+    /// [`drain_after`](Self::drain_after) does all that a shutdown needs.
     pub fn drain(&self) {
-        self.life().drain(None);
+        self.inner.lifecycle.drain(None);
     }
 
-    /// Whether the process is on its way out.
-    #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.life().is_draining()
-    }
-
-    /// Waits for `signal`, [drains](Self::drain), and ends when `grace` has passed: what a server wants to be told
-    /// when it shall shut down gracefully.
+    /// A future for the graceful shutdown of a server: waits for `signal`, [drains](Self::drain), and ends after `grace`.
     ///
-    /// For so long the server takes new requests all the same, since those who send them need a while to notice: give
-    /// it a few periods of the readiness probe. Without a grace it ends with the signal. Those who watch over gRPC are told
-    /// of the drain at once;
-    /// their streams end with the grace.
+    /// During the grace period the server still accepts requests, since load balancers need some time to notice: use a few
+    /// periods of the readiness probe. With a grace period of zero the future ends with the signal. gRPC streams of
+    /// `Watch` get the change at once, and end with the grace period.
     ///
-    /// When the server has ended, [`Telemetry::shutdown`](crate::Telemetry::shutdown) sends what is left; not
-    /// before, or the last requests are missing. Kubernetes kills after `terminationGracePeriodSeconds`, 30 unless
-    /// set: the grace, the longest request and the flush must fit into it.
+    /// Call [`Telemetry::shutdown`](crate::Telemetry::shutdown) after the server has ended: earlier, it would miss the last
+    /// requests. Kubernetes kills the process after `terminationGracePeriodSeconds` (30 by default): the grace period, the
+    /// longest request and the flush of telemetry must fit into it.
     ///
     /// # Example
     /// ```
@@ -43,7 +35,7 @@ impl Health {
     /// # async fn main() -> std::io::Result<()> {
     /// let health = Health::standalone();
     /// let app: axum::Router = axum::Router::new();
-    /// let signal = async {}; // that of the system: SIGTERM from Kubernetes, Ctrl-C from people
+    /// let signal = async {}; // SIGTERM from Kubernetes, Ctrl-C from a person
     ///
     /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     /// axum::serve(listener, app)
@@ -61,11 +53,14 @@ impl Health {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let life = Arc::clone(self.life());
+        let lifecycle = Arc::clone(&self.inner.lifecycle);
         async move {
             signal.await;
-            life.drain(Some(grace));
-            tracing::info!(?grace, "draining: not ready any more, and served for the grace period");
+            lifecycle.drain(Some(grace));
+            tracing::info!(
+                ?grace,
+                "draining: the process is not ready any more; it serves requests until the grace period ends"
+            );
             tokio::time::sleep(grace).await;
         }
     }

@@ -11,45 +11,45 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health as Protocol, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::board::{Board, Posted};
+use super::updates::{ServingState, ServingUpdates};
 use crate::health::handle::Health;
 
-/// The most bytes of a question: names that are longer belong to no component, and each stream keeps its own.
-const LONGEST: usize = 4_096;
+/// Maximum size of a request in bytes. Each stream keeps the name that it asked for.
+const MAX_REQUEST: usize = 4_096;
 
-/// Streams that watch at once. Anybody may ask for one.
-const STREAMS: usize = 4_096;
+/// Maximum number of open streams of `Watch`.
+const MAX_STREAMS: usize = 4_096;
 
 /// Answers `grpc.health.v1.Health`; made by [`Health::grpc_service`].
 #[derive(Clone, Debug)]
 pub struct GrpcHealth {
     health: Health,
-    board: Arc<Board>,
-    /// One for each stream, and this one.
-    seats: Arc<()>,
+    updates: Arc<ServingUpdates>,
+    /// Counts open streams: each holds a clone.
+    open_streams: Arc<()>,
 }
 
 impl Health {
-    /// The probes over gRPC: the health checking protocol, `grpc.health.v1`, as a service that tonic takes as it is.
+    /// The probes over gRPC: the health checking protocol `grpc.health.v1`, as a service for a tonic server.
     ///
-    /// | service asked for | answer |
+    /// | requested service | answer |
     /// |---|---|
     /// | the empty name | `SERVING` while the process is [ready](Self::readiness) |
-    /// | a component | `SERVING` unless it is `Unhealthy` or `Critical`, or unknown while one that it depends on fails |
-    /// | another name | `Check`: the status `NOT_FOUND`; `Watch`: `SERVICE_UNKNOWN`, until there is one |
+    /// | a component | `SERVING` unless it is `Unhealthy` or `Critical`, or `Unknown` while one that it depends on fails |
+    /// | another name | `Check`: the status `NOT_FOUND`; `Watch`: `SERVICE_UNKNOWN`, until a component has that name |
     ///
-    /// To answer by the name of a gRPC service, register a component of that name. A component of which nothing is
-    /// known serves, as it does for readiness, unless one that it depends on fails. While the process [drains](Self::drain) nothing serves.
+    /// To answer for a gRPC service, register a component under its name. While the process [drains](Self::drain),
+    /// nothing is `SERVING`.
     ///
-    /// `Watch` tells each change at once when a check, a registration, a gate or a drain made it, and otherwise within
-    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for); one task looks for all streams,
-    /// as long as there are any. Up to 4,096 streams watch at once; one more gets `RESOURCE_EXHAUSTED`. A
-    /// question of more than 4 KiB gets `OUT_OF_RANGE`. A server that shuts down gracefully waits for its streams, so these end: when the
-    /// grace of [`drain_after`](Self::drain_after) is over, or 5 s after [`drain`](Self::drain). Who asks to watch then
-    /// is told `UNAVAILABLE`.
+    /// `Watch` sends a change at once if a check, a registration, a gate or a drain caused it, and otherwise within
+    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for). One task takes the snapshots for all
+    /// streams. Up to 4,096 streams can be open; the next request gets `RESOURCE_EXHAUSTED`. A request of more than 4 KiB
+    /// gets `OUT_OF_RANGE`. A graceful shutdown of the server waits for open streams, so they end with the grace period
+    /// of [`drain_after`](Self::drain_after), or 5 s after [`drain`](Self::drain). After that, `Watch` gets
+    /// `UNAVAILABLE`.
     ///
-    /// `List`, which newer versions of the protocol have, is answered `UNIMPLEMENTED`: the protocol of tonic-health does
-    /// not have it, and one who may not ask for names by name shall not get all of them. `/healthz` names what is amiss.
+    /// `List` of newer versions of the protocol is `UNIMPLEMENTED`: tonic-health does not have it, and it would reveal the
+    /// names of all components. `/healthz` names those that are not healthy.
     ///
     /// # Example
     /// ```no_run
@@ -68,8 +68,12 @@ impl Health {
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     #[must_use]
     pub fn grpc_service(&self) -> HealthServer<GrpcHealth> {
-        HealthServer::new(GrpcHealth { health: self.clone(), board: Arc::default(), seats: Arc::default() })
-            .max_decoding_message_size(LONGEST)
+        HealthServer::new(GrpcHealth {
+            health: self.clone(),
+            updates: Arc::default(),
+            open_streams: Arc::default(),
+        })
+        .max_decoding_message_size(MAX_REQUEST)
     }
 }
 
@@ -82,47 +86,48 @@ impl Protocol for GrpcHealth {
         let service = &*request.get_ref().service;
         let serves = match service {
             "" => self.health.is_ready(),
-            name => match self.health.recent().component(name) {
-                Some(component) => component.serves() && !self.health.is_draining(),
-                None => return Err(Status::not_found("no component has that name")),
+            name => match self.health.inner.recent().component(name) {
+                Some(component) => component.serves() && !self.health.inner.is_draining(),
+                None => return Err(Status::not_found(format!("no component is named {name:?}"))),
             },
         };
         Ok(Response::new(answer(status(Some(serves)))))
     }
 
-    type WatchStream = Watching;
+    type WatchStream = WatchUpdates;
 
-    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Watching>, Status> {
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<WatchUpdates>, Status> {
         let service = request.into_inner().service;
-        // Taken before it is counted: of many at once none gets in beyond the bound.
-        let seat = Arc::clone(&self.seats);
-        if Arc::strong_count(&seat) > STREAMS + 1 {
-            return Err(Status::resource_exhausted("too many watch already"));
+        // Cloned before it is counted, so that concurrent requests cannot exceed the maximum.
+        let open = Arc::clone(&self.open_streams);
+        if Arc::strong_count(&open) > MAX_STREAMS + 1 {
+            let message = format!("{MAX_STREAMS} streams of Watch are open, which is the maximum");
+            return Err(Status::resource_exhausted(message));
         }
-        let Some(posted) = self.board.watch(&self.health) else {
+        let Some(states) = self.updates.subscribe(&self.health) else {
             return Err(Status::unavailable("the process is shutting down"));
         };
-        Ok(Response::new(Watching {
+        Ok(Response::new(WatchUpdates {
             service,
-            told: None,
-            posted: WatchStream::new(posted),
+            sent: None,
+            states: WatchStream::new(states),
             over: false,
-            _seat: seat,
+            _open: open,
         }))
     }
 }
 
-/// The stream of what one watches.
-pub struct Watching {
+/// The stream that answers one `Watch`.
+pub struct WatchUpdates {
     service: String,
-    /// What was said last.
-    told: Option<ServingStatus>,
-    posted: WatchStream<Arc<Posted>>,
+    /// The status that was sent last.
+    sent: Option<ServingStatus>,
+    states: WatchStream<Arc<ServingState>>,
     over: bool,
-    _seat: Arc<()>,
+    _open: Arc<()>,
 }
 
-impl Stream for Watching {
+impl Stream for WatchUpdates {
     type Item = Result<HealthCheckResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -130,24 +135,24 @@ impl Stream for Watching {
             if self.over {
                 return Poll::Ready(None);
             }
-            let Some(posted) = ready!(Pin::new(&mut self.posted).poll_next(cx)) else {
+            let Some(state) = ready!(Pin::new(&mut self.states).poll_next(cx)) else {
                 return Poll::Ready(None);
             };
-            self.over = posted.over;
-            let found = status(posted.serves(&self.service));
-            if self.told != Some(found) {
-                self.told = Some(found);
-                return Poll::Ready(Some(Ok(answer(found))));
+            self.over = state.last;
+            let status = status(state.serves(&self.service));
+            if self.sent != Some(status) {
+                self.sent = Some(status);
+                return Poll::Ready(Some(Ok(answer(status))));
             }
         }
     }
 }
 
-impl std::fmt::Debug for Watching {
+impl std::fmt::Debug for WatchUpdates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watching")
+        f.debug_struct("WatchUpdates")
             .field("service", &self.service)
-            .field("told", &self.told)
+            .field("sent", &self.sent)
             .finish_non_exhaustive()
     }
 }

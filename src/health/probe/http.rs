@@ -11,44 +11,44 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use tower::Service;
 
-use super::pages::{Asked, Page, Pages};
-use super::report::PASS;
+use super::pages::{PageCache, PageKind};
+use super::report::{PASS, Page};
 use crate::health::handle::Health;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/health+json");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const GET_AND_HEAD: HeaderValue = HeaderValue::from_static("GET, HEAD");
-const NO_SUCH: &[u8] =
-    br#"{"status":"fail","output":"no such probe; there are /livez, /readyz, /startupz and /healthz"}"#;
-const NO_METHOD: &[u8] = br#"{"status":"fail","output":"a probe takes GET and HEAD"}"#;
+const NOT_FOUND: &[u8] =
+    br#"{"status":"fail","output":"no such probe: use /livez, /readyz, /startupz or /healthz"}"#;
+const METHOD_NOT_ALLOWED: &[u8] = br#"{"status":"fail","output":"a probe accepts GET and HEAD only"}"#;
 
 /// Answers `/livez`, `/readyz`, `/startupz` and `/healthz`; made by [`Health::http_service`].
 #[derive(Clone, Debug)]
 pub struct HealthService {
     health: Health,
-    pages: Arc<Pages>,
+    pages: Arc<PageCache>,
     verbose: bool,
 }
 
 impl Health {
-    /// The probes: a service that axum and hyper take as it is.
+    /// The probes over HTTP, as a service for axum and hyper.
     ///
     /// | path | answer |
     /// |---|---|
-    /// | `/livez` | 200 as long as the process answers at all; asks no component |
-    /// | `/startupz` | 503 until the [start](Health::startup) is complete, with what it waits for; then 200 for good |
-    /// | `/readyz` | 503 while the process starts or drains, or a critical component fails, which it names; else 200 |
+    /// | `/livez` | always 200; depends on no component |
+    /// | `/startupz` | 503 with what the [start](Health::starting) waits for, until it is complete; then 200 for good |
+    /// | `/readyz` | 503 while the process starts or drains, or while critical components fail, with their names; else 200 |
     /// | `/healthz` | 503 when the overall status is `Unhealthy` or `Critical`, else 200 |
     ///
-    /// An answer names components and their status, and not why. With [`HealthService::verbose`] on, `?verbose` asks for
-    /// the rest: `/healthz` tells of each component its score, reasons, root causes, checks with what they said, and
-    /// outlook, `/readyz` the same of those that are critical, and both the name and version of the service.
+    /// An answer names components with their status, but no reasons. With [`HealthService::verbose`], `?verbose` adds them:
+    /// `/healthz` then has the score, reasons, root causes, checks with their messages and outlook of each component,
+    /// `/readyz` those of the critical ones, and both have the name and version of the service.
     ///
-    /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where
-    /// they fit. Anything but GET and HEAD is 405, any other path 404; under a prefix, mount it by axum's `nest_service`.
-    /// No probe makes a check run. Answers come from a snapshot at most
-    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for) old and are written once for all who
-    /// ask meanwhile, so that a flood costs little more than its connections.
+    /// Bodies are JSON, with the fields of `application/health+json` (draft-inadarei-api-health-check) where they fit.
+    /// Methods other than GET and HEAD get 405, other paths 404. To serve the probes under a prefix, use axum's
+    /// `nest_service`. No probe runs a check. Answers come from a snapshot that is at most
+    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for) old, and are serialized once per
+    /// snapshot, so that a flood of probes costs little more than its connections.
     ///
     /// # Example
     /// ```
@@ -67,8 +67,8 @@ impl Health {
 }
 
 impl HealthService {
-    /// Whether `?verbose` counts. Default: no, since every caller of a probe may ask it. Turn it on where only operators
-    /// can.
+    /// Whether `?verbose` adds details. Default: no. Turn it on only where operators alone can call the probes: reasons and
+    /// messages reveal how the system is built.
     ///
     /// # Example
     /// ```
@@ -84,24 +84,24 @@ impl HealthService {
     }
 
     fn answer(&self, method: &Method, uri: &Uri) -> Response<Full<Bytes>> {
-        let asked = match uri.path() {
-            // Without a look at anything: what is restarted for the fault of another fails all the same.
+        let kind = match uri.path() {
+            // Liveness depends on nothing: a restart does not repair a dependency.
             "/livez" => None,
-            "/readyz" if self.is_verbose(uri) => Some(Asked::ReadyVerbose),
-            "/readyz" => Some(Asked::Ready),
-            "/startupz" => Some(Asked::Started),
-            "/healthz" if self.is_verbose(uri) => Some(Asked::HealthVerbose),
-            "/healthz" => Some(Asked::Health),
-            _ => return answer(StatusCode::NOT_FOUND, Bytes::from_static(NO_SUCH)),
+            "/readyz" if self.is_verbose(uri) => Some(PageKind::ReadyVerbose),
+            "/readyz" => Some(PageKind::Ready),
+            "/startupz" => Some(PageKind::Startup),
+            "/healthz" if self.is_verbose(uri) => Some(PageKind::HealthVerbose),
+            "/healthz" => Some(PageKind::Health),
+            _ => return answer(StatusCode::NOT_FOUND, Bytes::from_static(NOT_FOUND)),
         };
         if method != Method::GET && method != Method::HEAD {
-            let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, Bytes::from_static(NO_METHOD));
+            let mut response = answer(StatusCode::METHOD_NOT_ALLOWED, Bytes::from_static(METHOD_NOT_ALLOWED));
             response.headers_mut().insert(ALLOW, GET_AND_HEAD);
             return response;
         }
-        let Page { code, body } = match asked {
+        let Page { code, body } = match kind {
             None => Page { code: StatusCode::OK, body: Bytes::from_static(PASS) },
-            Some(asked) => self.pages.get(&self.health, asked),
+            Some(kind) => self.pages.get(&self.health, kind),
         };
         let mut response = answer(code, body);
         if method == Method::HEAD {
@@ -152,11 +152,11 @@ mod tests {
     use std::sync::mpsc;
     use std::thread::{self, ThreadId};
 
-    /// Holds up whoever makes a snapshot on one thread, and panics when it lets go.
+    /// Blocks a snapshot that is taken on one thread, and then panics in it.
     struct Trap {
         thread: ThreadId,
-        caught: mpsc::Sender<()>,
-        freed: crate::base::sync::Mutex<mpsc::Receiver<()>>,
+        blocked: mpsc::Sender<()>,
+        released: crate::base::sync::Mutex<mpsc::Receiver<()>>,
     }
 
     impl Source for Trap {
@@ -164,9 +164,9 @@ mod tests {
 
         fn signs(&self, _: &mut dyn FnMut(&str, Sign)) {
             if thread::current().id() == self.thread {
-                self.caught.send(()).unwrap();
-                let _ = self.freed.lock().recv();
-                panic!("on purpose: nothing can be told");
+                self.blocked.send(()).unwrap();
+                let _ = self.released.lock().recv();
+                panic!("on purpose");
             }
         }
     }
@@ -179,34 +179,34 @@ mod tests {
     fn p52_liveness_needs_no_snapshot() {
         let health = Health::standalone();
         let service = health.http_service();
-        let (caught, caught_one) = mpsc::channel();
-        let (free, freed) = mpsc::channel::<()>();
-        let looks = thread::spawn({
+        let (blocked, is_blocked) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let snapshot = thread::spawn({
             let service = service.clone();
             move || {
                 let trap = Trap {
                     thread: thread::current().id(),
-                    caught,
-                    freed: crate::base::sync::Mutex::new(freed),
+                    blocked,
+                    released: crate::base::sync::Mutex::new(released),
                 };
                 let trap = Arc::new(trap);
                 signal::register(&trap);
                 code(&service, "/readyz")
             }
         });
-        caught_one.recv().unwrap();
+        is_blocked.recv().unwrap();
         assert_eq!(code(&service, "/livez"), StatusCode::OK, "while a snapshot hangs");
-        drop(free);
-        assert!(looks.join().is_err());
-        assert_eq!(code(&service, "/livez"), StatusCode::OK, "after one panicked");
-        assert_eq!(code(&service, "/readyz"), StatusCode::OK, "and the others go on");
+        drop(release);
+        assert!(snapshot.join().is_err());
+        assert_eq!(code(&service, "/livez"), StatusCode::OK, "after a snapshot panicked");
+        assert_eq!(code(&service, "/readyz"), StatusCode::OK, "and other snapshots work");
     }
 
     #[test]
     fn p52_liveness_waits_for_no_lock() {
         let health = Health::standalone();
         let service = health.http_service();
-        let held = health.inner.kept.lock();
+        let held = health.inner.states.lock();
         let (answered, answer) = mpsc::channel();
         thread::spawn(move || answered.send(code(&service, "/livez")));
         let answer = answer.recv_timeout(std::time::Duration::from_secs(30));

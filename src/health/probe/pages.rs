@@ -1,81 +1,69 @@
-//! What the probes answer, kept as it goes out.
-//!
-//! A flood asks the same thing again and again: each answer is written once for a snapshot, and then shared.
+//! A cache of serialized answers: each is serialized once for a snapshot.
 
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
-use http::StatusCode;
 
-use super::report;
+use super::report::{self, Page};
 use crate::health::handle::Health;
 use crate::health::snapshot::HealthSnapshot;
 
-/// What is asked for.
+/// The answers that depend on the state of health.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Asked {
+pub(super) enum PageKind {
     Ready,
     ReadyVerbose,
-    Started,
+    Startup,
     Health,
     HealthVerbose,
 }
 
-impl Asked {
-    const NUMBER: usize = Self::HealthVerbose as usize + 1;
+impl PageKind {
+    const COUNT: usize = Self::HealthVerbose as usize + 1;
 }
 
-/// An answer: its code and its body.
-#[derive(Clone, Debug)]
-pub(super) struct Page {
-    pub(super) code: StatusCode,
-    pub(super) body: Bytes,
-}
-
-/// The answers of the moment.
+/// The answers of the last snapshot.
 #[derive(Debug, Default)]
-pub(super) struct Pages {
-    now: ArcSwapOption<Written>,
+pub(super) struct PageCache {
+    current: ArcSwapOption<SnapshotPages>,
 }
 
-/// The answers that were asked for since something changed.
+/// The answers of one snapshot that were requested.
 #[derive(Debug)]
-struct Written {
+struct SnapshotPages {
     snapshot: Arc<HealthSnapshot>,
+    /// The version of the lifecycle.
     version: u64,
-    pages: [OnceLock<Page>; Asked::NUMBER],
+    pages: [OnceLock<Page>; PageKind::COUNT],
 }
 
-impl Pages {
-    /// The answer of this moment; writes it when nobody has since something changed.
-    pub(super) fn get(&self, health: &Health, asked: Asked) -> Page {
-        // Before what it is the version of: what changes meanwhile makes it an old one.
-        let version = health.life().version();
-        let snapshot = health.recent();
-        let now = self.now.load();
-        if let Some(written) = &*now
-            && written.version == version
-            && Arc::ptr_eq(&written.snapshot, &snapshot)
+impl PageCache {
+    pub(super) fn get(&self, health: &Health, kind: PageKind) -> Page {
+        // Read first: a change while the page is serialized makes the page outdated.
+        let version = health.inner.lifecycle.version();
+        let snapshot = health.inner.recent();
+        let current = self.current.load();
+        if let Some(cached) = &*current
+            && cached.version == version
+            && Arc::ptr_eq(&cached.snapshot, &snapshot)
         {
-            return written.page(health, asked);
+            return cached.page(health, kind);
         }
-        let written = Arc::new(Written { snapshot, version, pages: Default::default() });
-        self.now.store(Some(Arc::clone(&written)));
-        written.page(health, asked)
+        let fresh = Arc::new(SnapshotPages { snapshot, version, pages: Default::default() });
+        self.current.store(Some(Arc::clone(&fresh)));
+        fresh.page(health, kind)
     }
 }
 
-impl Written {
-    fn page(&self, health: &Health, asked: Asked) -> Page {
-        let page = self.pages[asked as usize].get_or_init(|| match asked {
-            Asked::Ready => report::ready(&health.inner.readiness(&self.snapshot), &self.snapshot, false),
-            Asked::ReadyVerbose => {
-                report::ready(&health.inner.readiness(&self.snapshot), &self.snapshot, true)
-            }
-            Asked::Started => report::started(&health.startup()),
-            Asked::Health => report::health(&self.snapshot, false),
-            Asked::HealthVerbose => report::health(&self.snapshot, true),
+impl SnapshotPages {
+    fn page(&self, health: &Health, kind: PageKind) -> Page {
+        let snapshot = &*self.snapshot;
+        let page = self.pages[kind as usize].get_or_init(|| match kind {
+            PageKind::Ready => report::ready(&health.readiness_of(snapshot), snapshot, false),
+            PageKind::ReadyVerbose => report::ready(&health.readiness_of(snapshot), snapshot, true),
+            PageKind::Startup => report::startup(&health.inner.waiting_for()),
+            PageKind::Health => report::health(snapshot, false),
+            PageKind::HealthVerbose => report::health(snapshot, true),
         });
         page.clone()
     }

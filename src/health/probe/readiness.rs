@@ -1,93 +1,61 @@
-//! Whether to send requests here.
-
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::health::handle::{Health, Inner};
+use crate::health::handle::Health;
 use crate::health::snapshot::{ComponentHealth, HealthSnapshot};
-use crate::health::status::Status;
 
-/// Whether to send requests here.
+/// Whether this process should get requests, and why not.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// Whether to.
+    /// Whether the process is ready.
     pub ready: bool,
-    /// Whether the process is on its way out.
+    /// Whether the process [drains](Health::drain).
     pub draining: bool,
-    /// What the [start](Health::startup) still waits for.
+    /// What the start waits for: the names of [gates](Health::starting), then of the checks that have not passed yet, as
+    /// `component` or `component/check`. Once it is empty, the start is complete for good.
     pub starting: Vec<Arc<str>>,
-    /// The critical components that fail, or cannot work.
-    pub missing: Vec<Missing>,
-}
-
-/// A critical component that fails.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct Missing {
-    /// Its name.
-    pub component: Arc<str>,
-    /// `Unhealthy` or `Critical`; `Unknown` for one of which nothing is known but that one that it depends on fails.
-    pub status: Status,
-    /// Why, the weightiest first.
-    pub reasons: Vec<String>,
-    /// The components below it that are to blame.
-    pub because_of: Vec<Arc<str>>,
+    /// The critical components that fail, and those that are `Unknown` while a component that they depend on fails.
+    pub missing: Vec<ComponentHealth>,
 }
 
 impl Health {
-    /// Whether to send requests here: the start is over, no critical component fails, and the process is not draining.
+    /// Whether this process should get requests: the start is complete, no critical component fails, and the process does
+    /// not drain.
     ///
-    /// A component of which nothing is known does not fail, since a new process would never get its first request; but it
-    /// is missing while one that it [depends on](crate::health::Component::depends_on) fails, itself or through others of
-    /// which nothing is known: it does not work without that.
-    /// At most as old as [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for) says, but for
-    /// [`drain`](Self::drain) and [gates](Self::starting), which count at once.
+    /// A critical component that is `Unknown` does not take readiness away: a new process would never get its first
+    /// request. It does while a component that it [depends on](crate::health::Component::depends_on) fails, directly
+    /// or through other `Unknown` components.
+    ///
+    /// The answer is at most as old as [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for).
+    /// [`drain`](Self::drain) and [gates](Self::starting) count at once.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         if self.is_ready() {
             return Readiness { ready: true, draining: false, starting: Vec::new(), missing: Vec::new() };
         }
-        self.inner.readiness(&self.recent())
+        self.readiness_of(&self.inner.recent())
     }
 
-    /// Whether to send requests here, and no more: what [`readiness`](Self::readiness) says in one word.
+    /// [`Readiness::ready`] alone.
     ///
-    /// It may be asked at any rate: it is kept for
-    /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for), and once the process has started it
-    /// costs neither an allocation nor a lock meanwhile.
+    /// Cheap enough for each request: once the process has started, it costs neither an allocation nor a lock while the
+    /// last snapshot is valid, see [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for).
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.inner.is_ready()
     }
-}
 
-impl Inner {
-    pub(in crate::health) fn is_ready(&self) -> bool {
-        !self.life.is_draining() && self.waiting_for().is_empty() && self.works()
-    }
-
-    pub(super) fn readiness(&self, snapshot: &HealthSnapshot) -> Readiness {
-        let draining = self.life.is_draining();
-        let starting = self.waiting_for();
-        let missing: Vec<Missing> = snapshot.missing().map(Missing::from).collect();
+    pub(super) fn readiness_of(&self, snapshot: &HealthSnapshot) -> Readiness {
+        let draining = self.inner.is_draining();
+        let starting = self.inner.waiting_for();
+        let missing: Vec<ComponentHealth> = snapshot.missing().cloned().collect();
         Readiness {
             ready: missing.is_empty() && starting.is_empty() && !draining,
             draining,
             starting,
             missing,
-        }
-    }
-}
-
-impl From<&ComponentHealth> for Missing {
-    fn from(component: &ComponentHealth) -> Self {
-        Self {
-            component: Arc::clone(&component.name),
-            status: component.status,
-            reasons: component.reasons.iter().map(|reason| reason.text.clone()).collect(),
-            because_of: component.because_of.clone(),
         }
     }
 }

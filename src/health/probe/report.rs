@@ -1,8 +1,8 @@
-//! What the probes write: JSON with the fields of `application/health+json` (draft-inadarei-api-health-check) where
+//! The answers of the probes: JSON with the fields of `application/health+json` (draft-inadarei-api-health-check) where
 //! they fit.
 //!
-//! What a check says may quote an error, and an error may quote more than is good for everybody. What is amiss tells how
-//! the system is built. So an answer names components and their status, and says why only where that was asked for.
+//! Reasons and messages of checks may quote errors, and reveal how the system is built. So an answer names components with
+//! their status only, unless it is verbose.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,9 +12,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::pages::Page;
-use super::readiness::{Missing, Readiness};
-use super::startup::Startup;
+use super::readiness::Readiness;
 use crate::health::check_report::{CheckOutcome, CheckReport};
 use crate::health::outlook::Outlook;
 use crate::health::reason::Reason;
@@ -22,8 +20,15 @@ use crate::health::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use crate::health::status::Status;
 use crate::signal;
 
-/// The answer of a probe that has nothing else to say.
+/// The answer without details.
 pub(super) const PASS: &[u8] = br#"{"status":"pass"}"#;
+
+/// An answer: its status code and its body.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) code: StatusCode,
+    pub(super) body: Bytes,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,24 +41,24 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "String::is_empty")]
     output: String,
     #[serde(flatten)]
-    about: About<'a>,
+    details: Details<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     checks: BTreeMap<String, Vec<Entry<'a>>>,
 }
 
-/// What only some of the probes tell.
+/// The fields that only one probe has.
 #[derive(Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
-enum About<'a> {
+enum Details<'a> {
     Ready {
         #[serde(skip_serializing_if = "is_false")]
         draining: bool,
         #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
         starting: &'a [Arc<str>],
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        missing: Vec<Absent<'a>>,
+        missing: Vec<MissingEntry<'a>>,
     },
-    Started {
+    Startup {
         #[serde(skip_serializing_if = "<[Arc<str>]>::is_empty")]
         starting: &'a [Arc<str>],
     },
@@ -69,7 +74,7 @@ enum About<'a> {
 
 /// A critical component that fails.
 #[derive(Serialize)]
-struct Absent<'a> {
+struct MissingEntry<'a> {
     component: &'a str,
     status: Status,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -85,7 +90,7 @@ enum Entry<'a> {
     Check(CheckEntry<'a>),
 }
 
-/// One component, in the shape of the draft and with all that we know.
+/// One component: the fields of the draft, and ours.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ComponentEntry<'a> {
@@ -112,7 +117,7 @@ struct ComponentEntry<'a> {
     letters: Option<u64>,
 }
 
-/// One check: how long its last run took, and what it found.
+/// One check: the duration and result of its last run.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct CheckEntry<'a> {
@@ -139,57 +144,58 @@ pub(super) fn ready(readiness: &Readiness, snapshot: &HealthSnapshot, verbose: b
     if readiness.ready && !verbose {
         return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
     }
-    let missing: Vec<Absent<'_>> =
-        readiness.missing.iter().map(|missing| Absent::new(missing, snapshot, verbose)).collect();
+    let missing: Vec<MissingEntry<'_>> =
+        readiness.missing.iter().map(|missing| MissingEntry::new(missing, verbose)).collect();
     let mut output = Vec::new();
     if readiness.draining {
         output.push("the process is shutting down".to_owned());
     }
     output.extend(still_starting(&readiness.starting));
-    output.extend(missing.iter().map(Absent::say));
-    let about = About::Ready { draining: readiness.draining, starting: &readiness.starting, missing };
-    let told = snapshot.components.iter().filter(|component| verbose && component.critical);
+    output.extend(missing.iter().map(MissingEntry::describe));
+    let details = Details::Ready { draining: readiness.draining, starting: &readiness.starting, missing };
+    let components = snapshot.components.iter().filter(|component| verbose && component.critical);
     page(
         readiness.ready,
         if readiness.ready { "pass" } else { "fail" },
         output.join("; "),
-        about,
-        told,
+        details,
+        components,
         verbose,
     )
 }
 
-pub(super) fn started(startup: &Startup) -> Page {
-    if startup.complete {
+pub(super) fn startup(waiting_for: &[Arc<str>]) -> Page {
+    if waiting_for.is_empty() {
         return Page { code: StatusCode::OK, body: Bytes::from_static(PASS) };
     }
-    let output = still_starting(&startup.waiting_for).unwrap_or_default();
-    let about = About::Started { starting: &startup.waiting_for };
-    page(false, "fail", output, about, [], false)
+    let output = still_starting(waiting_for).unwrap_or_default();
+    let details = Details::Startup { starting: waiting_for };
+    page(false, "fail", output, details, [], false)
 }
 
 pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
-    let bad: Vec<String> = snapshot
+    let unwell: Vec<String> = snapshot
         .components
         .iter()
         .filter(|component| component.status >= Status::Degraded)
         .map(|component| format!("`{}` is {}", component.name, component.status))
         .collect();
-    let about = About::Health {
+    let details = Details::Health {
         health: snapshot.status,
         score: snapshot.score,
         root_causes: if verbose { &snapshot.root_causes } else { &[] },
         losses: if verbose { &snapshot.losses } else { &[] },
     };
-    let told = snapshot.components.iter().filter(|_| verbose);
-    page(!snapshot.status.is_failing(), word(snapshot.status), bad.join("; "), about, told, verbose)
+    let components = snapshot.components.iter().filter(|_| verbose);
+    let status = draft_status(snapshot.status);
+    page(!snapshot.status.is_failing(), status, unwell.join("; "), details, components, verbose)
 }
 
 fn page<'a>(
-    well: bool,
+    ok: bool,
     status: &'static str,
     output: String,
-    about: About<'a>,
+    details: Details<'a>,
     components: impl IntoIterator<Item = &'a ComponentHealth>,
     verbose: bool,
 ) -> Page {
@@ -209,15 +215,15 @@ fn page<'a>(
         service_id: identity.as_ref().and_then(|identity| identity.service.clone()),
         release_id: identity.as_ref().and_then(|identity| identity.version.clone()),
         output,
-        about,
+        details,
         checks,
     };
     match serde_json::to_vec(&report) {
         Ok(body) => {
-            let code = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            let code = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             Page { code, body: body.into() }
         }
-        // Nothing in a report can fail to be written; but a probe must answer.
+        // A report has nothing that can fail to serialize, but a probe must answer in any case.
         Err(_) => Page {
             code: StatusCode::INTERNAL_SERVER_ERROR,
             body: Bytes::from_static(br#"{"status":"fail"}"#),
@@ -227,19 +233,18 @@ fn page<'a>(
 
 // ===== its parts =====
 
-impl<'a> Absent<'a> {
-    fn new(missing: &'a Missing, snapshot: &'a HealthSnapshot, verbose: bool) -> Self {
-        let component = snapshot.component(&missing.component).filter(|_| verbose);
-        let reasons = component.map_or(&[][..], |component| &component.reasons);
+impl<'a> MissingEntry<'a> {
+    fn new(missing: &'a ComponentHealth, verbose: bool) -> Self {
+        let reasons = if verbose { &missing.reasons[..] } else { &[] };
         Self {
-            component: &missing.component,
+            component: &missing.name,
             status: missing.status,
             reasons: reasons.iter().map(|reason| reason.text.as_str()).collect(),
             because_of: if verbose { &missing.because_of } else { &[] },
         }
     }
 
-    fn say(&self) -> String {
+    fn describe(&self) -> String {
         let mut text = format!("`{}` is {}", self.component, self.status);
         if let Some(reason) = self.reasons.first() {
             text = format!("{text}: {reason}");
@@ -257,7 +262,7 @@ impl<'a> ComponentEntry<'a> {
         Self {
             component_id: &component.name,
             component_type: "component",
-            status: word(component.status),
+            status: draft_status(component.status),
             observed_value: component.score,
             observed_unit: "score",
             output: output.join("; "),
@@ -301,8 +306,8 @@ fn still_starting(waiting_for: &[Arc<str>]) -> Option<String> {
     (!waiting_for.is_empty()).then(|| format!("still starting: `{}`", waiting_for.join("`, `")))
 }
 
-/// The draft's word for a status.
-fn word(status: Status) -> &'static str {
+/// The status in the words of the draft.
+fn draft_status(status: Status) -> &'static str {
     match status {
         Status::Unknown | Status::Healthy => "pass",
         Status::Degraded => "warn",
@@ -311,7 +316,7 @@ fn word(status: Status) -> &'static str {
 }
 
 fn rfc3339(at: SystemTime) -> String {
-    // Its `Display` has no words for a year before 1970 or after 9999.
+    // `humantime` cannot format a year before 1970 or after 9999.
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let latest = std::time::Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since.min(latest)).to_string()

@@ -1,43 +1,29 @@
-//! The start of the process: what must have been there once.
-
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use crate::health::handle::Health;
+use crate::health::lifecycle::Lifecycle;
 
-use super::life::Life;
-#[cfg(feature = "checks")]
-use crate::health::check_report::CheckReport;
-use crate::health::handle::{Health, Inner};
-
-/// Whether the process has started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Startup {
-    /// Whether it has. Once what was waited for is there, this stays.
-    pub complete: bool,
-    /// What is waited for: the names of [gates](Health::starting), then of the checks that have not passed yet, as
-    /// `component` or `component/check`.
-    pub waiting_for: Vec<Arc<str>>,
-}
-
-/// Holds the start open until it is [done](Self::done); made by [`Health::starting`].
+/// A step of the start; made by [`Health::starting`]. The process is not ready before the step is [done](Self::done).
 ///
-/// Dropped before that, by an error or a panic, it stays closed for good, and the log says so: what was to be done
-/// was not, and nobody must send requests to a process that has half started.
-#[must_use = "a gate that is dropped stays closed"]
+/// A gate that is dropped before, by an error or a panic, keeps the process not ready for good, and logs an error: a
+/// process that has not completed a step of its start must not get requests.
+#[must_use = "the process never gets ready if a gate is dropped before it is done"]
 pub struct StartupGate {
     name: Arc<str>,
-    number: u64,
-    life: Arc<Life>,
+    id: u64,
+    lifecycle: Arc<Lifecycle>,
     done: bool,
 }
 
 impl Health {
-    /// Says that the process is still starting, until the gate is done: `/startupz` and `/readyz` are 503 and name it.
+    /// Adds a step to the start. Until its gate is done, `/startupz` and `/readyz` answer 503 and name it.
     ///
-    /// Make gates before the probes are served. After the start is complete a new one changes nothing, and the log
-    /// says so.
+    /// The start is complete when every gate is done and every check of a critical component has passed once. Without
+    /// gates and critical checks it is complete at once.
+    ///
+    /// Add gates before the probes are served. A gate that is added after the start is complete has no effect, and logs a
+    /// warning.
     ///
     /// # Example
     /// ```
@@ -49,82 +35,39 @@ impl Health {
     /// let gate = health.starting("migrations");
     /// assert!(!health.readiness().ready);
     ///
-    /// migrate()?; // an error leaves the gate closed
+    /// migrate()?; // after an error the process never gets ready
     /// gate.done();
-    /// assert!(health.startup().complete);
+    /// assert!(health.readiness().starting.is_empty());
     /// # Ok(())
     /// # }
     /// ```
     pub fn starting(&self, name: impl Into<Arc<str>>) -> StartupGate {
-        let (name, life) = (name.into(), Arc::clone(self.life()));
-        if life.is_started() {
-            tracing::warn!(gate = &*name, "a startup gate that is made after the start holds up nothing");
+        let (name, lifecycle) = (name.into(), Arc::clone(&self.inner.lifecycle));
+        if lifecycle.is_started() {
+            tracing::warn!(
+                gate = &*name,
+                "the startup gate has no effect: the start is complete; add gates before the probes are served"
+            );
         }
-        StartupGate { number: life.close(&name), name, life, done: false }
-    }
-
-    /// Whether the process has started: every gate is done, and every check of a critical component has passed once.
-    ///
-    /// A process with neither has started at once.
-    #[must_use]
-    pub fn startup(&self) -> Startup {
-        let waiting_for = self.inner.waiting_for();
-        Startup { complete: waiting_for.is_empty(), waiting_for }
-    }
-}
-
-impl Inner {
-    /// What the start waits for; once that is nothing, it stays so.
-    pub(super) fn waiting_for(&self) -> Vec<Arc<str>> {
-        let life = &self.life;
-        if life.is_started() {
-            return Vec::new();
-        }
-        let mut awaited = life.had_gates();
-        let mut waiting = life.closed();
-        #[cfg(feature = "checks")]
-        for report in self.critical_checks() {
-            awaited = true;
-            if !report.passed_once {
-                let (component, check) = (&report.component, &report.check);
-                waiting.push(match component == check {
-                    true => Arc::clone(component),
-                    false => format!("{component}/{check}").into(),
-                });
-            }
-        }
-        // As long as there was nothing to wait for, something may still come: it is early.
-        if awaited && waiting.is_empty() {
-            life.start();
-        }
-        waiting
-    }
-}
-
-#[cfg(feature = "checks")]
-impl Inner {
-    fn critical_checks(&self) -> impl Iterator<Item = Arc<CheckReport>> {
-        let components = self.said().components;
-        let critical = move |name: &str| components.get(name).is_some_and(|component| component.critical);
-        self.checks.reports().into_iter().filter(move |report| critical(&report.component))
+        StartupGate { id: lifecycle.add_gate(&name), name, lifecycle, done: false }
     }
 }
 
 impl StartupGate {
-    /// What it stands for is there.
+    /// Completes the step.
     pub fn done(mut self) {
         self.done = true;
-        self.life.open(self.number);
+        self.lifecycle.finish_gate(self.id);
     }
 }
 
 impl Drop for StartupGate {
     fn drop(&mut self) {
-        if !self.done && !self.life.is_started() && !self.life.is_draining() {
+        if !self.done && !self.lifecycle.is_started() && !self.lifecycle.is_draining() {
             let gate = &*self.name;
             tracing::error!(
                 gate,
-                "a startup gate was dropped before it was done: the process never gets ready"
+                "the startup gate was dropped before it was done: the process never gets ready"
             );
         }
     }

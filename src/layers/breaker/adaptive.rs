@@ -7,37 +7,36 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::settings::SlowCall;
 use crate::base::clock::nanos;
 use crate::base::error::ConfigError;
 
 /// How the slow-call limit is learned: the p95 of healthy traffic times a factor, between two bounds.
 ///
 /// # Why
-/// A fixed limit fits one hour of the day. A limit for the night makes much of the afternoon's traffic slow; a limit for
-/// the afternoon does not notice an outage at night. With a learned limit, less than 5 % of healthy traffic is slow at any
-/// hour. So [`SlowCall::rate`] may be lower, such as 0.3 instead of 0.5, and the circuit opens sooner.
+/// A fixed limit fits one hour of the day. With a limit for the night, much of the afternoon's traffic is slow; a limit for
+/// the afternoon misses an outage at night. With a learned limit, less than 5 % of healthy traffic is slow at any hour. So
+/// [`SlowCall::rate`](super::SlowCall::rate) may be lower, such as 0.3 instead of 0.5, and the circuit opens sooner.
 /// `tests/breaker/simulation.rs` has figures.
 ///
 /// # What is learned
-/// - Until enough calls were seen, [`SlowCall::limit`] holds.
+/// - Until enough calls were seen, [`SlowCall::limit`](super::SlowCall::limit) holds.
 /// - Only successes of a closed circuit count: no failures, no probes.
 /// - A call that took more than twice the current limit is not normal traffic and is not counted. A call between the limit
-///   and its double is, so a service that became permanently slower is learned.
-/// - Calls are collected for a period, and counted when it is over. They are discarded if the circuit opened meanwhile,
-///   if the share of failures reached a tenth of the rate that opens it, or if more failed than usual. A permanently
-///   higher share of failures, below that tenth, becomes usual after an hour.
+///   and twice the limit is counted, so the limit follows a service that became permanently slower.
+/// - Calls are collected for a period, and counted at its end. They are discarded if the circuit opened meanwhile, if the
+///   share of failures reached a tenth of the rate that opens the circuit, or if more calls failed than usual. A
+///   permanently higher share of failures, below that tenth, becomes usual after an hour.
 /// - In one period the limit falls by at most 1/32 of itself and rises by at most 1/128: halving takes 22 minutes,
-///   doubling 90. Only the first learned limit, if lower than the configured one, is reached at once. A service that
-///   becomes slower more gradually is followed up to the ceiling: **set the ceiling to a duration that you would not accept
-///   at any hour**.
+///   doubling 90. Only the first learned limit, if lower than the configured one, is reached at once. The limit follows a
+///   service that becomes slower more gradually, up to the ceiling: **set the ceiling to a duration that is unacceptable at
+///   any hour**.
 /// - The learned data loses a quarter of its weight in each period with traffic; without traffic nothing changes.
-/// - While slow successes keep the circuit open, the limit rises at its usual pace, up to [`SlowCall::limit`]. A service
+/// - While slow successes keep the circuit open, the limit rises at its usual pace, up to [`SlowCall::limit`](super::SlowCall::limit). A service
 ///   that is permanently five times slower is admitted again after one to three hours. A service slower than the configured
 ///   limit stays shut out.
 ///
 /// # What it sees
-/// The limit is at least twice the p95, so slowness opens the circuit when the share [`SlowCall::rate`] of the calls
+/// The limit is at least twice the p95, so slowness opens the circuit when the share [`SlowCall::rate`](super::SlowCall::rate) of the calls
 /// takes longer than that. A service whose p95 is twice its median, as is common, must become four times slower for a rate of 0.5,
 /// and three times for 0.3. A service that becomes twice as slow does not open the circuit: the limit follows it.
 ///
@@ -65,11 +64,11 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adaptive {
-    /// Lowest limit: more than zero, at most [`SlowCall::limit`]. Default: 10 ms, or [`SlowCall::limit`] if that is less.
+    /// Lowest limit: more than zero, at most [`SlowCall::limit`](super::SlowCall::limit). Default: 10 ms, or [`SlowCall::limit`](super::SlowCall::limit) if that is less.
     /// Set it to a duration below which slowness does not matter.
     #[serde(with = "crate::base::duration::option")]
     pub floor: Option<Duration>,
-    /// Highest limit: at least [`SlowCall::limit`]. Default: four times [`SlowCall::limit`].
+    /// Highest limit: at least [`SlowCall::limit`](super::SlowCall::limit). Default: four times [`SlowCall::limit`](super::SlowCall::limit).
     #[serde(with = "crate::base::duration::option")]
     pub ceiling: Option<Duration>,
     /// The limit is the p95 times this: from 1 to 100. Default 2.
@@ -82,7 +81,7 @@ pub struct Adaptive {
     pub period: Duration,
 }
 
-/// Scheduling alone may make shorter calls take as long.
+/// The default floor. Scheduling alone can make shorter calls take as long.
 const FLOOR: Duration = Duration::from_millis(10);
 
 impl Default for Adaptive {
@@ -99,29 +98,25 @@ impl Adaptive {
         (nanos(floor).max(1), nanos(ceiling).max(1))
     }
 
-    pub(super) fn validate(&self, slow: Option<SlowCall>) -> Result<(), ConfigError> {
-        let Some(slow) = slow else {
+    /// `limit` is the configured slow-call limit.
+    pub(super) fn validate(&self, limit: Option<Duration>) -> Result<(), ConfigError> {
+        let Some(limit) = limit else {
             return Err(ConfigError::new(
                 "adaptive",
                 "on",
-                "set `slow_call` too: its limit holds until another is learned",
+                "set `slow_call` too, whose limit holds until another is learned",
             ));
         };
         if let Some(floor) = self.floor {
             ConfigError::check(
-                !floor.is_zero() && floor <= slow.limit,
+                !floor.is_zero() && floor <= limit,
                 "adaptive.floor",
                 floor,
                 "more than zero and at most `slow_call.limit`",
             )?;
         }
         if let Some(ceiling) = self.ceiling {
-            ConfigError::check(
-                ceiling >= slow.limit,
-                "adaptive.ceiling",
-                ceiling,
-                "at least `slow_call.limit`",
-            )?;
+            ConfigError::check(ceiling >= limit, "adaptive.ceiling", ceiling, "at least `slow_call.limit`")?;
         }
         ConfigError::check(
             (1.0..=100.0).contains(&self.factor),
@@ -145,7 +140,9 @@ impl Adaptive {
 }
 
 /// Reads `true`, `false`, nothing, or a table of [`Adaptive`].
-pub(super) fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Adaptive>, D::Error> {
+pub(super) fn bool_or_table<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Adaptive>, D::Error> {
     deserializer.deserialize_any(SwitchVisitor)
 }
 
@@ -173,7 +170,7 @@ impl<'de> Visitor<'de> for SwitchVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        switch(deserializer)
+        bool_or_table(deserializer)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {

@@ -18,25 +18,35 @@ use crate::base::window::Window;
 /// [`BreakerSettings`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
-pub struct CircuitBreakerBuilder<T = One> {
+pub struct CircuitBreakerBuilder<T = SingleCircuit> {
     pub(super) name: Arc<str>,
     pub(super) settings: BreakerSettings,
-    pub(super) of: T,
+    pub(super) kind: T,
 }
 
-/// Makes a single circuit.
+/// The part of the builder for a single circuit.
 #[derive(Clone, Debug, Default)]
-pub struct One {
+pub struct SingleCircuit {
     health_probe: Option<HealthProbe>,
 }
 
+impl CircuitBreaker {
+    /// Returns a builder. `name` is the component in health and the attribute in metrics.
+    pub fn builder(name: impl Into<Arc<str>>) -> CircuitBreakerBuilder {
+        CircuitBreakerBuilder::new(name.into(), SingleCircuit::default())
+    }
+}
+
 impl<T> CircuitBreakerBuilder<T> {
-    pub(super) fn of(name: Arc<str>, of: T) -> Self {
-        Self { name, settings: BreakerSettings::default(), of }
+    pub(super) fn new(name: Arc<str>, kind: T) -> Self {
+        Self { name, settings: BreakerSettings::default(), kind }
     }
 
     setters! {
-        /// Replaces all settings, such as by those of a file.
+        /// Replaces all settings of a circuit, such as by those of a file, for a breaker that also needs a health probe. Other
+        /// breakers are made by [`CircuitBreaker::from_settings`] or [`KeyedBreaker::from_settings`].
+        ///
+        /// [`KeyedBreaker::from_settings`]: super::KeyedBreaker::from_settings
         pub fn settings(settings: BreakerSettings) { settings = settings; }
         /// Sets the share of failures in the window at which the circuit opens: more than 0, at most 1.
         pub fn failure_rate(rate: f64) { settings.failure_rate = rate; }
@@ -57,13 +67,13 @@ impl<T> CircuitBreakerBuilder<T> {
         pub fn adaptive_limits(adaptive: Adaptive) { settings.adaptive = Some(adaptive); }
         /// Sets the window of calls that count.
         pub fn window(window: Window) { settings.window = window; }
-        /// Sets the number of calls in the window from which on the rates decide.
+        /// Sets the minimum number of calls in the window before the rates can open the circuit.
         pub fn minimum_calls(calls: u32) { settings.minimum_calls = calls; }
         /// Sets how long the circuit stays open.
         pub fn open_for(backoff: Backoff) { settings.open_for = backoff; }
         /// Sets how a half-open circuit decides.
         pub fn half_open(half_open: HalfOpen) { settings.half_open = half_open; }
-        /// Sets the number of callers that may wait for the decision of a half-open circuit; the others are refused.
+        /// Sets the number of callers that may wait for the decision of a half-open circuit; others are refused.
         pub fn half_open_queue(callers: u32) { settings.half_open_queue = callers; }
         /// Sets how a cancelled call counts.
         pub fn cancelled(cancelled: Cancelled) { settings.cancelled = cancelled; }
@@ -72,11 +82,11 @@ impl<T> CircuitBreakerBuilder<T> {
 
 impl CircuitBreakerBuilder {
     /// Sets a check that decides when an open circuit becomes half-open. It runs after each wait, in a task of its own,
-    /// until it succeeds, so no caller's request is spent. A check that runs while the circuit changes otherwise, such as
-    /// by an operator, is dropped.
+    /// until it succeeds, so no caller's request is spent. If the circuit changes meanwhile, such as by an operator, a
+    /// running check is dropped.
     ///
     /// A check that panics, or takes longer than [`HalfOpen::max_wait`], has failed. If the circuit opens outside a tokio
-    /// runtime, callers decide as without a check.
+    /// runtime, callers probe as without a check.
     ///
     /// # Example
     /// ```
@@ -93,7 +103,7 @@ impl CircuitBreakerBuilder {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.of.health_probe = Some(HealthProbe::new(move || answer(check()), None));
+        self.kind.health_probe = Some(HealthProbe::new(move || answer(check()), None));
         self
     }
 
@@ -102,6 +112,6 @@ impl CircuitBreakerBuilder {
     /// # Errors
     /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<CircuitBreaker, ConfigError> {
-        CircuitBreaker::make(self.name, self.settings, self.of.health_probe)
+        CircuitBreaker::new(self.name, self.settings, self.kind.health_probe)
     }
 }

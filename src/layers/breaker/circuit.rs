@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::health_probe::{HealthProbe, Probing};
-use super::keyed::Member;
+use super::counters::Counters;
+use super::group::Member;
+use super::health_probe::{HealthProbe, ProbedCircuit, Probing};
 use super::machine::{Admission, Change, Machine, Observer, Refusal};
 use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
-use super::tally::Tally;
 use super::transition::{Subscribers, Transition};
 use crate::base::clock::{self, Tick};
 use crate::base::error::{ConfigError, Rejected};
@@ -18,14 +18,14 @@ use crate::base::outcome::Outcome;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 use crate::signal::{self, BreakerSign, Emit, Sign, Source};
 
-/// See the [module](self).
+/// The shared state of one circuit.
 #[derive(Debug)]
 pub(crate) struct Circuit {
     /// First, so that the fields of every call are together.
     pub(super) machine: Machine,
     pub(super) name: Arc<str>,
     pub(super) subscribers: Subscribers,
-    /// Wakes callers that wait for a half-open circuit. Made with the first of them.
+    /// Wakes callers that wait for a half-open circuit. Made for the first of them.
     waiters: OnceLock<Arc<Notify>>,
     probing: Option<Box<Probing>>,
     /// The keyed breaker of the circuit, also after its eviction.
@@ -42,9 +42,9 @@ impl Circuit {
         health_probe: Option<HealthProbe>,
         member: Option<Member>,
     ) -> Arc<Self> {
-        let place = member.as_ref().map(|member| member.group.place()).unwrap_or_default();
+        let slot = member.as_ref().map(|member| member.group.slot()).unwrap_or_default();
         Arc::new_cyclic(|me| Self {
-            machine: Machine::new(settings, place, health_probe.is_some(), clock::now()),
+            machine: Machine::new(settings, slot, health_probe.is_some(), clock::now()),
             name,
             subscribers: Subscribers::default(),
             waiters: OnceLock::new(),
@@ -89,13 +89,13 @@ impl Circuit {
         self.machine.settle(admission, outcome, Some(now.since(since)), || now, self);
     }
 
-    /// The time from which on a cancelled call is a failure.
+    /// A cancelled call that ran longer than this is a failure; `None` if none is.
     pub(super) fn cancelled_after(&self) -> Option<Duration> {
-        self.machine.look(|core, _| core.settings().cancelled_after(self.machine.slow_limit()))
+        self.machine.read(|core, _| core.settings().cancelled_after(self.machine.slow_limit()))
     }
 
     pub(super) fn settings(&self) -> BreakerSettings {
-        self.machine.look(|core, _| BreakerSettings::clone(core.settings()))
+        self.machine.read(|core, _| BreakerSettings::clone(core.settings()))
     }
 
     pub(super) fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
@@ -116,13 +116,13 @@ impl Circuit {
         self.machine.reset(clock::now(), self);
     }
 
-    /// Evicts the circuit for another key: moves its counts to the group and releases its place among the open ones.
-    pub(super) fn evict(&self) -> Tally {
+    /// Evicts the circuit for another key: returns its counts, and releases its slot among the ejected ones.
+    pub(super) fn evict(&self) -> Counters {
         self.evicted.store(true, Ordering::Relaxed);
         self.machine.retire()
     }
 
-    /// After an eviction, callers that still hold the circuit decide whether it closes.
+    /// Stops the health probe after an eviction. Callers that still hold the circuit probe it then.
     pub(super) fn stop_probing(&self) {
         if let Some(probing) = &self.probing {
             probing.stop();
@@ -130,8 +130,8 @@ impl Circuit {
     }
 
     /// The time without a call since the end of an open circuit's wait, or of a half-open circuit.
-    pub(super) fn left_alone_for(&self, now: Tick) -> Duration {
-        self.machine.left_alone_for(now)
+    pub(super) fn idle_for(&self, now: Tick) -> Duration {
+        self.machine.idle_for(now)
     }
 
     pub(super) fn waiters(&self) -> &Arc<Notify> {
@@ -140,7 +140,7 @@ impl Circuit {
 
     pub(super) fn snapshot(&self) -> BreakerSnapshot {
         let now = clock::now();
-        self.machine.look(|core, totals| {
+        self.machine.read(|core, totals| {
             let counts = core.counts(now);
             BreakerSnapshot {
                 name: Arc::clone(&self.name),
@@ -150,6 +150,8 @@ impl Circuit {
                 calls: counts.calls,
                 failures: counts.failures,
                 slow_calls: counts.slow,
+                failure_rate: counts.failure_rate(),
+                slow_call_rate: counts.slow_rate(),
                 consecutive_failures: core.consecutive_failures(),
                 probes_in_flight: core.probes_in_flight(),
                 waiting: core.queue(),
@@ -172,16 +174,17 @@ impl Observer for Circuit {
             at: change.at,
         };
         transition.log();
-        self.subscribers.tell(&transition);
+        self.subscribers.notify(&transition);
         let evicted = || self.evicted.load(Ordering::Relaxed);
         if let Some(member) = self.member.as_ref().filter(|_| !evicted()) {
-            member.changed(self, &transition);
+            member.changed(&transition);
         }
         if let Some(probing) = &self.probing {
             if change.to == CircuitState::Open {
-                probing.watch(Weak::clone(&self.me), change.epoch);
+                let circuit: Weak<dyn ProbedCircuit> = Weak::<Self>::clone(&self.me);
+                probing.watch(circuit, change.epoch);
             }
-            // It may have been evicted meanwhile: who evicts stops what was there by then.
+            // An eviction meanwhile has stopped only the probe that it found.
             if change.to != CircuitState::Open || evicted() {
                 probing.stop();
             }
@@ -196,9 +199,32 @@ impl Observer for Circuit {
     }
 }
 
+impl ProbedCircuit for Circuit {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn health_probe_at(&self, epoch: u64) -> Option<Tick> {
+        self.machine.health_probe_at(epoch)
+    }
+
+    fn check_timeout(&self) -> Duration {
+        self.machine.read(|core, _| core.settings().half_open.max_wait)
+    }
+
+    fn health_probed(&self, epoch: u64, healthy: bool) -> bool {
+        self.machine.health_probed(epoch, healthy, clock::now(), self)
+    }
+
+    fn let_callers_probe(&self, epoch: u64) {
+        self.machine.let_callers_probe(epoch);
+        self.freed();
+    }
+}
+
 impl Source for Circuit {
     fn observe(&self, emit: &mut Emit<'_>) {
-        let (tally, state) = self.machine.tally(|core| core.state());
+        let (counters, state) = self.machine.counters(|core| core.state());
         for each in CircuitState::ALL {
             let is_in = f64::from(u8::from(each == state));
             emit(&signal::BREAKER_STATE, is_in, &[("breaker", &*self.name), ("state", each.as_str())]);
@@ -206,7 +232,7 @@ impl Source for Circuit {
         if let Some(limit) = self.machine.slow_limit() {
             emit(&signal::BREAKER_SLOW_CALL_LIMIT, limit.as_secs_f64(), &[("breaker", &*self.name)]);
         }
-        tally.emit(&self.name, emit);
+        counters.emit(&self.name, emit);
     }
 
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
@@ -223,7 +249,7 @@ impl Source for Circuit {
 impl Drop for Circuit {
     fn drop(&mut self) {
         if let Some(member) = &self.member {
-            member.group.keep(&self.machine.retire());
+            member.group.add_late(&self.machine.retire());
         }
     }
 }

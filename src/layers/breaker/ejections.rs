@@ -1,7 +1,7 @@
 //! The limit of circuits of a keyed breaker that are open at once.
 //!
-//! When most upstreams fail at once, the fault is rarely theirs: it is the network's or our own. Opening all circuits would
-//! then make it worse. The rule is Envoy's `max_ejection_percent`.
+//! When most upstreams fail at once, the cause is rarely in all of them: it is the network or this process. Opening all
+//! circuits would then make the outage worse. The rule is Envoy's `max_ejection_percent`.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ pub(super) struct Ejections {
     ejected: AtomicU64,
 }
 
-/// A circuit's place among the open ones, held while it is open or half-open.
+/// The slot of a circuit among the ejected ones. It is taken while the circuit is open or half-open.
 #[derive(Debug, Default)]
-pub(super) struct Place {
-    among: Option<Arc<Ejections>>,
-    held: bool,
+pub(super) struct EjectionSlot {
+    ejections: Option<Arc<Ejections>>,
+    taken: bool,
 }
 
 impl Ejections {
@@ -28,10 +28,10 @@ impl Ejections {
         Arc::new(Self { share, circuits: AtomicU64::new(0), ejected: AtomicU64::new(0) })
     }
 
-    /// A place for another circuit.
-    pub(super) fn place(self: &Arc<Self>) -> Place {
+    /// Adds a circuit; returns its slot.
+    pub(super) fn slot(self: &Arc<Self>) -> EjectionSlot {
         self.circuits.fetch_add(1, Ordering::Relaxed);
-        Place { among: Some(Arc::clone(self)), held: false }
+        EjectionSlot { ejections: Some(Arc::clone(self)), taken: false }
     }
 
     /// The circuits that are open or half-open.
@@ -39,7 +39,7 @@ impl Ejections {
         self.ejected.load(Ordering::Relaxed)
     }
 
-    /// The share of all circuits, rounded down, but at least one.
+    /// The maximum number of ejected circuits: the share of all circuits, rounded down, but at least one.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Small counts.
     pub(super) fn allowed(&self) -> u64 {
         let circuits = self.circuits.load(Ordering::Relaxed);
@@ -47,36 +47,36 @@ impl Ejections {
     }
 }
 
-impl Place {
-    /// Takes the place; `false` at the limit.
+impl EjectionSlot {
+    /// Takes the slot; `false` at the limit.
     pub(super) fn take(&mut self) -> bool {
-        let Some(among) = &self.among else { return true };
-        if !self.held {
-            let allowed = among.allowed();
-            self.held = among
+        let Some(ejections) = &self.ejections else { return true };
+        if !self.taken {
+            let allowed = ejections.allowed();
+            self.taken = ejections
                 .ejected
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ejected| {
                     (ejected < allowed).then_some(ejected + 1)
                 })
                 .is_ok();
         }
-        self.held
+        self.taken
     }
 
-    pub(super) fn give_back(&mut self) {
-        if std::mem::take(&mut self.held)
-            && let Some(among) = &self.among
+    pub(super) fn release(&mut self) {
+        if std::mem::take(&mut self.taken)
+            && let Some(ejections) = &self.ejections
         {
-            among.ejected.fetch_sub(1, Ordering::Relaxed);
+            ejections.ejected.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for EjectionSlot {
     fn drop(&mut self) {
-        self.give_back();
-        if let Some(among) = &self.among {
-            among.circuits.fetch_sub(1, Ordering::Relaxed);
+        self.release();
+        if let Some(ejections) = &self.ejections {
+            ejections.circuits.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -57,8 +57,7 @@ where
             }
             StateProjection::Refused { rejected } => match rejected.take() {
                 Some(rejected) => Poll::Ready(Err(rejected)),
-                // Polled again after its end.
-                None => Poll::Pending,
+                None => panic!("the future of a circuit breaker was polled after its end"),
             },
         }
     }

@@ -8,7 +8,7 @@ use tower::Service;
 use super::circuit::Circuit;
 use super::machine::{Admission, Refusal};
 use super::permit::Permit;
-use super::wait::{Patience, Wait, poll_admit};
+use super::wait::{Wait, WaitMode, poll_admit};
 use crate::base::clock;
 use crate::base::error::Rejected;
 
@@ -17,12 +17,12 @@ use crate::base::error::Rejected;
 pub(super) struct Gate<S> {
     inner: S,
     circuit: Arc<Circuit>,
-    patience: Patience,
-    /// Admitted by a closed circuit; the inner service may be ready. Kept separate to avoid a store-forwarding stall on the
-    /// hot path.
+    wait_mode: WaitMode,
+    /// The admission by a closed circuit; the inner service may be ready. Separate from `ready` to avoid a store-forwarding
+    /// stall on the hot path.
     passing: Option<Admission>,
     ready: Ready,
-    /// What must be released. Separate, so that an admitted call has nothing to drop.
+    /// What a drop must release. Separate, so that a call through a closed circuit has nothing to drop.
     held: Option<Held>,
 }
 
@@ -46,14 +46,14 @@ enum Held {
 impl<S: Clone> Clone for Gate<S> {
     #[inline]
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), Arc::clone(&self.circuit), self.patience)
+        Self::new(self.inner.clone(), Arc::clone(&self.circuit), self.wait_mode)
     }
 }
 
 impl<S> Gate<S> {
     #[inline]
-    pub(super) fn new(inner: S, circuit: Arc<Circuit>, patience: Patience) -> Self {
-        Self { inner, circuit, patience, passing: None, ready: Ready::Not, held: None }
+    pub(super) fn new(inner: S, circuit: Arc<Circuit>, wait_mode: WaitMode) -> Self {
+        Self { inner, circuit, wait_mode, passing: None, ready: Ready::Not, held: None }
     }
 
     #[inline]
@@ -68,7 +68,7 @@ impl<S> Gate<S> {
                 self.passing = Some(admission);
             } else {
                 if self.passing.is_some() {
-                    self.give_back();
+                    self.replace_inner();
                 }
                 if ready!(self.poll_slowly(cx)) {
                     return Poll::Ready(Ok(()));
@@ -84,10 +84,10 @@ impl<S> Gate<S> {
         Poll::Ready(polled)
     }
 
-    /// The inner service is or becomes ready, and may hold a permit for a call that does not come. Only its drop releases
-    /// that permit.
+    /// Replaces the inner service, which may have reserved capacity for a call that does not come. Only its drop releases
+    /// that.
     #[cold]
-    fn give_back(&mut self)
+    fn replace_inner(&mut self)
     where
         S: Clone,
     {
@@ -96,10 +96,10 @@ impl<S> Gate<S> {
         self.inner = self.inner.clone();
     }
 
-    /// Asks a circuit that is not closed. Returns whether it refused; then the inner service is not polled.
+    /// Asks a circuit that is not closed for admission. Returns whether it refused; then the inner service is not polled.
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         if self.held.is_none()
-            && self.patience == Patience::Verdict
+            && self.wait_mode == WaitMode::HalfOpenQueue
             && let Some(refusal) = self.circuit.machine.refuse(clock::now)
         {
             self.ready = Ready::Refused(refusal);
@@ -114,7 +114,7 @@ impl<S> Gate<S> {
             None => None,
         };
         self.ready = Ready::Not;
-        let polled = poll_admit(&self.circuit, self.patience, &mut wait, cx);
+        let polled = poll_admit(&self.circuit, self.wait_mode, &mut wait, cx);
         self.held = wait.map(Held::Wait);
         self.ready = match polled {
             Poll::Pending => Ready::Not,
@@ -145,7 +145,7 @@ impl<S> Gate<S> {
                 Permit::running(Arc::clone(&self.circuit), admission)
             }
             passing => match std::mem::replace(&mut self.ready, Ready::Not) {
-                // A readiness from before the admission is void.
+                // A refusal from before the admission does not count.
                 Ready::Refused(refusal) if passing.is_none() => return Err(self.circuit.refuse(refusal)),
                 ready => self.call_slowly(passing, ready)?,
             },
@@ -168,10 +168,12 @@ impl<S> Gate<S> {
             }
             _ if passing.is_some() => {}
             _ => {
-                panic!("`call` without `poll_ready` before it that returned `Ready(Ok(()))`")
+                panic!(
+                    "the service of a circuit breaker was called before `poll_ready` returned `Ready(Ok(()))`"
+                )
             }
         }
-        // The circuit changed since `poll_ready`: ask again.
-        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| self.give_back())
+        // The circuit changed since `poll_ready`, so it is asked again.
+        Permit::begin(Arc::clone(&self.circuit)).inspect_err(|_| self.replace_inner())
     }
 }

@@ -1,25 +1,18 @@
-//! The handle: made by a builder, cheap to clone, shared by every layer made from it.
+//! The handle: cheap to clone, shared by all layers made from it.
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 
-use super::builder::{CircuitBreakerBuilder, One};
 use super::circuit::Circuit;
 use super::health_probe::HealthProbe;
-use super::keyed::AnyKeyedBreaker;
-use super::layer::BreakerLayer;
-use super::permit::Permit;
 use super::settings::BreakerSettings;
 use super::snapshot::{BreakerSnapshot, CircuitState};
 use super::transition::Transitions;
-use super::wait::{Patience, poll_admit};
-use crate::base::error::{CallError, Cause, ConfigError, Rejected};
-use crate::base::outcome::{ByCause, ByResult, Classify, Guarded};
+use crate::base::error::ConfigError;
 use crate::base::registry::Registry;
 use crate::signal;
 
-static REGISTRY: Registry<Circuit> = Registry::new();
+/// The breakers of the process.
+pub(super) static REGISTRY: Registry<Circuit> = Registry::new();
 
 /// A circuit breaker; see the [module](crate::layers::breaker).
 #[derive(Clone, Debug)]
@@ -28,20 +21,16 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Returns a builder. `name` is the component in health and the attribute in metrics.
-    pub fn builder(name: impl Into<Arc<str>>) -> CircuitBreakerBuilder {
-        CircuitBreakerBuilder::of(name.into(), One::default())
-    }
-
-    /// Makes a breaker from settings, such as those of a file.
+    /// Makes a breaker from settings, such as those of a file. For a health probe too, use
+    /// [`CircuitBreakerBuilder::settings`](super::CircuitBreakerBuilder::settings).
     ///
     /// # Errors
-    /// Returns an error that names the setting that is out of range.
-    pub fn from_settings(name: impl Into<Arc<str>>, settings: BreakerSettings) -> Result<Self, ConfigError> {
-        Self::make(name.into(), settings, None)
+    /// Returns an error that names the setting that is out of range, its value and what is allowed.
+    pub fn from_settings(name: impl Into<Arc<str>>, settings: &BreakerSettings) -> Result<Self, ConfigError> {
+        Self::new(name.into(), settings.clone(), None)
     }
 
-    pub(super) fn make(
+    pub(super) fn new(
         name: Arc<str>,
         settings: BreakerSettings,
         health_probe: Option<HealthProbe>,
@@ -51,51 +40,6 @@ impl CircuitBreaker {
         signal::register(&circuit);
         REGISTRY.add(Arc::downgrade(&circuit));
         Ok(Self { circuit })
-    }
-
-    /// Returns all breakers of the process that a handle, a layer or a service still holds, oldest first. For keyed
-    /// breakers see [`CircuitBreaker::all_keyed`].
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::CircuitBreaker;
-    ///
-    /// # fn main() -> Result<(), campanile::ConfigError> {
-    /// let payments = CircuitBreaker::builder("payments").build()?;
-    /// for breaker in CircuitBreaker::all() {
-    ///     println!("{}: {}", breaker.name(), breaker.state().as_str());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        REGISTRY.living().into_iter().map(|circuit| Self { circuit }).collect()
-    }
-
-    /// Returns the breakers of [`CircuitBreaker::all`], and the circuits of keyed breakers, with this name; for an admin
-    /// page.
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::{CircuitBreaker, CircuitState};
-    ///
-    /// # fn main() -> Result<(), campanile::ConfigError> {
-    /// let payments = CircuitBreaker::builder("payments").build()?;
-    /// CircuitBreaker::named("payments").iter().for_each(CircuitBreaker::force_open);
-    /// assert_eq!(payments.state(), CircuitState::ForcedOpen);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn named(name: &str) -> Vec<Self> {
-        let mut named = Self::all();
-        let is_of = |keyed: &AnyKeyedBreaker| name.starts_with(keyed.name());
-        named.extend(
-            Self::all_keyed().iter().filter(|keyed| is_of(keyed)).flat_map(AnyKeyedBreaker::circuits),
-        );
-        named.retain(|breaker| breaker.name() == name);
-        named
     }
 
     /// The breaker's name.
@@ -126,7 +70,7 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::Closed);
     }
 
-    /// Lets all calls pass and does not change the window, until the mode is changed. Totals still count.
+    /// Lets all calls pass and does not change the window, until the mode is changed. The totals still count.
     pub fn disable(&self) {
         self.circuit.force(CircuitState::Disabled);
     }
@@ -137,8 +81,8 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::MetricsOnly);
     }
 
-    /// Resets the circuit: closed, with an empty window, nothing learned, and the first wait for the next opening. Totals
-    /// stay.
+    /// Resets the circuit: closed, with an empty window, nothing learned, and the first wait for the next opening. The
+    /// totals stay.
     pub fn reset(&self) {
         self.circuit.reset();
     }
@@ -173,81 +117,9 @@ impl CircuitBreaker {
         self.circuit.reconfigure(settings)
     }
 
-    /// Subscribes to the transitions from now on.
+    /// Subscribes to the transitions that follow.
     #[must_use]
     pub fn subscribe(&self) -> Transitions {
         self.circuit.subscribers.subscribe()
-    }
-
-    /// A layer for any [`tower::Service`] that is `Clone`.
-    ///
-    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
-    #[must_use]
-    pub fn layer(&self) -> BreakerLayer {
-        BreakerLayer::new(Arc::clone(&self.circuit))
-    }
-
-    /// Runs `work` if the circuit admits it, for code that is not a service.
-    ///
-    /// Every error counts as a failure; its kind is found in its causes. For error types that are not [`Cause`] see
-    /// [`CircuitBreaker::call_with`].
-    ///
-    /// # Errors
-    /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.
-    ///
-    /// # Example
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), campanile::ConfigError> {
-    /// let breaker = campanile::CircuitBreaker::builder("db").build()?;
-    /// let answer = breaker.call(async { Ok::<_, std::io::Error>(42) }).await;
-    /// assert_eq!(answer.ok(), Some(42));
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn call<T, E, F, K>(&self, work: F) -> Result<T, CallError<E>>
-    where
-        F: Future<Output = Result<T, E>>,
-        E: Cause<K>,
-    {
-        self.call_with(ByCause::new(ByResult), work).await
-    }
-
-    /// [`CircuitBreaker::call`] with a classifier that decides what failed.
-    ///
-    /// # Errors
-    /// As [`CircuitBreaker::call`].
-    pub async fn call_with<T, E, F>(
-        &self,
-        classifier: impl Classify<T, E>,
-        work: F,
-    ) -> Result<T, CallError<E>>
-    where
-        F: Future<Output = Result<T, E>>,
-    {
-        let permit = self.permit().await.map_err(CallError::Rejected)?;
-        let mut call = pin!(Guarded::new(work, permit));
-        let result = call.as_mut().await;
-        call.settle(classifier.classify(result.as_ref()));
-        result.map_err(CallError::Inner)
-    }
-
-    /// Takes a permit for a call that starts now. Waits if [`BreakerSettings::half_open_queue`] allows it.
-    async fn permit(&self) -> Result<Permit, Rejected> {
-        let circuit = &self.circuit;
-        loop {
-            let admission = match circuit.machine.pass() {
-                Some(admission) => admission,
-                None => {
-                    let mut wait = None;
-                    poll_fn(|cx| poll_admit(circuit, Patience::Verdict, &mut wait, cx))
-                        .await
-                        .map_err(|refusal| *circuit.refuse(refusal))?
-                }
-            };
-            if let Some(permit) = Permit::reserve(Arc::clone(circuit), admission).start() {
-                return Ok(permit);
-            }
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! A check that decides when an open circuit becomes half-open, instead of callers' requests.
+//! A check that decides when an open circuit becomes half-open, so that no caller's request is spent on it.
 
 use std::fmt;
 use std::future::Future;
@@ -12,14 +12,12 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tower::BoxError;
 
-use super::circuit::Circuit;
-use super::machine::Observer;
-use crate::base::clock;
+use crate::base::clock::{self, Tick};
 use crate::base::outcome::{Timed, line};
 use crate::base::panics::Panic;
 use crate::base::sync::Mutex;
 
-/// The result of a check.
+/// A running check.
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 type Check = dyn Fn() -> Answer + Send + Sync;
@@ -27,11 +25,28 @@ type Check = dyn Fn() -> Answer + Send + Sync;
 /// Maximum bytes of the text of a check's failure.
 const LONGEST: usize = 1024;
 
-/// Converts the result of a check.
+/// Runs `checked` and converts its result.
 pub(super) fn answer<T, E: Into<BoxError>>(
     checked: impl Future<Output = Result<T, E>> + Send + 'static,
 ) -> Answer {
     Box::pin(async move { checked.await.map(drop).map_err(|error| line(error.into().as_ref(), LONGEST)) })
+}
+
+/// An open circuit, as its health probe sees it. The `epoch` is that of the opening.
+pub(super) trait ProbedCircuit: Send + Sync {
+    fn name(&self) -> &str;
+
+    /// When the check must run; `None` if the epoch has ended.
+    fn health_probe_at(&self, epoch: u64) -> Option<Tick>;
+
+    /// The time limit of a check.
+    fn check_timeout(&self) -> Duration;
+
+    /// Takes the result of a check. Returns whether the check must run again.
+    fn health_probed(&self, epoch: u64, healthy: bool) -> bool;
+
+    /// The check cannot run. Callers probe instead.
+    fn let_callers_probe(&self, epoch: u64);
 }
 
 /// Checks whether a service works again.
@@ -59,7 +74,7 @@ impl HealthProbe {
         Self { check: Arc::new(check), turns }
     }
 
-    /// Waits for the turn of this probe. If it does not come in time, that is reported, and the wait goes on.
+    /// Waits for the turn of this probe. Calls `late` if the turn does not come in time, and continues to wait.
     async fn turn(&self, limit: Duration, late: impl FnOnce()) -> Option<OwnedSemaphorePermit> {
         let mut turn = pin!(Arc::clone(self.turns.as_ref()?).acquire_owned());
         let in_time = timeout(limit, turn.as_mut()).await;
@@ -72,11 +87,11 @@ impl HealthProbe {
         }
     }
 
-    /// Runs one check, in a task of its own: a panic is a result too.
-    async fn ask(&self, limit: Duration) -> Result<(), String> {
+    /// Runs one check, in a task of its own, so that a panic is a result too.
+    async fn run_check(&self, limit: Duration) -> Result<(), String> {
         let check = Arc::clone(&self.check);
-        let mut asked = Asked(Timed::spawn(async move { check().await }));
-        match timeout(limit, &mut asked.0.task).await {
+        let mut running = RunningCheck(Timed::spawn(async move { check().await }));
+        match timeout(limit, &mut running.0.task).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(broken)) => {
                 let why = broken.to_string();
@@ -84,8 +99,8 @@ impl HealthProbe {
                 Err(why)
             }
             Err(_) => {
-                asked.0.give_up();
-                Err(format!("no answer within {limit:?}"))
+                running.0.give_up();
+                Err(format!("the check timed out after {limit:?}"))
             }
         }
     }
@@ -97,10 +112,10 @@ impl fmt::Debug for HealthProbe {
     }
 }
 
-/// Drops the running check, if its result is no longer needed.
-struct Asked(Timed<Result<(), String>>);
+/// A running check. Its drop ends the check.
+struct RunningCheck(Timed<Result<(), String>>);
 
-impl Drop for Asked {
+impl Drop for RunningCheck {
     fn drop(&mut self) {
         self.0.task.abort();
     }
@@ -113,9 +128,9 @@ impl Probing {
         Self { probe, task: Mutex::default() }
     }
 
-    /// Runs the check after each wait of the circuit, until it succeeds or the circuit changes. Outside a runtime callers
-    /// decide, as without a probe.
-    pub(super) fn watch(&self, circuit: Weak<Circuit>, epoch: u64) {
+    /// Runs the check after each wait of the circuit, until the check succeeds or the circuit changes. Outside a runtime
+    /// callers probe, as without a check.
+    pub(super) fn watch(&self, circuit: Weak<dyn ProbedCircuit>, epoch: u64) {
         let watched = Watched { circuit, epoch };
         if let Ok(runtime) = Handle::try_current() {
             let task = runtime.spawn(watched.watch(self.probe.clone())).abort_handle();
@@ -143,9 +158,9 @@ impl Drop for Probing {
 
 // ===== impl Watched =====
 
-/// An open circuit that is watched by its probe. When it is dropped, such as with the runtime, callers decide.
+/// An open circuit that its probe watches. When this is dropped, such as with the runtime, callers probe.
 struct Watched {
-    circuit: Weak<Circuit>,
+    circuit: Weak<dyn ProbedCircuit>,
     epoch: u64,
 }
 
@@ -153,57 +168,45 @@ impl Watched {
     async fn watch(self, probe: HealthProbe) {
         loop {
             // The task does not keep the circuit alive.
-            let Some(wait) = self
-                .with(|circuit| circuit.machine.health_probe_at(self.epoch).map(|at| at.since(clock::now())))
-            else {
-                return;
-            };
+            let at = self.circuit.upgrade().and_then(|circuit| circuit.health_probe_at(self.epoch));
+            let Some(wait) = at.map(|at| at.since(clock::now())) else { return };
             sleep(wait).await;
-            let Some(limit) = self.limit() else { return };
-            let turn = probe.turn(limit, || self.leave_it_to_callers()).await;
-            let Some(limit) = self.limit() else { return };
-            let found = probe.ask(limit).await;
+            let Some(limit) = self.timeout() else { return };
+            let turn = probe.turn(limit, || self.let_callers_probe()).await;
+            let Some(limit) = self.timeout() else { return };
+            let found = probe.run_check(limit).await;
             drop(turn);
-            let again = self.with(|circuit| {
-                if let Err(error) = &found {
-                    tracing::debug!(
-                        target: "campanile::breaker",
-                        breaker = &*circuit.name,
-                        error,
-                        "the health probe failed, the circuit stays open"
-                    );
-                }
-                let again = circuit.machine.health_probed(self.epoch, found.is_ok(), clock::now(), &*circuit);
-                again.then_some(())
-            });
-            if again.is_none() {
+            let Some(circuit) = self.circuit.upgrade() else { return };
+            if let Err(error) = &found {
+                tracing::debug!(
+                    target: "campanile::breaker",
+                    breaker = circuit.name(),
+                    error,
+                    "the health probe failed, the circuit stays open"
+                );
+            }
+            if !circuit.health_probed(self.epoch, found.is_ok()) {
                 return;
             }
         }
     }
 
-    /// The time limit of a check, while the circuit needs one.
-    fn limit(&self) -> Option<Duration> {
-        self.with(|circuit| {
-            circuit.machine.health_probe_at(self.epoch)?;
-            Some(circuit.settings().half_open.max_wait)
-        })
+    /// The time limit of a check; `None` if the circuit needs no check any more.
+    fn timeout(&self) -> Option<Duration> {
+        let circuit = self.circuit.upgrade()?;
+        circuit.health_probe_at(self.epoch)?;
+        Some(circuit.check_timeout())
     }
 
-    fn leave_it_to_callers(&self) {
+    fn let_callers_probe(&self) {
         if let Some(circuit) = self.circuit.upgrade() {
-            circuit.machine.leave_it_to_callers(self.epoch);
-            circuit.freed();
+            circuit.let_callers_probe(self.epoch);
         }
-    }
-
-    fn with<T>(&self, look: impl FnOnce(Arc<Circuit>) -> Option<T>) -> Option<T> {
-        self.circuit.upgrade().and_then(look)
     }
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.leave_it_to_callers();
+        self.let_callers_probe();
     }
 }

@@ -19,17 +19,14 @@ use super::circuit::Circuit;
 use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
-use super::wait::Patience;
+use super::wait::WaitMode;
 use crate::base::error::{ByError, Cause, Rejected};
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
-/// The response body of the breaker layers; empty if the circuit refused the call.
-///
-/// `K` is that of the layer: [`ByBox`](crate::base::error::ByBox) if the service's error is a `BoxError`. See
-/// [`Cause`](crate::base::error::Cause).
-pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Permit>;
+/// The response body of the layers; empty if the circuit refused the call.
+pub(super) type ResponseBody<B, C, K> = ObservedBody<B, ByCause<C, K>, Permit>;
 
 pub(super) type Refuse = fn(&Rejected) -> Response<()>;
 
@@ -78,7 +75,7 @@ pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static("14"));
-    // A name may have characters that a header cannot have. By the protocol they are percent-encoded.
+    // A name may have characters that are not allowed in a header. The protocol percent-encodes them.
     let message = rejected.to_string();
     let message = utf8_percent_encode(&message, ENCODED).to_string();
     if let Ok(message) = HeaderValue::try_from(message) {
@@ -98,10 +95,10 @@ pub struct HttpBreakerLayer<C = ByHttpStatus, K = ByError> {
     circuit: Arc<Circuit>,
     classifier: ByCause<C, K>,
     refuse: Refuse,
-    patience: Patience,
+    wait_mode: WaitMode,
 }
 
-cloned! { HttpBreakerLayer<C; K> { circuit, classifier, refuse, patience } }
+cloned! { HttpBreakerLayer<C; K> { circuit, classifier, refuse, wait_mode } }
 
 impl<C, K> HttpBreakerLayer<C, K> {
     fn new(breaker: &CircuitBreaker, classifier: C, refuse: Refuse) -> Self {
@@ -109,21 +106,21 @@ impl<C, K> HttpBreakerLayer<C, K> {
             circuit: Arc::clone(&breaker.circuit),
             classifier: ByCause::new(classifier),
             refuse,
-            patience: Patience::default(),
+            wait_mode: WaitMode::default(),
         }
     }
 
     /// Sets the classifier that decides what failed: a [`Classify`]`<http::response::Parts>`.
     pub fn classify<D>(self, classifier: D) -> HttpBreakerLayer<D, K> {
         let classifier = self.classifier.with(classifier);
-        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, patience: self.patience }
+        HttpBreakerLayer { circuit: self.circuit, classifier, refuse: self.refuse, wait_mode: self.wait_mode }
     }
 
     /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
     /// picks another service. Without a balancer, callers wait as long as the circuit is open.
     #[must_use]
     pub fn unready_while_open(mut self) -> Self {
-        self.patience = Patience::Endless;
+        self.wait_mode = WaitMode::UntilAdmitted;
         self
     }
 }
@@ -133,7 +130,7 @@ impl<S, C: Clone, K> Layer<S> for HttpBreakerLayer<C, K> {
 
     fn layer(&self, inner: S) -> Self::Service {
         HttpBreaker {
-            gate: Gate::new(inner, Arc::clone(&self.circuit), self.patience),
+            gate: Gate::new(inner, Arc::clone(&self.circuit), self.wait_mode),
             classifier: self.classifier.clone(),
             refuse: self.refuse,
         }
@@ -230,7 +227,7 @@ where
                     response.extensions_mut().insert(*rejected);
                     Poll::Ready(Ok(response))
                 }
-                None => Poll::Pending,
+                None => panic!("the future of a circuit breaker was polled after its end"),
             },
         }
     }

@@ -7,36 +7,42 @@ use tower::Layer;
 
 use super::circuit::Circuit;
 use super::gate::Gate;
+use super::handle::CircuitBreaker;
 use super::service::Breaker;
-use super::wait::Patience;
+use super::wait::WaitMode;
 use crate::base::outcome::ByResult;
 
-/// Puts a service behind a circuit: see [`CircuitBreaker::layer`](crate::CircuitBreaker::layer).
+impl CircuitBreaker {
+    /// A layer for any [`tower::Service`] that is `Clone`.
+    ///
+    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
+    #[must_use]
+    pub fn layer(&self) -> BreakerLayer {
+        let circuit = Arc::clone(&self.circuit);
+        BreakerLayer { circuit, classifier: ByResult, wait_mode: WaitMode::default() }
+    }
+}
+
+/// Puts a service behind a circuit: see [`CircuitBreaker::layer`].
 #[derive(Clone)]
 pub struct BreakerLayer<C = ByResult> {
     circuit: Arc<Circuit>,
     classifier: C,
-    patience: Patience,
-}
-
-impl BreakerLayer {
-    pub(super) fn new(circuit: Arc<Circuit>) -> Self {
-        Self { circuit, classifier: ByResult, patience: Patience::default() }
-    }
+    wait_mode: WaitMode,
 }
 
 impl<C> BreakerLayer<C> {
     /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
     /// [`Classify`](crate::Classify)`<Response, BoxError>`.
     pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
-        BreakerLayer { circuit: self.circuit, classifier, patience: self.patience }
+        BreakerLayer { circuit: self.circuit, classifier, wait_mode: self.wait_mode }
     }
 
     /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
     /// picks another service. Without a balancer, callers wait as long as the circuit is open.
     #[must_use]
     pub fn unready_while_open(mut self) -> Self {
-        self.patience = Patience::Endless;
+        self.wait_mode = WaitMode::UntilAdmitted;
         self
     }
 }
@@ -45,7 +51,7 @@ impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
     type Service = Breaker<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Breaker::new(Gate::new(inner, Arc::clone(&self.circuit), self.patience), self.classifier.clone())
+        Breaker::new(Gate::new(inner, Arc::clone(&self.circuit), self.wait_mode), self.classifier.clone())
     }
 }
 

@@ -12,19 +12,19 @@ use crate::base::sketch::{log_bucket, log_middle};
 
 const STEPS_LOG2: u32 = 3;
 
-/// The fewest calls of a turn: the p95 of fewer is chance.
-const TURN: u32 = 128;
-/// Calls per reading of the clock.
-const LOOK: u32 = 32;
+/// Minimum number of calls of a turn: the p95 of fewer is chance.
+const MIN_CALLS: u32 = 128;
+/// The clock is read once for this many calls.
+const CALLS_PER_CLOCK_READ: u32 = 32;
 
 /// The largest fall and rise of the limit in a period, as a part of it. It rises slower, since a slow service may be
 /// failing.
 const FALL: u64 = 32;
 const RISE: u64 = 128;
 /// A turn moves the limit at most as far as this many periods, however long it took to fill.
-const LONGEST: u64 = 8;
+const MAX_PERIODS: u64 = 8;
 
-/// Counts are kept in these parts of a call, so that decay does not lose the few calls of a small bucket.
+/// The unit of learned counts is this part of a call, so that decay does not remove the few calls of a small bucket.
 const PARTS: u64 = 16;
 
 /// A turn is discarded if its share of failures reaches this part of the rate that opens the circuit.
@@ -32,12 +32,12 @@ const QUIET: f64 = 0.1;
 /// The usual share of failures before the first turn, as a part of that share.
 const PRIOR: f64 = 0.2;
 /// How much the usual share of failures follows a learned turn, and a discarded one.
-const FOLLOW: f64 = 1.0 / 16.0;
-const DOUBT: f64 = 1.0 / 64.0;
+const FOLLOW_LEARNED: f64 = 1.0 / 16.0;
+const FOLLOW_DISCARDED: f64 = 1.0 / 64.0;
 /// The recent share of failures covers about this many calls.
-const OF_LATE: f32 = 64.0;
+const RECENT_CALLS: f32 = 64.0;
 
-/// The learner of a circuit; used under its lock.
+/// The learner of a circuit, used under the lock of the circuit.
 #[derive(Debug)]
 pub(super) struct Learner {
     floor: u64,
@@ -59,7 +59,7 @@ pub(super) struct Learner {
     /// The usual share of failures; `None` before the first turn.
     usual: Option<f32>,
     /// The recent share of failures, also of discarded turns.
-    of_late: f32,
+    recent_failures: f32,
     /// The time of the last decision about the limit.
     moved: Tick,
 }
@@ -94,7 +94,7 @@ impl Learner {
             calls: 0,
             failures: 0,
             usual: None,
-            of_late: 0.0,
+            recent_failures: 0.0,
             moved: now,
         }
     }
@@ -115,8 +115,8 @@ impl Learner {
         let bucket = &mut self.buckets[place.min(self.buckets.len() - 1)];
         bucket.fresh = bucket.fresh.saturating_add(1);
         self.calls = self.calls.saturating_add(1);
-        if self.calls.is_multiple_of(LOOK) && self.calls >= TURN {
-            self.look(failure_rate, now())
+        if self.calls.is_multiple_of(CALLS_PER_CLOCK_READ) && self.calls >= MIN_CALLS {
+            self.end_turn(failure_rate, now())
         } else {
             None
         }
@@ -124,13 +124,13 @@ impl Learner {
 
     /// Counts the end of a call of a closed circuit.
     #[inline]
-    pub(super) fn see(&mut self, failed: bool) {
-        self.of_late += (f32::from(u8::from(failed)) - self.of_late) / OF_LATE;
+    pub(super) fn observe(&mut self, failed: bool) {
+        self.recent_failures += (f32::from(u8::from(failed)) - self.recent_failures) / RECENT_CALLS;
     }
 
     /// Counts a failure of a closed circuit.
     #[inline]
-    pub(super) fn fail(&mut self) {
+    pub(super) fn count_failure(&mut self) {
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -149,8 +149,8 @@ impl Learner {
     }
 
     #[cold]
-    fn look(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
-        // Another thread with a later reading of the clock came first.
+    fn end_turn(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
+        // A thread with a later reading of the clock may have come first.
         self.since = self.since.min(now);
         let periods = nanos(now.since(self.since)) / self.period;
         if periods == 0 {
@@ -162,14 +162,14 @@ impl Learner {
             return None;
         }
         self.begin(now);
-        let p95 = self.keep();
+        let p95 = self.add_turn();
         let is_first = self.missing > 0;
         self.missing = self.missing.saturating_sub(calls);
         self.moved = now;
         if self.missing > 0 {
             return None;
         }
-        let most = |part: u64| (self.limit / part).max(1) * periods.min(LONGEST);
+        let most = |part: u64| (self.limit / part).max(1) * periods.min(MAX_PERIODS);
         let wanted = scaled(p95, self.factor);
         let lowest = if is_first { 0 } else { self.limit.saturating_sub(most(FALL)) };
         self.move_to(wanted.clamp(lowest, self.limit.saturating_add(most(RISE))))
@@ -185,15 +185,17 @@ impl Learner {
         let is_quiet = share < most && failures <= expected + 3.0 * (expected + 1.0).sqrt();
         if share < most {
             // A permanently higher share becomes usual after some time.
-            self.usual = Some((usual + if is_quiet { FOLLOW } else { DOUBT } * (share - usual)) as f32);
+            self.usual = Some(
+                (usual + if is_quiet { FOLLOW_LEARNED } else { FOLLOW_DISCARDED } * (share - usual)) as f32,
+            );
         }
         is_quiet
     }
 
-    /// Slow calls opened the circuit, or opened it again. Returns a new limit if few calls failed recently: it rises at its
-    /// usual pace, up to the configured limit. So a permanently slower service is not shut out for ever.
-    pub(super) fn give_way(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
-        if f64::from(self.of_late) >= failure_rate * QUIET {
+    /// Slow calls opened the circuit, or opened it again. Raises the limit at its usual pace, up to the configured limit, if
+    /// few calls failed recently; returns the new limit. So a permanently slower service is admitted again in the end.
+    pub(super) fn raise_after_slow_calls(&mut self, failure_rate: f64, now: Tick) -> Option<u64> {
+        if f64::from(self.recent_failures) >= failure_rate * QUIET {
             return None;
         }
         self.moved = self.moved.min(now);
@@ -202,7 +204,7 @@ impl Learner {
             return None;
         }
         self.moved = now;
-        let most = (self.limit / RISE).max(1) * periods.min(LONGEST);
+        let most = (self.limit / RISE).max(1) * periods.min(MAX_PERIODS);
         self.move_to(self.limit.saturating_add(most).min(self.configured))
     }
 
@@ -212,7 +214,7 @@ impl Learner {
     }
 
     /// Adds the turn to the learned counts; returns their p95.
-    fn keep(&mut self) -> u64 {
+    fn add_turn(&mut self) -> u64 {
         let mut total = 0;
         for bucket in &mut self.buckets {
             let kept = u64::from(bucket.kept) * 3 / 4 + u64::from(bucket.fresh) * PARTS;
@@ -254,17 +256,17 @@ mod tests {
     }
 
     #[test]
-    fn it_is_as_small_as_it_says() {
+    fn its_size_is_as_documented() {
         let learner = Learner::new(&Adaptive::default(), Duration::from_secs(2), Tick(MINUTE));
         assert_eq!(size_of_val(&*learner.buckets), 640);
         assert!(size_of_val(&learner) <= 120, "{}", size_of_val(&learner));
     }
 
     #[test]
-    fn a_clock_that_was_read_earlier_does_no_harm() {
+    fn an_earlier_reading_of_the_clock_does_no_harm() {
         let mut learner = learner(Adaptive { warm_up_calls: 20, ..Adaptive::default() });
         learner.discard(Tick(u64::MAX));
-        // The minute begins anew with the earlier reading.
+        // The minute starts again with the earlier reading.
         let mut at = 5 * MINUTE;
         turn(&mut learner, &mut at, [20_000_000; 128]);
         assert_eq!(learner.limit, 100_000_000);
@@ -289,33 +291,33 @@ mod tests {
                 ..Adaptive::default()
             };
             let mut learner = learner(settings);
-            // The limit is looked at with each 32nd call.
-            calls.truncate(calls.len() / LOOK as usize * LOOK as usize);
+            // The limit can change with each 32nd call.
+            calls.truncate(calls.len() / CALLS_PER_CLOCK_READ as usize * CALLS_PER_CLOCK_READ as usize);
             let (last, others) = calls.split_at(1);
             turn(&mut learner, &mut 0, others.iter().copied());
             turn(&mut learner, &mut MINUTE.clone(), last.iter().copied());
             calls.sort_unstable();
             let p95 = calls[calls.len() - calls.len() / 20 - 1] as f64;
-            // Upwards it takes small steps.
+            // It rises in small steps.
             let wanted = (p95 * factor).min(103_125_000.0);
             let error = (learner.limit as f64 - wanted).abs() / wanted;
             prop_assert!(error <= 1.0 / 16.0 + 1e-6, "{} for {wanted}", learner.limit);
         }
 
         #[test]
-        fn whatever_comes_the_limit_stays_in_its_bounds_and_moves_in_small_steps(
+        fn the_limit_stays_in_its_bounds_and_moves_in_small_steps(
             turns in prop::collection::vec((any::<u64>(), any::<u64>(), 0_u32..64, 0_u32..400, 0_u32..400), 0..40),
         ) {
             let mut learner = learner(Adaptive { warm_up_calls: 20, ..Adaptive::default() });
             let mut is_first = true;
             for (now, elapsed, shift, calls, failures) in turns {
                 for _ in 0..failures {
-                    learner.fail();
+                    learner.count_failure();
                 }
                 for _ in 0..calls {
                     let before = learner.limit;
-                    let told = learner.learn(elapsed >> shift, 0.5, || Tick(now));
-                    prop_assert_eq!(told.unwrap_or(before), learner.limit);
+                    let new = learner.learn(elapsed >> shift, 0.5, || Tick(now));
+                    prop_assert_eq!(new.unwrap_or(before), learner.limit);
                     prop_assert!((10_000_000..=400_000_000).contains(&learner.limit));
                     let moved = learner.limit.abs_diff(before);
                     prop_assert!(moved <= before / 4 || is_first);

@@ -1,9 +1,11 @@
-//! Circuit breaker: stops calls to a service that fails, and detects by itself when the service works again.
+//! Circuit breaker: stops calls to a service that fails, and detects when the service works again. Start with `handle.rs`,
+//! then `gate.rs` for the way of a call. `machine/closed.rs` decides when a circuit opens, and `machine/half_open.rs` which
+//! calls are probes and whether they close it.
 //!
 //! # Why
 //! Calls to a broken service cost their callers time and threads, and keep the service from recovering. A breaker counts
-//! the outcomes of calls. When too many fail, it opens: calls are refused at once, with the time to wait. After a while it
-//! lets a few probes through and decides by their outcomes.
+//! the outcomes of calls. When too many fail, it opens: calls are refused at once, and the refusal says how long to wait.
+//! After that time a few calls pass as probes, and their outcomes decide.
 //!
 //! # One handle, many layers
 //! A [`CircuitBreaker`] is configured once and is cheap to clone. All layers made from it share one circuit.
@@ -33,26 +35,27 @@
 //! ```
 //!
 //! # What it promises
-//! - **Admission is decided in `poll_ready`, before the inner service is polled.** So a refusal takes nothing from a
-//!   concurrency limit further in. If the circuit opens between `poll_ready` and `call`, the call is refused and the
+//! - **Admission is decided in `poll_ready`, before the inner service is polled.** So a refused call takes no
+//!   permit of an inner concurrency limit. If the circuit opens between `poll_ready` and `call`, the call is refused and the
 //!   inner service is replaced by a fresh clone, which releases what the old one had reserved. That is why the inner
 //!   service must be `Clone`.
-//! - **Epochs.** Each change of state starts a new epoch. A call that was admitted in an older epoch changes nothing when
-//!   it ends.
+//! - **Epochs.** Each change of state starts a new epoch. The end of a call that was admitted in an older epoch changes
+//!   only the totals.
 //! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
 //!   dropped releases its permit. If probes still run after [`HalfOpen::max_wait`], the next caller finds the circuit
 //!   open again. Other callers are refused, or wait in a bounded queue ([`CircuitBreakerBuilder::half_open_queue`]) until the
 //!   decision wakes them; no timer polls.
 //! - **Slow probes do not close the circuit.**
 //! - **The slow-call limit can be learned** from healthy traffic; outages are not learned: see [`Adaptive`].
-//! - **A panic is a failure. A cancelled call** is one if it had run longer than the slow-call limit (one second if none is
-//!   set): see [`Cancelled`]. A call that a layer of this crate dropped for time is a time-out.
+//! - **A panic is a failure. A cancelled call** is a failure if it had run longer than the slow-call limit (one second if
+//!   none is set): see [`Cancelled`]. A call that a time limit of this crate ended is a time-out.
 //! - **A response ends with its body.** If its reader drops it midway, the call is cancelled. It is a failure if the stream
 //!   had stalled: see [streams](crate::base::outcome#streams).
 //! - **Subscribers are called outside the lock**, in order, after the new state is visible.
 //!
 //! There is no timer: an open circuit becomes half-open with the first call after its wait. With a
 //! [health probe](CircuitBreakerBuilder::health_probe) a check decides instead, and no caller's request is spent on it.
+//! The future of a call panics if it is polled after its end.
 //!
 //! # What an operator can do
 //! [`CircuitBreaker::named`] finds the breakers of the process by name, for an admin page or a test.
@@ -70,40 +73,45 @@
 //! with [`CircuitBreaker::metrics_only`] and read [`Totals::would_open`].
 //!
 //! # Many of a kind
-//! [`CircuitBreaker::keyed`] makes a breaker with a circuit for each host, tenant or other key of a request: see
-//! [`keyed`].
+//! [`CircuitBreaker::keyed`] makes a [`KeyedBreaker`], which has a circuit for each host, tenant or other key of a request.
 
 mod adaptive;
 mod builder;
+mod call;
 mod circuit;
+mod counters;
 mod ejections;
 mod future;
 mod gate;
+mod group;
 mod handle;
 mod health_probe;
 #[cfg(feature = "http")]
 mod http;
-pub mod keyed;
+mod keyed;
 mod layer;
 mod learner;
+mod lookup;
 mod machine;
 mod permit;
 mod service;
 mod settings;
 mod snapshot;
-mod tally;
 mod transition;
 mod wait;
 
 pub use adaptive::Adaptive;
 pub use builder::CircuitBreakerBuilder;
-pub use future::ResponseFuture;
 pub use handle::CircuitBreaker;
 #[cfg(feature = "http")]
-pub use http::{HttpBreaker, HttpBreakerLayer, HttpResponseFuture, ResponseBody};
-pub use keyed::{KeyedBreaker, KeyedBreakerBuilder, KeyedSettings, KeyedSnapshot};
+pub use http::{HttpBreaker, HttpBreakerLayer};
+pub use keyed::{
+    AnyKeyedBreaker, KeyedBreaker, KeyedBreakerBuilder, KeyedLayer, KeyedService, KeyedSettings,
+    KeyedSnapshot, States,
+};
+#[cfg(feature = "http")]
+pub use keyed::{KeyedHttpLayer, KeyedHttpService};
 pub use layer::BreakerLayer;
-pub use permit::Permit;
 pub use service::Breaker;
 pub use settings::{BreakerSettings, Cancelled, HalfOpen, SlowCall};
 pub use snapshot::{BreakerSnapshot, CircuitState, Totals};

@@ -15,7 +15,7 @@ use crate::base::outcome::{FailureKind, Outcome, Settle, is_by_caller, is_for_ti
 pub struct Permit {
     circuit: Arc<Circuit>,
     admission: Admission,
-    /// The start of the call; without a slow-call limit its first pending poll, or 0.
+    /// The start of the call. Without a slow-call limit: its first pending poll, or 0 before that.
     since: Tick,
     phase: Phase,
 }
@@ -33,7 +33,7 @@ enum Phase {
 }
 
 impl Permit {
-    /// A permit for a call that may follow.
+    /// A permit for a call that may come.
     pub(super) fn reserve(circuit: Arc<Circuit>, admission: Admission) -> Self {
         Self { circuit, admission, since: Tick::default(), phase: Phase::Reserved }
     }
@@ -64,8 +64,8 @@ impl Permit {
         }
     }
 
-    /// Starts the call; its code runs until [`Settle::in_user_code`] says otherwise. `None` if the circuit has changed since
-    /// the permit was given, which makes it void.
+    /// Starts the call, whose code runs until [`Settle::in_user_code`] is called with `false`. `None` if the circuit has
+    /// changed since the permit was given; then the permit is void.
     #[inline]
     pub(super) fn start(mut self) -> Option<Self> {
         if !self.circuit.machine.start(self.admission, clock::now) {
@@ -102,7 +102,7 @@ impl Settle for Permit {
     }
 
     #[cfg(feature = "http")]
-    fn patience(&self) -> Option<Duration> {
+    fn stall_limit(&self) -> Option<Duration> {
         self.circuit.cancelled_after()
     }
 }

@@ -1,4 +1,4 @@
-//! Settings and their allowed values.
+//! The settings and their allowed values.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::base::window::Window;
 /// let settings: BreakerSettings = serde_json::from_str(
 ///     r#"{ "failure_rate": 0.4, "window": { "time": "30s" }, "slow_call": { "limit": "2s", "rate": 0.8 } }"#,
 /// )?;
-/// let breaker = CircuitBreaker::from_settings("payments", settings)?;
+/// let breaker = CircuitBreaker::from_settings("payments", &settings)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -34,11 +34,11 @@ pub struct BreakerSettings {
     /// Share of slow calls at which the circuit opens. Default: off.
     pub slow_call: Option<SlowCall>,
     /// Learns the limit of `slow_call` from healthy traffic: `true`, or a table. Default: off.
-    #[serde(deserialize_with = "adaptive::switch")]
+    #[serde(deserialize_with = "adaptive::bool_or_table")]
     pub adaptive: Option<Adaptive>,
     /// The window of calls that count. Default: the last 100.
     pub window: Window,
-    /// Number of calls in the window from which on the rates decide: at least 1, and at most the size of a count window.
+    /// Minimum number of calls in the window before the rates can open the circuit: at least 1, and at most the size of a count window.
     /// Default 10.
     pub minimum_calls: u32,
     /// How long the circuit stays open; longer each time it opens again without having closed. Default: 5 s to 5 min,
@@ -47,7 +47,7 @@ pub struct BreakerSettings {
     /// How a half-open circuit decides whether it closes.
     pub half_open: HalfOpen,
     /// Number of callers that may wait for the decision of a half-open circuit whose permits are taken, for
-    /// [`HalfOpen::max_wait`] at most; the others are refused. At most 1,000,000. Default 0: all are refused.
+    /// [`HalfOpen::max_wait`] at most; others are refused. At most 1,000,000. Default 0: all are refused.
     pub half_open_queue: u32,
     /// How a cancelled call counts.
     pub cancelled: Cancelled,
@@ -119,7 +119,7 @@ pub enum Cancelled {
 }
 
 impl BreakerSettings {
-    /// The time from which on a cancelled call is a failure; `limit` is the current slow-call limit.
+    /// A cancelled call that ran longer than this is a failure. `limit` is the current slow-call limit.
     pub(crate) fn cancelled_after(&self, limit: Option<Duration>) -> Option<Duration> {
         match self.cancelled {
             Cancelled::FailureWhenSlow => {
@@ -142,7 +142,7 @@ impl BreakerSettings {
             ConfigError::check(is_share(slow.rate), "slow_call.rate", slow.rate, SHARE)?;
         }
         if let Some(adaptive) = self.adaptive {
-            adaptive.validate(self.slow_call)?;
+            adaptive.validate(self.slow_call.map(|slow| slow.limit))?;
         }
         self.window.validate()?;
         ConfigError::check(self.minimum_calls > 0, "minimum_calls", self.minimum_calls, "at least 1")?;

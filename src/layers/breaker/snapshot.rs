@@ -24,10 +24,10 @@ words! {
         /// Calls pass and are counted, and so is how often the circuit would have opened.
         MetricsOnly = "metrics_only",
     }
-    /// The state as a metric attribute, in snake case.
-    pub as_str;
+    /// The state in snake case, as in metrics.
+    pub(crate) as_str;
     /// Every state.
-    pub ALL;
+    pub(crate) ALL;
 }
 
 impl CircuitState {
@@ -57,6 +57,10 @@ pub struct BreakerSnapshot {
     pub failures: u64,
     /// Slow calls in the window.
     pub slow_calls: u64,
+    /// The share of failures in the window; 0 if it is empty.
+    pub failure_rate: f64,
+    /// The share of slow calls in the window; 0 if it is empty.
+    pub slow_call_rate: f64,
     /// Failures since the last success.
     pub consecutive_failures: u64,
     /// Running probes.
@@ -70,25 +74,6 @@ pub struct BreakerSnapshot {
     pub totals: Totals,
     /// Number of changes of state since the breaker was made.
     pub transitions: u64,
-}
-
-impl BreakerSnapshot {
-    /// The share of failures in the window; 0 when it is empty.
-    #[must_use]
-    pub fn failure_rate(&self) -> f64 {
-        share(self.failures, self.calls)
-    }
-
-    /// The share of slow calls in the window; 0 when it is empty.
-    #[must_use]
-    pub fn slow_call_rate(&self) -> f64 {
-        share(self.slow_calls, self.calls)
-    }
-}
-
-#[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 /// Calls since the breaker was made, by outcome.

@@ -30,7 +30,7 @@ pub struct Transition {
     pub at: SystemTime,
 }
 
-/// The reason of a change of state.
+/// Why a circuit changed its state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Cause {
@@ -50,7 +50,7 @@ pub enum Cause {
     ProbesFailed,
     /// Probes were still running after the maximum wait.
     ProbesHung,
-    /// An operator or the program changed it.
+    /// An operator or the program changed the state.
     Operator,
 }
 
@@ -62,10 +62,10 @@ impl fmt::Display for Cause {
             Self::ConsecutiveFailures(count) => write!(f, "{count} calls failed in a row"),
             Self::WaitOver => f.write_str("the wait is over"),
             Self::HealthProbe => f.write_str("the health probe succeeded"),
-            Self::ProbesSucceeded => f.write_str("the probes went well"),
+            Self::ProbesSucceeded => f.write_str("the probes succeeded"),
             Self::ProbesFailed => f.write_str("the probes failed"),
-            Self::ProbesHung => f.write_str("the probes hang"),
-            Self::Operator => f.write_str("changed by hand"),
+            Self::ProbesHung => f.write_str("probes were still running after the maximum wait"),
+            Self::Operator => f.write_str("an operator or the program changed it"),
         }
     }
 }
@@ -94,7 +94,7 @@ impl Transition {
     }
 }
 
-/// Transitions that wait for a slow subscriber; more are missed and counted.
+/// Maximum number of transitions that wait for a slow subscriber. It misses the others, with a warning in the log.
 const BACKLOG: usize = 1_024;
 
 /// The transitions of one breaker since [`CircuitBreaker::subscribe`](crate::CircuitBreaker::subscribe), in order.
@@ -125,7 +125,7 @@ impl Stream for Transitions {
     }
 }
 
-/// The subscribers.
+/// The subscribers of one breaker.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers(ArcSwapOption<Vec<mpsc::Sender<Transition>>>);
 
@@ -142,13 +142,13 @@ impl Subscribers {
     }
 
     /// Notifies all subscribers. It wakes tasks, so no lock may be held.
-    pub(crate) fn tell(&self, transition: &Transition) {
+    pub(crate) fn notify(&self, transition: &Transition) {
         for sender in self.0.load().iter().flat_map(|senders| senders.iter()) {
             if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(transition.clone()) {
                 tracing::warn!(
                     target: "campanile::breaker",
                     breaker = %transition.breaker,
-                    "a subscriber does not read its transitions and missed one"
+                    "a subscriber reads its transitions too slowly and missed one"
                 );
             }
         }

@@ -18,32 +18,32 @@ use crate::base::error::RejectReason;
 
 /// How long a caller waits for admission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// For the decision of a half-open circuit, in its queue. An open circuit refuses at once.
+pub(super) enum WaitMode {
+    /// Until a half-open circuit decides, in its queue. An open circuit refuses at once.
     #[default]
-    Verdict,
-    /// Until it is admitted.
-    Endless,
+    HalfOpenQueue,
+    /// Until the circuit admits the call.
+    UntilAdmitted,
 }
 
 /// A waiting caller.
 pub(super) struct Wait {
     circuit: Arc<Circuit>,
-    /// Registered before the circuit is asked, so that no change in between is missed.
+    /// Registered before the call to `admit`, so that no change in between is missed.
     woken: Pin<Box<OwnedNotified>>,
-    /// The time at which the circuit may decide otherwise without a notification. Waiting callers keep this timer.
+    /// The time at which the circuit may admit the call without a notification.
     timer: Pin<Box<Sleep>>,
     /// The end of the maximum wait in the queue.
     until: Option<Tick>,
 }
 
 impl Wait {
-    /// Returns a place in the queue, if there is room. Outside a runtime there is no timer, so no caller waits.
-    fn join(circuit: &Arc<Circuit>, patience: Patience) -> Option<Self> {
+    /// Joins the queue, if there is room. Outside a runtime there is no timer, so no caller waits.
+    fn join(circuit: &Arc<Circuit>, mode: WaitMode) -> Option<Self> {
         Handle::try_current().ok()?;
-        let until = match patience {
-            Patience::Verdict => Some(clock::now() + circuit.machine.join_queue()?),
-            Patience::Endless => None,
+        let until = match mode {
+            WaitMode::HalfOpenQueue => Some(clock::now() + circuit.machine.join_queue()?),
+            WaitMode::UntilAdmitted => None,
         };
         let timer = Box::pin(sleep(Duration::ZERO));
         Some(Self { woken: listen(circuit), timer, until, circuit: Arc::clone(circuit) })
@@ -64,16 +64,18 @@ fn listen(circuit: &Circuit) -> Pin<Box<OwnedNotified>> {
     woken
 }
 
-/// Admits a call, at once or when it is its turn. `wait` is its place, kept between polls.
+/// Admits a call, at once or after a wait. `wait` is the waiting caller, kept between polls.
 pub(super) fn poll_admit(
     circuit: &Arc<Circuit>,
-    patience: Patience,
+    mode: WaitMode,
     wait: &mut Option<Wait>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Admission, Refusal>> {
     loop {
         let refusal = match circuit.admit() {
-            Err(refusal) if patience == Patience::Endless || refusal.reason == RejectReason::ProbesTaken => {
+            Err(refusal)
+                if mode == WaitMode::UntilAdmitted || refusal.reason == RejectReason::ProbesTaken =>
+            {
                 refusal
             }
             decided => {
@@ -82,7 +84,7 @@ pub(super) fn poll_admit(
             }
         };
         let Some(waiting) = wait else {
-            match Wait::join(circuit, patience) {
+            match Wait::join(circuit, mode) {
                 Some(joined) => *wait = Some(joined),
                 None => return Poll::Ready(Err(refusal)),
             }
@@ -97,11 +99,11 @@ pub(super) fn poll_admit(
             waiting.woken = listen(circuit);
             continue;
         }
-        let patient = waiting.until.map(|until| until.since(now));
-        // The end of an open circuit's wait, or of the wait for hanging probes; the caller that asks then finds it. None
-        // while a health probe or an operator decides: both notify.
+        let in_queue = waiting.until.map(|until| until.since(now));
+        // The end of the wait of an open circuit, or of the maximum wait for probes: the next call to `admit` changes the
+        // state. Zero or none while a health probe or an operator decides: both notify.
         let changing = refusal.retry_after.filter(|left| !left.is_zero());
-        let Some(left) = patient.into_iter().chain(changing).min() else { return Poll::Pending };
+        let Some(left) = in_queue.into_iter().chain(changing).min() else { return Poll::Pending };
         let at = tokio::time::Instant::now() + left;
         if waiting.timer.deadline() != at {
             waiting.timer.as_mut().reset(at);

@@ -10,29 +10,48 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use tower::BoxError;
 
-use super::Captured;
 use crate::base::sync::Mutex;
 
 pub(super) type Stream = UnsyncBoxBody<Bytes, BoxError>;
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
+/// The part of a body that was read so far.
+#[derive(Debug)]
+pub(crate) enum Captured {
+    /// All of the body.
+    Complete {
+        /// The data, in its original chunks.
+        chunks: Vec<Bytes>,
+        /// The trailers, if there are any.
+        #[allow(dead_code)] // A letter does not keep them yet.
+        trailers: Option<HeaderMap>,
+    },
+    /// The beginning. The rest was not read, or the stream failed there.
+    Partial(Vec<Bytes>),
+    /// The body is larger than the cap, so no chunks are kept.
+    TooLarge {
+        /// The number of bytes that were read.
+        read: u64,
+    },
+}
+
 /// The shared state of the readers of one body.
 pub(super) struct Buffer(Mutex<State>);
 
-/// Consistent after every step. The stream is taken out of the lock while it is polled, since it is user code.
+/// Consistent whenever the lock is free. The stream is user code, so it is taken out of the lock while it is polled.
 struct State {
     chunks: Vec<Bytes>,
     trailers: Option<HeaderMap>,
     /// Bytes read from the stream.
     read: u64,
     cap: usize,
-    /// More than the cap was read. Nothing is kept, and only one reader can continue.
+    /// More than the cap was read. No chunks are kept, and only one reader can continue.
     too_large: bool,
     progress: Progress,
     /// `None` while a reader polls it, and after its end.
     stream: Option<Stream>,
     /// The last poll was pending.
-    silent: bool,
+    pending: bool,
     /// The last size hint of the stream.
     rest: SizeHint,
     /// The turn of the last reader that started on the stream.
@@ -50,7 +69,7 @@ enum Progress {
 
 /// The position of a reader.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     /// The index of its next kept chunk.
     next: usize,
     /// Bytes given to it so far.
@@ -64,35 +83,41 @@ pub(super) struct Place {
 pub(super) enum Step {
     Give(Frame<Bytes>),
     End,
-    Broken(Broken),
+    Fail(ReplayError),
     Wait,
     Read(Stream),
 }
 
-/// Why a body cannot be read (again).
+/// Why a reader cannot continue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    TooLarge,
+pub(super) enum ReplayError {
+    TooLarge { cap: usize },
     Failed,
     Superseded,
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::TooLarge => "the request body cannot be sent again: it is larger than the cap for replays",
-            Self::Failed => "the request body cannot be sent again: its stream failed in an earlier attempt",
-            Self::Superseded => "the request body is read by a later attempt",
-        })
+        match self {
+            Self::TooLarge { cap } => {
+                write!(f, "the request body cannot be sent again: it is larger than the cap of {cap} bytes")
+            }
+            Self::Failed => {
+                f.write_str("the request body cannot be sent again: its stream failed in an earlier attempt")
+            }
+            Self::Superseded => {
+                f.write_str("this attempt cannot read the rest of the request body: a later attempt reads it")
+            }
+        }
     }
 }
 
-impl std::error::Error for Broken {}
+impl std::error::Error for ReplayError {}
 
 // ===== impl Buffer =====
 
 impl Buffer {
-    /// Keeps what is read from `stream` up to `cap`.
+    /// Keeps the chunks that are read from `stream`, up to `cap` bytes.
     pub(super) fn open(stream: Stream, rest: SizeHint, cap: usize) -> Self {
         Self(Mutex::new(State {
             chunks: Vec::new(),
@@ -102,7 +127,7 @@ impl Buffer {
             too_large: false,
             progress: Progress::Open,
             stream: Some(stream),
-            silent: false,
+            pending: false,
             rest,
             turn: 0,
             waiting: None,
@@ -119,7 +144,7 @@ impl Buffer {
             too_large: false,
             progress: Progress::Complete,
             stream: None,
-            silent: false,
+            pending: false,
             rest: SizeHint::with_exact(0),
             turn: 0,
             waiting: None,
@@ -135,7 +160,7 @@ impl Buffer {
     /// Whether the last poll of the stream was pending.
     pub(super) fn is_awaited(&self) -> bool {
         let state = self.0.lock();
-        state.silent && state.progress == Progress::Open
+        state.pending && state.progress == Progress::Open
     }
 
     /// Gives the stream to the next reader that starts on it.
@@ -145,7 +170,7 @@ impl Buffer {
         state.turn += 1;
         let waiting = state.waiting.take();
         drop(state);
-        // Its turn is over too; it learns that at its next poll.
+        // The waiting reader lost its turn too. Its next poll returns the error.
         if let Some(waiting) = waiting {
             waiting.wake();
         }
@@ -167,22 +192,22 @@ impl Buffer {
         }
     }
 
-    pub(super) fn step(&self, place: &mut Place, cx: &Context<'_>) -> Step {
+    pub(super) fn step(&self, position: &mut Position, cx: &Context<'_>) -> Step {
         let mut state = self.0.lock();
-        if let Some(chunk) = state.chunks.get(place.next) {
-            place.next += 1;
-            place.given += chunk.len() as u64;
+        if let Some(chunk) = state.chunks.get(position.next) {
+            position.next += 1;
+            position.given += chunk.len() as u64;
             return Step::Give(Frame::data(chunk.clone()));
         }
-        if state.too_large && place.given != state.read {
-            return Step::Broken(Broken::TooLarge);
+        if state.too_large && position.given != state.read {
+            return Step::Fail(ReplayError::TooLarge { cap: state.cap });
         }
         match state.progress {
-            Progress::Failed => return Step::Broken(Broken::Failed),
+            Progress::Failed => return Step::Fail(ReplayError::Failed),
             Progress::Complete => {
                 return match &state.trailers {
-                    Some(trailers) if !place.trailers_given => {
-                        place.trailers_given = true;
+                    Some(trailers) if !position.trailers_given => {
+                        position.trailers_given = true;
                         Step::Give(Frame::trailers(trailers.clone()))
                     }
                     _ => Step::End,
@@ -190,12 +215,12 @@ impl Buffer {
             }
             Progress::Open => {}
         }
-        if place.turn == 0 {
+        if position.turn == 0 {
             state.turn += 1;
-            place.turn = state.turn;
+            position.turn = state.turn;
         }
-        if place.turn != state.turn {
-            return Step::Broken(Broken::Superseded);
+        if position.turn != state.turn {
+            return Step::Fail(ReplayError::Superseded);
         }
         if let Some(stream) = state.stream.take() {
             return Step::Read(stream);
@@ -210,32 +235,32 @@ impl Buffer {
     }
 
     /// Continues with the stream from [`Buffer::step`].
-    pub(super) fn read(&self, stream: Stream, place: &mut Place, cx: &mut Context<'_>) -> Polled {
-        let mut lent = Lent { buffer: self, stream: Some(stream), broken: true };
-        let polled = lent.poll(cx);
-        let kept = lent.give_back(&polled);
+    pub(super) fn read(&self, stream: Stream, position: &mut Position, cx: &mut Context<'_>) -> Polled {
+        let mut polling = PolledStream { buffer: self, stream: Some(stream), panicked: true };
+        let polled = polling.poll(cx);
+        let kept = polling.put_back(&polled);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             match frame.data_ref() {
                 Some(chunk) => {
-                    place.given += chunk.len() as u64;
-                    place.next += usize::from(kept);
+                    position.given += chunk.len() as u64;
+                    position.next += usize::from(kept);
                 }
-                None => place.trailers_given = frame.is_trailers(),
+                None => position.trailers_given = frame.is_trailers(),
             }
         }
         polled
     }
 
-    pub(super) fn is_end(&self, place: &Place) -> bool {
+    pub(super) fn is_end(&self, position: &Position) -> bool {
         let state = self.0.lock();
         state.progress == Progress::Complete
-            && place.given >= state.read
-            && (place.trailers_given || state.trailers.is_none())
+            && position.given >= state.read
+            && (position.trailers_given || state.trailers.is_none())
     }
 
-    pub(super) fn size_hint(&self, place: &Place) -> SizeHint {
+    pub(super) fn size_hint(&self, position: &Position) -> SizeHint {
         let state = self.0.lock();
-        let kept = state.read.saturating_sub(place.given);
+        let kept = state.read.saturating_sub(position.given);
         match state.progress {
             Progress::Complete => SizeHint::with_exact(kept),
             Progress::Failed => SizeHint::default(),
@@ -266,7 +291,7 @@ impl fmt::Debug for Buffer {
 
 impl State {
     /// Adds a chunk, after which at least `rest` bytes follow. Returns whether it is kept.
-    fn take_in(&mut self, chunk: &Bytes, rest: u64) -> bool {
+    fn keep_chunk(&mut self, chunk: &Bytes, rest: u64) -> bool {
         self.read = self.read.saturating_add(chunk.len() as u64);
         if self.too_large || self.read.saturating_add(rest) > self.cap as u64 {
             self.too_large = true;
@@ -281,16 +306,16 @@ impl State {
     }
 }
 
-// ===== impl Lent =====
+// ===== impl PolledStream =====
 
-/// The stream while it is polled outside the lock. If it is dropped before its return, its code panicked.
-struct Lent<'a> {
+/// The stream while it is polled outside the lock. If this is dropped before [`PolledStream::put_back`], the stream panicked.
+struct PolledStream<'a> {
     buffer: &'a Buffer,
     stream: Option<Stream>,
-    broken: bool,
+    panicked: bool,
 }
 
-impl Lent<'_> {
+impl PolledStream<'_> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Polled {
         match &mut self.stream {
             Some(stream) => Pin::new(stream).poll_frame(cx),
@@ -298,13 +323,13 @@ impl Lent<'_> {
         }
     }
 
-    /// Stores the result of the poll. Returns whether it was kept.
-    fn give_back(mut self, polled: &Polled) -> bool {
+    /// Returns the stream to the buffer, with the result of the poll. Returns whether the chunk was kept.
+    fn put_back(mut self, polled: &Polled) -> bool {
         let (rest, ended) = match &self.stream {
             Some(stream) => (stream.size_hint(), stream.is_end_stream()),
             None => (SizeHint::with_exact(0), true),
         };
-        self.broken = false;
+        self.panicked = false;
         let mut kept = false;
         let mut state = self.buffer.0.lock();
         match polled {
@@ -313,7 +338,7 @@ impl Lent<'_> {
             Poll::Ready(Some(Err(_))) => state.progress = Progress::Failed,
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(chunk) = frame.data_ref() {
-                    kept = state.take_in(chunk, rest.lower());
+                    kept = state.keep_chunk(chunk, rest.lower());
                 } else if let Some(trailers) = frame.trailers_ref() {
                     state.trailers = Some(trailers.clone());
                 }
@@ -323,7 +348,7 @@ impl Lent<'_> {
             }
         }
         state.rest = rest;
-        state.silent = polled.is_pending();
+        state.pending = polled.is_pending();
         if state.progress == Progress::Open {
             state.stream = self.stream.take();
         }
@@ -331,10 +356,10 @@ impl Lent<'_> {
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for PolledStream<'_> {
     fn drop(&mut self) {
         let mut state = self.buffer.0.lock();
-        if self.broken {
+        if self.panicked {
             state.progress = Progress::Failed;
         }
         let waiting = state.waiting.take();

@@ -1,4 +1,4 @@
-//! The progress of a caller's request body.
+//! Whether an attempt waits for the rest of the request body.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ impl Upload {
         Self(buffer)
     }
 
-    /// Whether a reader waits for the caller.
+    /// Whether the last read of the body was pending: the attempt waits for its caller.
     pub(crate) fn is_awaited(&self) -> bool {
         self.0.as_ref().is_some_and(|buffer| buffer.is_awaited())
     }

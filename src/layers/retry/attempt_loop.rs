@@ -7,73 +7,22 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::call_state::{Attempt, CallState, Judged, Rules};
+use super::attempt::Attempt;
+use super::call_state::CallState;
+use super::policy::Policy;
 use super::snapshot::GiveUp;
+use super::target::Target;
 use crate::base::clock::{self, Tick};
-use crate::base::error::TimedOut;
 use crate::base::outcome::{FailureKind, Outcome, by_caller, for_time};
-use crate::layers::attempts::Said;
-
-/// The service that is called, and how its results are read.
-pub(super) trait Target {
-    /// Leads to the rules and to what the calls of one service share.
-    type Link;
-    type Service: ?Sized;
-    type Request;
-    type Upload;
-    type Call: Future;
-    type Output;
-
-    /// Whether the service is told the elapsed time of the call.
-    const TELLS: bool = false;
-
-    fn rules(link: &Self::Link) -> &Rules;
-
-    /// A copy of the request, if it can be copied.
-    fn copy(request: &Self::Request) -> Option<Self::Request>;
-
-    /// Calls `service`, which said that it is ready.
-    fn call(service: &mut Self::Service, request: Self::Request, attempt: Attempt) -> Self::Call;
-
-    /// A service that is ready for another request, or the result of the call if none ever will be.
-    #[allow(clippy::type_complexity)] // It is `poll_ready`.
-    fn poll_ready(
-        &mut self,
-        link: &Self::Link,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<&mut Self::Service, Judged<Self::Output>>>;
-
-    /// Judges the result of an attempt; `kept` is the request to send again.
-    fn judge(
-        &mut self,
-        result: <Self::Call as Future>::Output,
-        kept: Option<&Self::Request>,
-    ) -> Judged<Self::Output>;
-
-    /// The progress of a request whose caller streams it.
-    fn upload(request: &Self::Request) -> Self::Upload;
-
-    /// Whether the service waits for the caller to go on with the request.
-    fn awaits_caller(upload: &Self::Upload) -> bool;
-
-    /// Another attempt follows: earlier attempts may read no more of the request.
-    fn take_over(request: &Self::Request) {
-        let _ = request;
-    }
-
-    /// The text of a failed attempt's output.
-    fn say(&self, output: &Self::Output) -> Said;
-
-    /// The result of an attempt that a limit ended.
-    fn time_out(&mut self, why: TimedOut, kept: Option<&Self::Request>) -> Judged<Self::Output>;
-}
 
 pin_project! {
     /// Makes attempts until one is the last.
     ///
-    /// One timer serves all limits and waits. An attempt that ends at its first poll sets none up.
+    /// One timer serves all limits and waits. It is set up only when an attempt is pending or a wait begins.
     ///
     /// `repr(C)` keeps the timer at the end: moving the future then copies fewer bytes while there is no timer.
+    ///
+    /// The struct has a bound because its drop needs it.
     #[repr(C)]
     pub(super) struct AttemptLoop<T: Target> {
         #[pin]
@@ -89,7 +38,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             if !this.call_state.is_settled() {
                 let mut this = this.project();
-                this.call_state.drop_midway(T::rules(this.link));
+                this.call_state.on_drop(T::policy(this.link));
                 give_up_attempt::<T>(this.state.as_mut());
             }
         }
@@ -100,23 +49,23 @@ pin_project! {
     #[project = Projection]
     #[project_replace = Replaced]
     enum State<F, R, U> {
-        Called { #[pin] call: F, kept: Kept<R, U> },
+        Called { #[pin] call: F, retained: Retained<R, U> },
         Waiting { request: R },
         Readying { request: R },
         Done,
     }
 }
 
-/// The part of a request that is kept while it is sent.
-enum Kept<R, U> {
-    /// All of it, for another attempt.
+/// The part of a request that stays here while the request is sent.
+enum Retained<R, U> {
+    /// A copy, for another attempt.
     Request(R),
-    /// This is the last attempt: the progress of the request's caller.
+    /// This is the last attempt: a view of the upload.
     Upload(U),
 }
 
 impl<T: Target> AttemptLoop<T> {
-    /// Makes the first attempt by `call`; a service is ready for it.
+    /// Makes the first attempt by `call`, which has a ready service.
     #[inline]
     pub(super) fn new(
         link: T::Link,
@@ -124,42 +73,42 @@ impl<T: Target> AttemptLoop<T> {
         request: T::Request,
         call: impl FnOnce(&mut T, T::Request, Attempt) -> T::Call,
     ) -> Self {
-        let rules = T::rules(&link);
-        let call_state = CallState::begin(rules, T::TELLS);
-        let panicked = Panicked(rules);
+        let policy = T::policy(&link);
+        let call_state = CallState::begin(policy, T::NEEDS_ELAPSED);
+        let panicked = CountPanic(policy);
         let state =
-            attempt::<T>(rules, &call_state, request, |sent, attempt| call(&mut target, sent, attempt));
+            attempt::<T>(policy, &call_state, request, |sent, attempt| call(&mut target, sent, attempt));
         std::mem::forget(panicked);
         Self { link, target, call_state, timer: None, state }
     }
 }
 
-/// Dropped only if the first call panicked. The call counts as cancelled.
-struct Panicked<'a>(&'a Rules);
+/// Dropped only if the first call panicked. That call counts as cancelled.
+struct CountPanic<'a>(&'a Policy);
 
-impl Drop for Panicked<'_> {
+impl Drop for CountPanic<'_> {
     fn drop(&mut self) {
-        self.0.cancelled();
+        self.0.counters.cancelled();
     }
 }
 
 /// Makes the next attempt. The last one gets the request itself.
 #[inline]
 fn attempt<T: Target>(
-    rules: &Rules,
+    policy: &Policy,
     call_state: &CallState,
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
 ) -> State<T::Call, T::Request, T::Upload> {
-    let copy = if call_state.is_last(rules) { None } else { T::copy(&request) };
-    let (sent, kept) = match copy {
-        Some(copy) => (copy, Kept::Request(request)),
+    let copy = if call_state.is_last(policy) { None } else { T::copy(&request) };
+    let (sent, retained) = match copy {
+        Some(copy) => (copy, Retained::Request(request)),
         None => {
             let upload = T::upload(&request);
-            (request, Kept::Upload(upload))
+            (request, Retained::Upload(upload))
         }
     };
-    State::Called { call: call(sent, call_state.attempt()), kept }
+    State::Called { call: call(sent, call_state.attempt()), retained }
 }
 
 impl<T: Target> Future for AttemptLoop<T> {
@@ -168,15 +117,15 @@ impl<T: Target> Future for AttemptLoop<T> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
         let mut this = self.project();
-        let rules = T::rules(this.link);
+        let policy = T::policy(this.link);
         loop {
             match this.state.as_mut().project() {
                 Projection::Called { call, .. } => {
-                    let (result, limit) = match call.poll(cx) {
+                    let (polled, limit) = match call.poll(cx) {
                         Poll::Ready(result) => (Some(result), None),
                         Poll::Pending => {
-                            this.call_state.waits();
-                            let Some(limit) = this.call_state.limit(rules) else {
+                            this.call_state.on_pending();
+                            let Some(limit) = this.call_state.limit(policy) else {
                                 return Poll::Pending;
                             };
                             ready!(poll_until(this.timer.as_mut(), limit.until, cx));
@@ -184,40 +133,40 @@ impl<T: Target> Future for AttemptLoop<T> {
                         }
                     };
                     // The attempt is dropped before anything else: it may hold a permit that the next one needs.
-                    let kept = match &result {
+                    let retained = match &polled {
                         Some(_) => end_attempt(this.state.as_mut()),
                         None => for_time(|| give_up_attempt::<T>(this.state.as_mut())),
                     };
                     this.timer.set(None);
-                    let judged = match result {
-                        Some(result) => this.target.judge(result, kept.as_ref()),
+                    let result = match polled {
+                        Some(result) => this.target.judge(result, retained.as_ref()),
                         None => {
-                            let is_final = limit.is_some_and(|limit| limit.is_final);
-                            let why = CallState::timed_out(rules, is_final);
-                            let judged = this.target.time_out(why, kept.as_ref());
-                            if is_final {
-                                this.call_state
-                                    .tell(FailureKind::Timeout, || this.target.say(&judged.output));
-                                this.call_state.expire(rules);
-                                return Poll::Ready(judged.output);
+                            let is_deadline = limit.is_some_and(|limit| limit.is_deadline);
+                            let why = CallState::timed_out(policy, is_deadline);
+                            let result = this.target.time_out(why, retained.as_ref());
+                            if is_deadline {
+                                let text = || this.target.error_text(&result.output);
+                                this.call_state.record_failure(FailureKind::Timeout, text);
+                                this.call_state.expire(policy);
+                                return Poll::Ready(result.output);
                             }
-                            judged
+                            result
                         }
                     };
-                    let kind = match judged.outcome {
+                    let kind = match result.outcome {
                         Outcome::Success | Outcome::Ignored => {
-                            this.call_state.succeed(rules);
-                            return Poll::Ready(judged.output);
+                            this.call_state.succeed(policy);
+                            return Poll::Ready(result.output);
                         }
                         Outcome::Failure(kind) | Outcome::Permanent(kind) => kind,
                     };
-                    this.call_state.tell(kind, || this.target.say(&judged.output));
-                    let Some(wait) = this.call_state.weigh(rules, &judged, kind, kept.is_some()) else {
-                        return Poll::Ready(judged.output);
+                    this.call_state.record_failure(kind, || this.target.error_text(&result.output));
+                    let Some(wait) = this.call_state.decide(policy, &result, kind, retained.is_some()) else {
+                        return Poll::Ready(result.output);
                     };
                     // The failed response is dropped before the wait.
-                    drop(judged);
-                    if let Some(request) = kept {
+                    drop(result);
+                    if let Some(request) = retained {
                         T::take_over(&request);
                         if !wait.is_zero() {
                             this.timer.set(Some(sleep(wait)));
@@ -237,34 +186,36 @@ impl<T: Target> Future for AttemptLoop<T> {
                 Projection::Readying { .. } => match this.target.poll_ready(this.link, cx) {
                     Poll::Ready(Ok(service)) => {
                         this.timer.set(None);
-                        this.call_state.advance(rules);
+                        this.call_state.start_next_attempt(policy);
                         if let Replaced::Readying { request } =
                             this.state.as_mut().project_replace(State::Done)
                         {
-                            this.state.set(attempt::<T>(rules, this.call_state, request, |sent, attempt| {
-                                T::call(service, sent, attempt)
-                            }));
+                            this.state.set(attempt::<T>(
+                                policy,
+                                this.call_state,
+                                request,
+                                |sent, attempt| T::call(service, sent, attempt),
+                            ));
                         }
                     }
-                    Poll::Ready(Err(judged)) => {
-                        let kind = judged.outcome.failure().unwrap_or(FailureKind::Error);
-                        this.call_state.give_up(rules, kind, judged.veto.unwrap_or(GiveUp::NotReady));
+                    Poll::Ready(Err(result)) => {
+                        let kind = result.outcome.failure().unwrap_or(FailureKind::Error);
+                        this.call_state.give_up(policy, kind, result.veto.unwrap_or(GiveUp::NotReady));
                         this.state.set(State::Done);
-                        return Poll::Ready(judged.output);
+                        return Poll::Ready(result.output);
                     }
                     Poll::Pending => {
-                        let Some(deadline) = this.call_state.deadline(rules) else {
+                        let Some(deadline) = this.call_state.deadline(policy) else {
                             return Poll::Pending;
                         };
                         ready!(poll_until(this.timer.as_mut(), deadline, cx));
                         this.state.set(State::Done);
-                        this.call_state.give_up(rules, FailureKind::Timeout, GiveUp::Deadline);
-                        let why = CallState::timed_out(rules, true);
+                        this.call_state.give_up(policy, FailureKind::Timeout, GiveUp::Deadline);
+                        let why = CallState::timed_out(policy, true);
                         return Poll::Ready(this.target.time_out(why, None).output);
                     }
                 },
-                // Polled again after its end.
-                Projection::Done => return Poll::Pending,
+                Projection::Done => panic!("the future of a retry was polled after its end"),
             }
         }
     }
@@ -274,7 +225,7 @@ impl<T: Target> Future for AttemptLoop<T> {
 #[inline]
 fn end_attempt<F, R, U>(state: Pin<&mut State<F, R, U>>) -> Option<R> {
     match state.project_replace(State::Done) {
-        Replaced::Called { kept: Kept::Request(request), .. } => Some(request),
+        Replaced::Called { retained: Retained::Request(request), .. } => Some(request),
         _ => None,
     }
 }
@@ -285,8 +236,10 @@ fn give_up_attempt<T: Target>(
     mut state: Pin<&mut State<T::Call, T::Request, T::Upload>>,
 ) -> Option<T::Request> {
     let awaits_caller = match state.as_mut().project() {
-        Projection::Called { kept: Kept::Request(request), .. } => T::awaits_caller(&T::upload(request)),
-        Projection::Called { kept: Kept::Upload(upload), .. } => T::awaits_caller(upload),
+        Projection::Called { retained: Retained::Request(request), .. } => {
+            T::awaits_caller(&T::upload(request))
+        }
+        Projection::Called { retained: Retained::Upload(upload), .. } => T::awaits_caller(upload),
         _ => false,
     };
     if awaits_caller { by_caller(|| end_attempt(state)) } else { end_attempt(state) }

@@ -13,9 +13,9 @@ use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// How many retries are allowed: a share of the calls of the last ten seconds, and a reserve.
+/// How many retries are allowed: a share of the calls of the last ten seconds, plus a minimum per second.
 ///
-/// A call counts from the end of its first attempt, whatever the outcome. A call whose first attempt still runs, or was
+/// A call counts from the end of its first attempt, with any outcome. A call whose first attempt still runs, or was
 /// cancelled, earns no retry.
 ///
 /// # Example
@@ -54,7 +54,7 @@ impl RetryBudget {
         ConfigError::check(reserve <= 1_000_000, "budget.min_per_second", reserve, "at most 1,000,000")
     }
 
-    /// The retries that `calls` earn. The ratio is taken in billionths, rounded up: 0.6 is exact, a third of three is one.
+    /// The retries that `calls` earn. The ratio is rounded up to billionths: 0.6 is exact, and a third of three is one.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // A ratio from 0 to 10 fits.
     fn earned(&self, calls: u64) -> u64 {
         // The subtracted 1e-4 is larger than the binary rounding error.
@@ -65,24 +65,24 @@ impl RetryBudget {
 }
 
 impl Default for RetryBudget {
-    /// Finagle's: a fifth of the calls, and 10 a second.
+    /// The default of Finagle: a fifth of the calls, and at least 10 a second.
     fn default() -> Self {
         Self::ratio(0.2)
     }
 }
 
-/// Calls and retries are counted by slots of this many nanoseconds: 100 ms.
+/// The length of a slot in nanoseconds: 100 ms. Calls and retries are counted by slots.
 const SLOT: u64 = 100_000_000;
-/// The slots of the ten seconds.
+/// The number of slots in ten seconds.
 const WINDOW: u64 = 100;
-/// At most this many successes share a reading of the clock, and at most this part of the calls in the window.
+/// Maximum number of successes that share a reading of the clock; also bounded to this part of the calls in the window.
 const MAX_BATCH: u64 = 64;
 const BATCH_PART: u64 = 256;
 
-/// What a [`RetryBudget`] has counted.
+/// The counts of a [`RetryBudget`].
 ///
 /// Reading the clock costs ten times as much as counting, so only one success of a batch reads it. The others get the
-/// time of the reading before: they leave the window early, never late. So the budget may be short by one batch.
+/// time of the reading before. So they leave the window early, never late, and the budget may be short by one batch.
 #[derive(Debug)]
 pub(super) struct Budget {
     /// Calls whose first attempt succeeded.
@@ -92,12 +92,12 @@ pub(super) struct Budget {
     limit: Option<(RetryBudget, Mutex<Ledger>)>,
 }
 
-/// Calls earn in the newest slot and the 99 before it. Retries are counted for one slot more, so that the bound holds at
-/// any moment, not only at the boundaries of slots.
+/// Calls count in the newest slot and the 99 before it. Retries count for one slot more, so that the bound holds at any
+/// moment, not only at the boundaries of slots.
 #[derive(Debug)]
 struct Ledger {
-    /// How many successes have a date.
-    dated: u64,
+    /// The number of successes that are in a slot.
+    counted: u64,
     newest: u64,
     calls: [u64; WINDOW as usize],
     retries: [u64; WINDOW as usize + 1],
@@ -106,7 +106,7 @@ struct Ledger {
 impl Budget {
     pub(super) fn new(settings: Option<RetryBudget>) -> Self {
         let slots =
-            Ledger { dated: 0, newest: 0, calls: [0; WINDOW as usize], retries: [0; WINDOW as usize + 1] };
+            Ledger { counted: 0, newest: 0, calls: [0; WINDOW as usize], retries: [0; WINDOW as usize + 1] };
         Self {
             successes: AtomicU64::new(0),
             // Without a limit no success reads the clock.
@@ -126,22 +126,22 @@ impl Budget {
 
     #[cold]
     fn end_batch(&self, number: u64, now: Tick) {
-        self.enter(now, 1, 0, |_, ledger| {
+        self.update(now, 1, 0, |_, ledger| {
             let batch = (ledger.calls.iter().sum::<u64>() / BATCH_PART).clamp(1, MAX_BATCH);
             self.next.store(number + batch, Ordering::Relaxed);
         });
     }
 
-    /// Counts a call whose first attempt failed, and that does not ask for a retry.
+    /// Counts a call whose first attempt failed and that asks for no retry.
     pub(super) fn failed(&self, now: impl FnOnce() -> Tick) {
         if self.limit.is_some() {
-            self.enter(now(), 0, 1, |_, _| ());
+            self.update(now(), 0, 1, |_, _| ());
         }
     }
 
-    /// Takes one retry if the budget allows it. If the `first` attempt failed, this counts the call too.
+    /// Takes one retry if the budget allows it. After a failed `first` attempt this counts the call too.
     pub(super) fn withdraw(&self, now: Tick, first: bool) -> bool {
-        let granted = self.enter(now, 0, u64::from(first), |settings, ledger| {
+        let granted = self.update(now, 0, u64::from(first), |settings, ledger| {
             let granted = ledger.left(settings) > 0;
             ledger.retries[(ledger.newest % (WINDOW + 1)) as usize] += u64::from(granted);
             granted
@@ -149,18 +149,19 @@ impl Budget {
         granted.unwrap_or(true)
     }
 
-    /// The retries that are left; `None` where nothing limits them.
+    /// The retries that are left; `None` without a limit.
     pub(super) fn left(&self, now: Tick) -> Option<u64> {
-        self.enter(now, 0, 0, |settings, ledger| ledger.left(settings))
+        self.update(now, 0, 0, |settings, ledger| ledger.left(settings))
     }
 
-    /// How many calls succeeded at the first attempt.
+    /// The number of calls that succeeded at the first attempt.
     pub(super) fn successes(&self) -> u64 {
         self.successes.load(Ordering::Relaxed)
     }
 
-    /// Dates the successes that have no date, and counts `failures`. They ended `now`, as did `own` of the successes.
-    fn enter<T>(
+    /// Moves the successes since the last update into slots, and counts `failures`. The failures and `own` of the successes
+    /// ended now.
+    fn update<T>(
         &self,
         now: Tick,
         own: u64,
@@ -169,9 +170,9 @@ impl Budget {
     ) -> Option<T> {
         let (settings, ledger) = self.limit.as_ref()?;
         let mut ledger = ledger.lock();
-        // Under the lock, no reading is less than the one before.
+        // Under the lock, no value is less than the one before.
         let successes = self.successes();
-        let new = successes - std::mem::replace(&mut ledger.dated, successes);
+        let new = successes - std::mem::replace(&mut ledger.counted, successes);
         let (own, before, slot) = (own.min(new), ledger.newest, now.0 / SLOT);
         ledger.calls[(before % WINDOW) as usize] += new - own;
         for begun in (before + 1..=slot).rev().take(WINDOW as usize + 1) {
@@ -179,7 +180,7 @@ impl Budget {
             ledger.retries[(begun % (WINDOW + 1)) as usize] = 0;
         }
         ledger.newest = before.max(slot);
-        // The thread may have been suspended since it read the clock, so its calls may be too old.
+        // The thread may have been suspended since it read the clock. Then its calls may be too old.
         if ledger.newest - slot < WINDOW {
             ledger.calls[(slot % WINDOW) as usize] += own + failures;
         }
@@ -199,10 +200,10 @@ mod tests {
     use proptest::prelude::*;
 
     const SECOND: u64 = 10 * SLOT;
-    /// When the tests begin: no reading of the clock is near zero.
+    /// The start of the tests: no reading of the clock is near zero.
     const BASE: u64 = 3_600 * SECOND;
 
-    /// How many there were in the `span` that ends with `now`.
+    /// The sum of the counts in the `span` that ends with `now`.
     fn within(times: &[(u64, u64)], now: u64, span: u64) -> u64 {
         times.iter().filter(|(at, _)| at + span > now).map(|(_, count)| count).sum()
     }
@@ -210,12 +211,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Never more than the naive count allows; and less only by a slot at the edges and one batch.
+        /// The budget never allows more than the naive count. It allows less only by a slot at the edges and one batch.
         #[test]
         fn p09_the_budget_is_the_naive_count(
             tenths in 0_u64..20,
             min_per_second in 0_u32..3,
-            // A few calls at a moment; or enough of them that successes share readings of the clock.
+            // A few calls at once, or enough that successes share readings of the clock.
             most in prop_oneof![Just(4_u64), Just(40), Just(4_000)],
             steps in prop::collection::vec((0_u64..3_000, [0.0..1.0, 0.0..1.0, 0.0..1.0], 0_u64..20_000), 0..60),
         ) {
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn p09_a_thread_that_slept_since_it_read_the_clock_earns_nothing_new() {
+    fn p09_a_thread_that_was_suspended_after_reading_the_clock_earns_nothing() {
         let budget = Budget::new(Some(RetryBudget::ratio(1.0).min_per_second(0)));
         assert_eq!(budget.left(Tick(BASE + 20 * SECOND)), Some(0));
         budget.succeeded(|| Tick(BASE));

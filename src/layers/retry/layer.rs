@@ -5,21 +5,26 @@ use std::sync::Arc;
 
 use tower::Layer;
 
-use super::call_state::Rules;
+use super::handle::Retry;
+use super::policy::Policy;
 use super::service::Retrying;
 use crate::base::outcome::ByResult;
 
-/// Retries the calls of a service: see [`Retry::layer`](crate::Retry::layer).
-#[derive(Clone)]
-pub struct RetryLayer<C = ByResult> {
-    rules: Arc<Rules>,
-    classifier: C,
+impl Retry {
+    /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.
+    ///
+    /// The error type becomes [`tower::BoxError`]. After a time-out it holds a [`TimedOut`](crate::TimedOut).
+    #[must_use]
+    pub fn layer(&self) -> RetryLayer {
+        RetryLayer { policy: Arc::clone(&self.policy), classifier: ByResult }
+    }
 }
 
-impl RetryLayer {
-    pub(super) fn new(rules: Arc<Rules>) -> Self {
-        Self { rules, classifier: ByResult }
-    }
+/// Retries the calls of a service: see [`Retry::layer`].
+#[derive(Clone)]
+pub struct RetryLayer<C = ByResult> {
+    policy: Arc<Policy>,
+    classifier: C,
 }
 
 impl<C> RetryLayer<C> {
@@ -28,7 +33,7 @@ impl<C> RetryLayer<C> {
     ///
     /// A [`Rejected`](crate::Rejected) among the causes of an error is never retried, whatever the classifier says.
     pub fn classify<D>(self, classifier: D) -> RetryLayer<D> {
-        RetryLayer { rules: self.rules, classifier }
+        RetryLayer { policy: self.policy, classifier }
     }
 }
 
@@ -36,12 +41,12 @@ impl<S: Clone, C: Clone> Layer<S> for RetryLayer<C> {
     type Service = Retrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retrying::new(inner, Arc::clone(&self.rules), self.classifier.clone())
+        Retrying::new(inner, Arc::clone(&self.policy), self.classifier.clone())
     }
 }
 
 impl<C> fmt::Debug for RetryLayer<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryLayer").field("retry", &self.rules.name).finish_non_exhaustive()
+        f.debug_struct("RetryLayer").field("retry", &self.policy.name).finish_non_exhaustive()
     }
 }

@@ -1,25 +1,25 @@
-//! A service instance that is kept to be cloned.
+//! The instance of a service from which retried calls clone their own.
 
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::call_state::Rules;
+use super::policy::Policy;
 use crate::base::sync::Mutex;
 
-/// What the calls of one service share.
+/// The state that the calls of one service share.
 #[derive(Debug)]
 pub(super) struct Shared<S> {
-    pub(super) rules: Arc<Rules>,
+    pub(super) policy: Arc<Policy>,
     pub(super) prototype: Prototype<S>,
 }
 
-/// The instance from which each call that is retried clones its own.
+/// The instance from which each retried call clones its own.
 ///
 /// A clone for every call in advance would be simpler. But nearly all calls succeed at once, and cloning a stack of
 /// services costs more than calling it.
 ///
-/// `clone` is user code, so the instance is taken out of the lock while it runs. Other calls wait for it.
+/// `clone` is user code, so the instance is taken out of the lock while it runs. Other calls wait meanwhile.
 pub(super) struct Prototype<S>(Mutex<Slot<S>>);
 
 struct Slot<S> {
@@ -32,39 +32,39 @@ impl<S> Prototype<S> {
         Self(Mutex::new(Slot { service: Some(service), waiting: Vec::new() }))
     }
 
-    /// A clone. Its readiness is still unknown.
+    /// Returns a clone, which is not known to be ready.
     pub(super) fn poll_clone(&self, cx: &Context<'_>) -> Poll<S>
     where
         S: Clone,
     {
-        let lent = {
-            let mut place = self.0.lock();
-            match place.service.take() {
-                Some(service) => Lent { prototype: self, service: Some(service) },
+        let taken = {
+            let mut slot = self.0.lock();
+            match slot.service.take() {
+                Some(service) => CheckedOut { prototype: self, service: Some(service) },
                 None => {
-                    if !place.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-                        place.waiting.push(cx.waker().clone());
+                    if !slot.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                        slot.waiting.push(cx.waker().clone());
                     }
                     return Poll::Pending;
                 }
             }
         };
-        lent.service.clone().map_or(Poll::Pending, Poll::Ready)
+        taken.service.clone().map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 /// Returns the instance on drop, also after a panic.
-struct Lent<'a, S> {
+struct CheckedOut<'a, S> {
     prototype: &'a Prototype<S>,
     service: Option<S>,
 }
 
-impl<S> Drop for Lent<'_, S> {
+impl<S> Drop for CheckedOut<'_, S> {
     fn drop(&mut self) {
-        let mut place = self.prototype.0.lock();
-        place.service = self.service.take();
-        let waiting = std::mem::take(&mut place.waiting);
-        drop(place);
+        let mut slot = self.prototype.0.lock();
+        slot.service = self.service.take();
+        let waiting = std::mem::take(&mut slot.waiting);
+        drop(slot);
         waiting.into_iter().for_each(Waker::wake);
     }
 }
@@ -81,19 +81,19 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
     use tokio_test::{assert_pending, assert_ready, task};
 
-    /// Its clone waits until it is told to go on.
+    /// Its `clone` blocks until the test lets it continue.
     struct Slow(Sender<()>, Arc<Mutex<Receiver<bool>>>);
 
     impl Clone for Slow {
         fn clone(&self) -> Self {
             self.0.send(()).unwrap();
-            assert!(self.1.lock().recv().unwrap(), "told to panic");
+            assert!(self.1.lock().recv().unwrap(), "panics on purpose");
             Self(self.0.clone(), Arc::clone(&self.1))
         }
     }
 
     #[test]
-    fn who_comes_while_a_clone_is_made_is_woken_after_it() {
+    fn a_caller_that_waits_for_a_running_clone_is_woken() {
         for goes_well in [true, false] {
             let (entered, has_entered) = channel();
             let (go, may_go) = channel();
@@ -105,7 +105,7 @@ mod tests {
                 has_entered.recv().unwrap();
                 assert!(second.enter(|cx, _| prototype.poll_clone(cx).is_pending()));
                 assert!(second.enter(|cx, _| prototype.poll_clone(cx).is_pending()));
-                assert_eq!(prototype.0.lock().waiting.len(), 1, "one waiter is noted once");
+                assert_eq!(prototype.0.lock().waiting.len(), 1, "one waiter has one waker");
                 assert!(!second.is_woken());
                 go.send(goes_well).unwrap();
                 assert_eq!(first.join().is_ok(), goes_well);

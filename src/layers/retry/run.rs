@@ -1,22 +1,76 @@
-//! Retries for code that is no service.
+//! Retries for code that is not a service.
 
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-use super::attempt_loop::{AttemptLoop, Target};
-use super::call_state::{Attempt, Judged, Rules};
-use crate::base::error::{CallError, TimedOut};
-use crate::base::outcome::{Classify, FailureKind, Outcome};
-use crate::layers::attempts::Said;
+use super::attempt::Attempt;
+use super::attempt_loop::AttemptLoop;
+use super::attempt_result::AttemptResult;
+use super::handle::Retry;
+use super::policy::Policy;
+use super::target::Target;
+use crate::base::error::{CallError, Cause, TimedOut};
+use crate::base::outcome::{ByCause, ByResult, Classify, FailureKind, Outcome};
+use crate::layers::attempts::ErrorText;
+
+impl Retry {
+    /// Runs `work` until it succeeds or may not be tried again, for code that is not a service.
+    ///
+    /// Every error is retried, except one with a [`Rejected`](crate::Rejected) among its causes.
+    /// For error types that are not [`Cause`] see [`Retry::run_with`].
+    ///
+    /// # Errors
+    /// [`CallError::TimedOut`] after a time-out, otherwise [`CallError::Inner`] with the error of the last attempt.
+    ///
+    /// # Example
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), campanile::ConfigError> {
+    /// let retry = campanile::Retry::builder().max_attempts(3).build()?;
+    /// let mut tries = 0;
+    /// let answer = retry
+    ///     .run(|| {
+    ///         tries += 1;
+    ///         let fine = tries == 3;
+    ///         async move { if fine { Ok(42) } else { Err(std::io::Error::other("not yet")) } }
+    ///     })
+    ///     .await;
+    /// assert_eq!(answer.ok(), Some(42));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<F, Fut, T, E, K>(&self, work: F) -> Result<T, CallError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Cause<K>,
+    {
+        Work::attempts(&self.policy, work, ByCause::new(ByResult), |error| error.ask(ErrorText::of_error))
+            .await
+    }
+
+    /// [`Retry::run`] with a classifier: it decides what failed and what is retried.
+    ///
+    /// # Errors
+    /// As [`Retry::run`].
+    pub async fn run_with<C, F, Fut, T, E>(&self, classifier: C, work: F) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Work::attempts(&self.policy, work, classifier, |_| ErrorText::of_type::<E>()).await
+    }
+}
 
 /// A function to call until it succeeds.
 pub(super) struct Work<'a, F, C, Fut, E> {
     work: F,
     classifier: C,
-    say: fn(&E) -> Said,
-    call: PhantomData<fn(&'a Rules) -> Fut>,
+    error_text: fn(&E) -> ErrorText,
+    call: PhantomData<fn(&'a Policy) -> Fut>,
 }
 
 impl<'a, F, C, Fut, T, E> Work<'a, F, C, Fut, E>
@@ -26,13 +80,13 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     pub(super) fn attempts(
-        rules: &'a Rules,
+        policy: &'a Policy,
         work: F,
         classifier: C,
-        say: fn(&E) -> Said,
+        error_text: fn(&E) -> ErrorText,
     ) -> AttemptLoop<Self> {
-        let target = Self { work, classifier, say, call: PhantomData };
-        AttemptLoop::new(rules, target, (), |target, (), _| (target.work)())
+        let target = Self { work, classifier, error_text, call: PhantomData };
+        AttemptLoop::new(policy, target, (), |target, (), _| (target.work)())
     }
 }
 
@@ -42,14 +96,14 @@ where
     C: Classify<T, E>,
     Fut: Future<Output = Result<T, E>>,
 {
-    type Link = &'a Rules;
+    type Link = &'a Policy;
     type Service = F;
     type Request = ();
     type Upload = ();
     type Call = Fut;
     type Output = Result<T, CallError<E>>;
 
-    fn rules<'b>(link: &'b &'a Rules) -> &'b Rules {
+    fn policy<'b>(link: &'b &'a Policy) -> &'b Policy {
         link
     }
 
@@ -70,32 +124,32 @@ where
 
     fn poll_ready(
         &mut self,
-        _: &&'a Rules,
+        _: &&'a Policy,
         _: &mut Context<'_>,
-    ) -> Poll<Result<&mut F, Judged<Self::Output>>> {
+    ) -> Poll<Result<&mut F, AttemptResult<Self::Output>>> {
         Poll::Ready(Ok(&mut self.work))
     }
 
-    fn judge(&mut self, result: Result<T, E>, _: Option<&()>) -> Judged<Self::Output> {
+    fn judge(&mut self, result: Result<T, E>, _: Option<&()>) -> AttemptResult<Self::Output> {
         let outcome = self.classifier.classify(result.as_ref());
-        Judged { output: result.map_err(CallError::Inner), outcome, veto: None, asked: None }
+        AttemptResult { output: result.map_err(CallError::Inner), outcome, veto: None, server_delay: None }
     }
 
-    fn say(&self, output: &Self::Output) -> Said {
+    fn error_text(&self, output: &Self::Output) -> ErrorText {
         match output {
-            Ok(_) => Said::answer(),
-            Err(CallError::Rejected(rejected)) => Said::by_error(rejected),
-            Err(CallError::TimedOut(timed_out)) => Said::by_error(timed_out),
-            Err(CallError::Inner(error)) => (self.say)(error),
+            Ok(_) => ErrorText::of_response(),
+            Err(CallError::Rejected(rejected)) => ErrorText::of_error(rejected),
+            Err(CallError::TimedOut(timed_out)) => ErrorText::of_error(timed_out),
+            Err(CallError::Inner(error)) => (self.error_text)(error),
         }
     }
 
-    fn time_out(&mut self, why: TimedOut, _: Option<&()>) -> Judged<Self::Output> {
-        Judged {
+    fn time_out(&mut self, why: TimedOut, _: Option<&()>) -> AttemptResult<Self::Output> {
+        AttemptResult {
             output: Err(CallError::TimedOut(why)),
             outcome: Outcome::Failure(FailureKind::Timeout),
             veto: None,
-            asked: None,
+            server_delay: None,
         }
     }
 }

@@ -10,15 +10,18 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
-use super::attempt_loop::{AttemptLoop, Target};
-use super::call_state::{Attempt, Judged, Rules};
+use super::attempt::Attempt;
+use super::attempt_loop::AttemptLoop;
+use super::attempt_result::AttemptResult;
+use super::policy::Policy;
 use super::prototype::{Prototype, Shared};
 use super::snapshot::GiveUp;
+use super::target::Target;
 use crate::base::error::{Rejected, TimedOut};
 use crate::base::outcome::{ByResult, Classify, FailureKind, Outcome};
-use crate::layers::attempts::Said;
+use crate::layers::attempts::ErrorText;
 
-/// A service whose failed calls are made again.
+/// A service whose failed calls are retried.
 #[derive(Clone, Debug)]
 pub struct Retrying<S, C = ByResult> {
     inner: S,
@@ -27,8 +30,8 @@ pub struct Retrying<S, C = ByResult> {
 }
 
 impl<S: Clone, C> Retrying<S, C> {
-    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: C) -> Self {
-        let shared = Arc::new(Shared { rules, prototype: Prototype::new(inner.clone()) });
+    pub(super) fn new(inner: S, policy: Arc<Policy>, classifier: C) -> Self {
+        let shared = Arc::new(Shared { policy, prototype: Prototype::new(inner.clone()) });
         Self { inner, shared, classifier }
     }
 }
@@ -49,7 +52,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    // Always, so that the future is made where it stays: what it holds is still in registers then.
+    // Inlined, so that the future is built in place.
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         let target = Plain { service: None, classifier: self.classifier.clone(), request: PhantomData };
@@ -84,8 +87,8 @@ where
     type Output = Result<S::Response, BoxError>;
 
     #[inline]
-    fn rules(link: &Arc<Shared<S>>) -> &Rules {
-        &link.rules
+    fn policy(link: &Arc<Shared<S>>) -> &Policy {
+        &link.policy
     }
 
     #[inline]
@@ -109,7 +112,7 @@ where
         &mut self,
         link: &Arc<Shared<S>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
+    ) -> Poll<Result<&mut S, AttemptResult<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
             none => none.insert(Box::new(ready!(link.prototype.poll_clone(cx)))),
@@ -121,23 +124,27 @@ where
     }
 
     #[inline]
-    fn judge(&mut self, result: Result<S::Response, S::Error>, _: Option<&Req>) -> Judged<Self::Output> {
+    fn judge(
+        &mut self,
+        result: Result<S::Response, S::Error>,
+        _: Option<&Req>,
+    ) -> AttemptResult<Self::Output> {
         judge(&self.classifier, result.map_err(Into::into))
     }
 
-    fn say(&self, output: &Self::Output) -> Said {
+    fn error_text(&self, output: &Self::Output) -> ErrorText {
         match output {
-            Ok(_) => Said::answer(),
-            Err(error) => Said::by_error(error.as_ref()),
+            Ok(_) => ErrorText::of_response(),
+            Err(error) => ErrorText::of_error(error.as_ref()),
         }
     }
 
-    fn time_out(&mut self, why: TimedOut, _: Option<&Req>) -> Judged<Self::Output> {
-        Judged {
+    fn time_out(&mut self, why: TimedOut, _: Option<&Req>) -> AttemptResult<Self::Output> {
+        AttemptResult {
             output: Err(why.into()),
             outcome: Outcome::Failure(FailureKind::Timeout),
             veto: None,
-            asked: None,
+            server_delay: None,
         }
     }
 }
@@ -146,10 +153,10 @@ where
 fn judge<T, C: Classify<T, BoxError>>(
     classifier: &C,
     output: Result<T, BoxError>,
-) -> Judged<Result<T, BoxError>> {
+) -> AttemptResult<Result<T, BoxError>> {
     let outcome = classifier.classify(output.as_ref());
     let refused = output.as_ref().is_err_and(|error| Rejected::find(error.as_ref()).is_some());
-    Judged { output, outcome, veto: refused.then_some(GiveUp::Rejected), asked: None }
+    AttemptResult { output, outcome, veto: refused.then_some(GiveUp::Rejected), server_delay: None }
 }
 
 pin_project! {

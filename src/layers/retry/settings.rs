@@ -1,17 +1,15 @@
-//! What can be set, and what is allowed.
+//! The settings and their allowed values.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::budget::RetryBudget;
-use super::handle::Retry;
 use crate::base::backoff::Backoff;
 use crate::base::error::ConfigError;
 
-/// Default of [`RetrySettings::body_cap`]: 64 KiB, as in linkerd's proxy.
-pub const DEFAULT_CAP: usize = 64 * 1024;
+/// The default of [`RetrySettings::body_cap`]: 64 KiB, as in linkerd's proxy.
+const DEFAULT_CAP: usize = 64 * 1024;
 
 /// The settings of a retry. They can be read from a file; unknown keys are refused.
 ///
@@ -24,7 +22,7 @@ pub const DEFAULT_CAP: usize = 64 * 1024;
 /// let settings: RetrySettings = serde_json::from_str(
 ///     r#"{ "max_attempts": 3, "backoff": { "first": "50ms", "max": "1s" }, "deadline": "5s" }"#,
 /// )?;
-/// let retry = Retry::from_settings("payments", settings)?;
+/// let retry = Retry::from_settings("payments", &settings)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -33,9 +31,9 @@ pub const DEFAULT_CAP: usize = 64 * 1024;
 pub struct RetrySettings {
     /// Maximum number of attempts, including the first: from 1 (no retry) to 1,000. Default 4.
     pub max_attempts: u32,
-    /// How long to wait before each further attempt. Default: 25 ms to 2 s, doubling, with equal jitter.
+    /// The wait before each further attempt. Default: 25 ms to 2 s, doubling, with equal jitter.
     pub backoff: Backoff,
-    /// Budget of retries over all calls. Default: a fifth of the calls, and at least 10 a second.
+    /// Budget of retries over all calls; `None` for no bound. Default: a fifth of the calls, and at least 10 a second.
     pub budget: Option<RetryBudget>,
     /// Time limit of a call with all its attempts and waits, over HTTP and gRPC up to the head of the response: more than
     /// zero. Default: no limit.
@@ -107,63 +105,5 @@ impl RetrySettings {
             ConfigError::check((1..=16).contains(code), "grpc_codes", code, "codes from 1 to 16")?;
         }
         ConfigError::check(self.body_cap <= 1 << 30, "body_cap", self.body_cap, "at most 1 GiB")
-    }
-}
-
-/// Makes a [`Retry`]. Every setting has a default; see [`RetrySettings`].
-#[derive(Clone, Debug)]
-#[must_use = "a builder does nothing until `build`"]
-pub struct RetryBuilder {
-    name: Arc<str>,
-    settings: RetrySettings,
-}
-
-impl RetryBuilder {
-    pub(super) fn new() -> Self {
-        Self { name: "default".into(), settings: RetrySettings::default() }
-    }
-
-    setters! {
-        /// Sets the name in metrics and events. Default `default`.
-        pub fn name(name: impl Into<Arc<str>>) { name = name.into(); }
-        /// Sets the maximum number of attempts, including the first: from 1 to 1,000.
-        pub fn max_attempts(attempts: u32) { settings.max_attempts = attempts; }
-        /// Sets the wait before each further attempt.
-        pub fn backoff(backoff: Backoff) { settings.backoff = backoff; }
-        /// Sets the budget of retries over all calls; `None` for no bound.
-        pub fn budget(budget: impl Into<Option<RetryBudget>>) { settings.budget = budget.into(); }
-        /// Sets the time limit of a call with all its attempts and waits.
-        ///
-        /// A wait that would reach it is not started: the caller gets the last result. An attempt that reaches it is
-        /// ended, and is a time-out for the layers inside.
-        ///
-        /// Over HTTP and gRPC it bounds the time to the head of the response. For the body see
-        #[cfg_attr(feature = "http", doc = "[`BodyTimeoutLayer`](crate::layers::retry::BodyTimeoutLayer).")]
-        #[cfg_attr(not(feature = "http"), doc = "`BodyTimeoutLayer` (feature `http`).")]
-        pub fn deadline(deadline: Duration) { settings.deadline = Some(deadline); }
-        /// Sets the time limit of one attempt. A longer attempt is ended and has failed. For the layers inside it is a
-        /// time-out, however short the time is.
-        ///
-        /// Over HTTP and gRPC it bounds the time to the head of the response, as the deadline does.
-        pub fn attempt_timeout(timeout: Duration) { settings.attempt_timeout = Some(timeout); }
-        /// Sets the cap of `Retry-After` and `grpc-retry-pushback-ms`.
-        pub fn retry_after_cap(cap: Duration) { settings.retry_after_cap = cap; }
-        /// Sets the maximum size of a request body that is sent again, in bytes.
-        pub fn body_cap(bytes: usize) { settings.body_cap = bytes; }
-        /// Sets whether `POST`, `PATCH` and any gRPC call are retried like an idempotent method.
-        pub fn retry_non_idempotent(retry: bool) { settings.retry_non_idempotent = retry; }
-        /// Sets the gRPC codes of calls that were not processed, each from 1 to 16. Calls that end with one of them are
-        /// always retried. With tonic: `Code::Aborted as i32`.
-        pub fn grpc_codes(codes: impl IntoIterator<Item = i32>) {
-            settings.grpc_codes = codes.into_iter().collect();
-        }
-    }
-
-    /// Builds the retry.
-    ///
-    /// # Errors
-    /// Returns an error that names the setting that is out of range, its value and what is allowed.
-    pub fn build(self) -> Result<Retry, ConfigError> {
-        Retry::from_settings(self.name, self.settings)
     }
 }

@@ -26,19 +26,19 @@ pub(super) enum Side {
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) side: Side,
-    /// The place in [`METHODS`], or one past it.
+    /// The index in [`METHODS`], or one past it.
     method: u8,
     https: bool,
     subject: Subject,
-    /// Of a client: the server, if the request names it.
+    /// On a client: the server, if the request names it.
     server: Option<Authority>,
-    /// Of HTTP: the version of the request on a server, of the response on a client.
+    /// HTTP: the version of the request on a server, of the response on a client.
     version: Option<Version>,
     /// HTTP: the status. gRPC: one more than the code, so that 0 is none.
     status: u16,
 }
 
-/// The target, borrowed from the request: a copy would cost each call an allocation.
+/// The route or method. The path shares the request's bytes: a copy would cost each call an allocation.
 #[derive(Debug)]
 enum Subject {
     Unknown,
@@ -56,7 +56,7 @@ pub(super) fn method_name(place: u8) -> &'static str {
     METHODS.get(usize::from(place)).copied().unwrap_or(OTHER)
 }
 
-fn method_place(method: &Method) -> u8 {
+fn method_index(method: &Method) -> u8 {
     // Ten short names: a search is cheaper than a hash.
     METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len()) as u8
 }
@@ -81,11 +81,11 @@ fn version_name(version: Version) -> Option<&'static str> {
 /// The status of a gRPC call that succeeded: one more than its code.
 const OK: u16 = 1;
 
-/// A name with more bytes is `_OTHER`, since the tables hold many.
+/// A longer name is counted as `_OTHER`, which bounds the memory of the tables. In bytes.
 const LONGEST: usize = 1_024;
 
-/// `name`, unless it is too long.
-fn kept(name: &str) -> Cow<'_, str> {
+/// `name`, or `_OTHER` if it is too long.
+fn bounded(name: &str) -> Cow<'_, str> {
     Cow::Borrowed(if name.len() <= LONGEST { name } else { OTHER })
 }
 
@@ -103,7 +103,7 @@ impl Call {
         };
         Self {
             side,
-            method: method_place(&request.method),
+            method: method_index(&request.method),
             https,
             subject: subject.unwrap_or(Subject::Unknown),
             server,
@@ -112,7 +112,7 @@ impl Call {
         }
     }
 
-    /// Takes in the head of the response.
+    /// Reads the head of the response.
     pub(super) fn head(&mut self, head: &Parts) {
         match self.side {
             Side::HttpServer => self.status = head.status.as_u16(),
@@ -147,7 +147,7 @@ impl Call {
             .server
             .as_ref()
             .map_or(0, |server| server.port_u16().unwrap_or(if self.https { 443 } else { 80 }));
-        let server = self.server.as_ref().map(|server| kept(server.host()));
+        let server = self.server.as_ref().map(|server| bounded(server.host()));
         Target { method: self.method, https: self.https, server, port }
     }
 
@@ -155,7 +155,7 @@ impl Call {
         Key {
             side: self.side,
             target: self.target(),
-            subject: self.subject().map(kept),
+            subject: self.subject().map(bounded),
             version: self.version,
             status: self.status,
             failure: outcome.failure().map(FailureKind::as_str),
@@ -168,7 +168,7 @@ impl Call {
 pub(super) struct Target<'a> {
     pub(super) method: u8,
     pub(super) https: bool,
-    /// Of a client.
+    /// The server, on a client.
     pub(super) server: Option<Cow<'a, str>>,
     /// 0 without a server, and for servers beyond the bound.
     pub(super) port: u16,
@@ -213,7 +213,7 @@ pub(super) struct Key<'a> {
 }
 
 impl Key<'_> {
-    /// The method of a gRPC server, which any caller can make up, and whether the call succeeded.
+    /// The method of a gRPC server, and whether the call succeeded. Any caller can make up a method.
     pub(super) fn served_method(&self) -> Option<(&str, bool)> {
         let method = self.subject.as_deref().filter(|_| self.side == Side::RpcServer)?;
         Some((method, self.status == OK))
@@ -268,8 +268,8 @@ impl Key<'_> {
         usize::from(self.status).checked_sub(1).and_then(|code| GRPC_CODES.get(code)).copied()
     }
 
-    /// By the convention: the status if it is an error, else the kind of failure. For a client, each status from 400 on
-    /// and each code except OK is an error.
+    /// By the convention: the status if it is an error, otherwise the kind of failure. For a client, every status from 400
+    /// on and every code except OK is an error.
     pub(super) fn error_type(&self) -> Option<Cow<'static, str>> {
         let failed = self.failure.is_some();
         match self.side {
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_type_of_an_error_is_the_status_where_it_tells_of_it() {
+    fn the_error_type_is_the_status_if_it_is_an_error() {
         let failed = |side, status| error(side, status, Outcome::Failure(FailureKind::Timeout));
         assert_eq!(failed(Side::HttpServer, 504).as_deref(), Some("504"));
         assert_eq!(failed(Side::HttpServer, 200).as_deref(), Some("timeout"));
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_caller_did_wrong_is_an_error_to_him_and_none_to_the_server() {
+    fn a_mistake_of_the_caller_is_an_error_for_the_client_only() {
         let fine = |side, status| error(side, status, Outcome::Success);
         assert_eq!(fine(Side::HttpServer, 404), None);
         assert_eq!(fine(Side::HttpClient, 404).as_deref(), Some("404"));
@@ -326,10 +326,10 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_about_its_route_or_its_method_and_goes_to_a_server() {
-        let about = |side, uri: &str| call(side, uri).subject().map(str::to_owned);
-        assert_eq!(about(Side::HttpServer, "/a"), None, "any caller can make up a path");
-        assert_eq!(about(Side::RpcServer, "/pkg.Greeter/Hello?a").as_deref(), Some("pkg.Greeter/Hello"));
+    fn the_subject_is_the_route_or_method_and_the_target_is_the_server() {
+        let subject = |side, uri: &str| call(side, uri).subject().map(str::to_owned);
+        assert_eq!(subject(Side::HttpServer, "/a"), None, "any caller can make up a path");
+        assert_eq!(subject(Side::RpcServer, "/pkg.Greeter/Hello?a").as_deref(), Some("pkg.Greeter/Hello"));
         let server = |side, uri: &str| {
             let call = call(side, uri);
             let target = call.target().into_owned();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_too_long_is_not_kept() {
+    fn a_name_that_is_too_long_is_other() {
         let long = "x".repeat(LONGEST);
         let kept = |side, uri: &str| {
             let key = call(side, uri).key(Outcome::Success).into_owned();

@@ -1,4 +1,4 @@
-//! One running exchange.
+//! The timing of one call over HTTP or gRPC.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,45 +8,46 @@ use http::HeaderMap;
 use http::response::Parts;
 
 use super::call::Call;
-use super::handle::Meter;
-use super::lane::Lane;
+use super::meter::Meter;
 use super::recorders::Requests;
 use super::server_timing::ServerTiming;
-use super::stopwatch::Began;
+use super::shard::Shard;
+use super::stopwatch::CallStart;
 use crate::base::clock;
 use crate::base::outcome::{Outcome, Settle};
 use crate::signal::{self, SampledSpan};
 
 /// A stream has stalled if it sends nothing for this long while its reader waits.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STALL: Duration = Duration::from_secs(1);
 
-/// A running call over HTTP or gRPC, timed to the end of its response.
+/// The timing of a call over HTTP or gRPC, to the end of its response.
 pub struct Exchange {
     /// None once the call is counted.
-    lane: Option<Arc<Lane>>,
-    began: Began,
+    shard: Option<Arc<Shard>>,
+    began: CallStart,
     call: Call,
-    /// The gauge of active requests that counts it.
-    entered: Option<Arc<Requests>>,
-    tells: Option<ServerTiming>,
+    /// The gauge of active requests in which it is counted.
+    active: Option<Arc<Requests>>,
+    server_timing: Option<ServerTiming>,
     /// The span in which it was called, if its trace is sampled.
     span: Option<SampledSpan>,
 }
 
 impl Exchange {
-    pub(super) fn start(meter: &Meter, call: Call, tells: Option<ServerTiming>) -> Self {
-        let lane = Arc::clone(meter.lane());
-        let entered = lane.shared.recorders.enter(&call);
-        Self { lane: Some(lane), began: Began::now(), call, entered, tells, span: signal::sampled_span() }
+    pub(super) fn start(meter: &Meter, call: Call, server_timing: Option<ServerTiming>) -> Self {
+        let shard = Arc::clone(meter.shard());
+        let active = shard.histograms.recorders.enter(&call);
+        let span = signal::sampled_span();
+        Self { shard: Some(shard), began: CallStart::now(), call, active, server_timing, span }
     }
 }
 
 impl Settle for Exchange {
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(lane) = self.lane.take() {
-            let elapsed = Duration::from_nanos(lane.end(self.began.at(), outcome));
-            let recorders = &lane.shared.recorders;
-            recorders.leave(&self.call, self.entered.as_deref());
+        if let Some(shard) = self.shard.take() {
+            let elapsed = Duration::from_nanos(shard.end(self.began.at(), outcome));
+            let recorders = &shard.histograms.recorders;
+            recorders.leave(&self.call, self.active.as_deref());
             recorders.record(&self.call, outcome, elapsed, self.span);
         }
     }
@@ -57,8 +58,8 @@ impl Settle for Exchange {
 
     fn head(&mut self, head: &mut Parts) {
         self.call.head(head);
-        if let Some(tells) = &self.tells {
-            tells.append(clock::now().since(self.began.at()), &mut head.headers);
+        if let Some(server_timing) = &self.server_timing {
+            server_timing.append(clock::now().since(self.began.at()), &mut head.headers);
         }
     }
 
@@ -68,14 +69,14 @@ impl Settle for Exchange {
         }
     }
 
-    fn patience(&self) -> Option<Duration> {
-        Some(PATIENCE)
+    fn stall_limit(&self) -> Option<Duration> {
+        Some(STALL)
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.lane.is_some() {
+        if self.shard.is_some() {
             self.settle(self.began.abandoned());
         }
     }

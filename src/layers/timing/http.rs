@@ -12,7 +12,8 @@ use tower::{Layer, Service};
 
 use super::call::{Call, Side};
 use super::exchange::Exchange;
-use super::handle::{Meter, Timing};
+use super::handle::Timing;
+use super::meter::Meter;
 use super::server_timing::ServerTiming;
 use crate::base::error::{ByError, Cause, ConfigError};
 #[cfg(feature = "grpc")]
@@ -20,10 +21,7 @@ use crate::base::outcome::ByGrpcStatus;
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 
 /// The body of a response that is timed to its end.
-///
-/// `K` is that of the layer: [`ByBox`](crate::base::error::ByBox) where the service has a `BoxError`. See
-/// [`Cause`](crate::base::error::Cause).
-pub type ResponseBody<B, C = ByHttpStatus, K = ByError> = ObservedBody<B, ByCause<C, K>, Exchange>;
+type ResponseBody<B, C, K> = ObservedBody<B, ByCause<C, K>, Exchange>;
 
 type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
 
@@ -133,15 +131,15 @@ impl<C, K> HttpTimingLayer<C, K> {
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     pub fn methods<M: AsRef<str>>(self, methods: impl IntoIterator<Item = M>) -> Self {
         let names = methods.into_iter().map(|method| method.as_ref().trim_start_matches('/').into());
-        self.meter.shared.recorders.declare(names);
+        self.meter.histograms.recorders.declare(names);
         self
     }
 
     /// Adds a `Server-Timing` header to each response of an HTTP server: `name;dur=12.345`, in milliseconds. Browsers show it
-    /// among the timings of a request. It is appended to the headers of the service itself.
+    /// among the timings of a request. `Server-Timing` headers of the service itself stay.
     ///
-    /// The time is that to the head of the response; the histogram has the time to its end. Every caller can read it: leave
-    /// it out where the time reveals a secret. It does nothing on clients and for gRPC.
+    /// It is the time to the head of the response; the histogram has the time to its end. Every caller can read the header:
+    /// do not set it where the time reveals a secret. It does nothing on clients and for gRPC.
     ///
     /// # Errors
     /// Returns an error if `name` is not a token: letters, digits and any of ``!#$%&'*+-.^_`|~``, at least one.
@@ -203,8 +201,8 @@ where
         let (parts, body) = request.into_parts();
         let route = self.layer.route.as_ref().and_then(|route| route(&parts));
         let call = Call::new(self.layer.side, &parts, route);
-        let tells = self.layer.server_timing.clone().filter(|_| self.layer.side == Side::HttpServer);
-        let exchange = Exchange::start(&self.layer.meter, call, tells);
+        let server_timing = self.layer.server_timing.clone().filter(|_| self.layer.side == Side::HttpServer);
+        let exchange = Exchange::start(&self.layer.meter, call, server_timing);
         let to_head = parts.method == Method::HEAD;
         let request = Request::from_parts(parts, body);
         Streamed::new(self.inner.call(request), to_head, self.layer.classifier.clone(), exchange)

@@ -1,4 +1,4 @@
-//! The layer for any service.
+//! The layer for any service, and its service.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,21 @@ use std::task::{Context, Poll};
 
 use tower::{Layer, Service};
 
-use super::handle::Meter;
+use super::handle::Timing;
+use super::meter::Meter;
 use super::stopwatch::Stopwatch;
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByResult, Classify, Judged};
 
-/// Times the calls of a service: see [`Timing::layer`](crate::Timing::layer).
+impl Timing {
+    /// A layer for any [`tower::Service`]. Responses and errors pass unchanged.
+    #[must_use]
+    pub fn layer<K>(&self) -> TimingLayer<ByResult, K> {
+        TimingLayer { meter: Arc::clone(&self.meter), classifier: ByCause::new(ByResult) }
+    }
+}
+
+/// Times the calls of a service: see [`Timing::layer`].
 ///
 /// `K` is inferred: see [`Cause`](crate::base::error::Cause).
 pub struct TimingLayer<C = ByResult, K = ByError> {
@@ -20,12 +29,6 @@ pub struct TimingLayer<C = ByResult, K = ByError> {
 }
 
 cloned! { TimingLayer<C; K> { meter, classifier } }
-
-impl<K> TimingLayer<ByResult, K> {
-    pub(super) fn new(meter: Arc<Meter>) -> Self {
-        Self { meter, classifier: ByCause::new(ByResult) }
-    }
-}
 
 impl<C, K> TimingLayer<C, K> {
     /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any [`Classify`]`<Response>`.

@@ -1,8 +1,7 @@
-//! The last minute, computed from counters that only grow.
+//! The calls of the last minute, computed from counters that only grow.
 
 use std::collections::VecDeque;
 
-use super::snapshot::add;
 use crate::base::clock::Tick;
 use crate::base::outcome::FailureKind;
 use crate::base::sketch::{Counts, LiveSketch, Sketch};
@@ -10,21 +9,21 @@ use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
 /// The length of the window, in seconds.
-pub(super) const LOOK_BACK: u64 = 60;
+pub(super) const WINDOW_SECONDS: u64 = 60;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Buckets of durations that fit into the last minute without an allocation.
-const ROOM: usize = 512;
+/// Buckets of durations for which the last minute has room from the start.
+const INITIAL_BUCKETS: usize = 512;
 
 /// Failed calls by their kind.
 pub(super) type Failures = [AtomicU64; FailureKind::ALL.len()];
 
-/// The increments of a lane's counters in each of the last seconds.
+/// The increments of a shard's counters in each of the last seconds.
 ///
-/// A call only checks whether a new second has begun; the first call of a second stores the increments of the second
-/// before. A second set of counters would cost each call its writes. It takes eight bytes for each bucket that was used in
-/// a second; there are 976 buckets.
+/// A call only checks whether a new second has begun. The first call of a second stores the increments of the second
+/// before. (A second set of counters would cost each call more writes.) A stored second takes eight bytes for each bucket
+/// that was used in it, of 976 buckets.
 #[derive(Debug)]
 pub(super) struct Minute {
     /// The nanosecond at which the next second begins.
@@ -66,8 +65,8 @@ impl Minute {
             current: None,
             before: Counts::default(),
             failures_before: [0; FailureKind::ALL.len()],
-            seconds: VecDeque::with_capacity(LOOK_BACK as usize),
-            buckets: VecDeque::with_capacity(ROOM),
+            seconds: VecDeque::with_capacity(WINDOW_SECONDS as usize),
+            buckets: VecDeque::with_capacity(INITIAL_BUCKETS),
         };
         Self { next: AtomicU64::new(0), past: Mutex::new(past) }
     }
@@ -85,14 +84,14 @@ impl Minute {
         let mut past = self.past.lock();
         // Another thread may have started this second already.
         if past.current.is_none_or(|current| second > current) {
-            past.close(second, durations, failures);
+            past.start(second, durations, failures);
             self.next.store((second + 1).saturating_mul(SECOND), Ordering::Relaxed);
         }
     }
 
-    /// Adds the calls that ended in the last [`LOOK_BACK`] seconds, the current one included.
+    /// Adds the calls that ended in the last [`WINDOW_SECONDS`] seconds, the current one included.
     pub(super) fn read(&self, now: Tick, durations: &LiveSketch, failures: &Failures, recent: &mut Recent) {
-        let first = (now.0 / SECOND).saturating_sub(LOOK_BACK - 1);
+        let first = (now.0 / SECOND).saturating_sub(WINDOW_SECONDS - 1);
         let past = self.past.lock();
         let mut buckets = past.buckets.iter();
         for second in &past.seconds {
@@ -103,20 +102,20 @@ impl Minute {
             }
             own.for_each(|(bucket, count)| recent.durations.add_bucket(*bucket, u64::from(*count)));
             recent.durations.add_sum(second.nanos);
-            add(&mut recent.failures, &second.failures);
+            add_failures(&mut recent.failures, &second.failures);
         }
         if past.current.is_some_and(|current| current >= first) {
             let nanos =
                 durations.since(&past.before, |bucket, count| recent.durations.add_bucket(bucket, count));
             recent.durations.add_sum(nanos);
-            add(&mut recent.failures, &grown(failures, &past.failures_before));
+            add_failures(&mut recent.failures, &increments(failures, &past.failures_before));
         }
     }
 }
 
 impl Past {
     /// Stores the increments of the current second and starts `second`.
-    fn close(&mut self, second: u64, durations: &LiveSketch, failures: &Failures) {
+    fn start(&mut self, second: u64, durations: &LiveSketch, failures: &Failures) {
         let before = self.buckets.len();
         let buckets = &mut self.buckets;
         let nanos = durations.since(&self.before, |bucket, count| {
@@ -124,13 +123,13 @@ impl Past {
         });
         let own = self.buckets.len() - before;
         self.before.add(nanos, self.buckets.iter().skip(before).copied());
-        let grown = grown(failures, &self.failures_before);
-        add(&mut self.failures_before, &grown);
+        let increments = increments(failures, &self.failures_before);
+        add_failures(&mut self.failures_before, &increments);
         if let Some(number) = self.current.replace(second) {
-            self.seconds.push_back(Second { number, buckets: own, nanos, failures: grown });
+            self.seconds.push_back(Second { number, buckets: own, nanos, failures: increments });
         }
         while let Some(oldest) = self.seconds.front()
-            && oldest.number + LOOK_BACK <= second
+            && oldest.number + WINDOW_SECONDS <= second
         {
             self.buckets.drain(..oldest.buckets);
             self.seconds.pop_front();
@@ -138,7 +137,15 @@ impl Past {
     }
 }
 
-fn grown(failures: &Failures, before: &[u64; FailureKind::ALL.len()]) -> [u64; FailureKind::ALL.len()] {
+/// Adds up failures by kind.
+pub(super) fn add_failures(
+    sum: &mut [u64; FailureKind::ALL.len()],
+    failures: &[u64; FailureKind::ALL.len()],
+) {
+    sum.iter_mut().zip(failures).for_each(|(sum, failures)| *sum = sum.saturating_add(*failures));
+}
+
+fn increments(failures: &Failures, before: &[u64; FailureKind::ALL.len()]) -> [u64; FailureKind::ALL.len()] {
     std::array::from_fn(|kind| failures[kind].load(Ordering::Relaxed).saturating_sub(before[kind]))
 }
 
@@ -175,7 +182,7 @@ mod tests {
                     durations.record(nanos);
                     all.push((now / 1_000, nanos, kind));
                 }
-                let is_recent = |(at, ..): &&(u64, u64, Option<usize>)| *at + LOOK_BACK > now / 1_000;
+                let is_recent = |(at, ..): &&(u64, u64, Option<usize>)| *at + WINDOW_SECONDS > now / 1_000;
                 let exact: Vec<_> = all.iter().filter(is_recent).collect();
                 let sketch: Sketch = exact.iter().map(|(_, nanos, _)| Duration::from_nanos(*nanos)).collect();
                 let recent = read(&minute, tick, &durations, &failures);
@@ -191,13 +198,13 @@ mod tests {
                     let failed = exact.iter().filter(|(_, _, own)| *own == Some(kind)).count();
                     prop_assert_eq!(recent.failures[kind], failed as u64);
                 }
-                prop_assert!(minute.past.lock().seconds.len() < LOOK_BACK as usize);
+                prop_assert!(minute.past.lock().seconds.len() < WINDOW_SECONDS as usize);
             }
         }
     }
 
     #[test]
-    fn a_call_of_an_earlier_second_changes_no_mark() {
+    fn a_call_that_ends_in_an_earlier_second_stores_nothing() {
         let (minute, durations) = (Minute::new(), LiveSketch::default());
         let failures: Failures = Default::default();
         let end = |second: u64| {

@@ -1,16 +1,17 @@
-//! Timing: durations, outcomes and number of running calls.
+//! Timing: durations, outcomes and number of running calls. Start with `handle.rs`, then `layer.rs` and `stopwatch.rs` for
+//! plain calls, or `http.rs` and `exchange.rs` for calls over HTTP and gRPC.
 //!
 //! # Why
-//! Breakers open for slow calls and budgets are spent on failures; people want to see both in advance. Each layer records
-//! the histogram that the OpenTelemetry conventions define for its kind of call. The handle also has a
-//! [`TimingSnapshot`] with percentiles, for people without a metrics server. Each call is counted once, in the handle;
-//! without a pipeline the histogram costs nothing.
+//! Breakers open for slow calls, and retries spend their budget on failures. Timing shows both before that happens. Each
+//! layer records the histogram that the OpenTelemetry conventions define for its kind of call. The handle also has a
+//! [`TimingSnapshot`] with percentiles, for use without a metrics server. Each call is counted once, in the handle. Without
+//! a telemetry pipeline the histogram costs nothing.
 //!
 //! A response that streams is timed to its end: the last byte, an error, or the drop of its body. A body that is
 //! dropped midway is not a failure and is counted in [`TimingSnapshot::ignored`], unless the stream had
 //! [stalled](crate::base::outcome#streams) for more than a second. Then it is [`Cancelled`](crate::FailureKind::Cancelled), like
 //! a call that was dropped before the head.
-//! [`HttpTimingLayer::server_timing`] adds the time to the head to responses.
+//! [`HttpTimingLayer::server_timing`] adds the time to the head of a response as a header.
 //!
 //! Percentiles come from a [`Sketch`], whose error is at most 1/32 of the value. [`TimingSnapshot::merge`] adds up
 //! the snapshots of several handles or processes without a further error.
@@ -19,9 +20,9 @@
 //! `campanile.timing.active_calls` for each handle, for calls of any kind.
 //!
 //! # Cost
-//! A call reads the clock twice and updates four counters. The threads of a process share eight lanes of counters; a lane
-//! takes about 10 KB per handle once it is used. The rate costs a call one comparison of the second. Counts are exact; in a
-//! snapshot that is taken meanwhile, a call that has just ended may still be running.
+//! A call reads the clock twice and updates four counters. The threads of a process share eight shards of counters; a shard
+//! takes about 10 KB per handle once it is used. The rate costs a call one comparison of the second. Counts are exact. A
+//! snapshot may show a call that has just ended as still running.
 //!
 //! # Example
 //! ```
@@ -45,25 +46,23 @@ mod call;
 #[cfg(feature = "http")]
 mod exchange;
 mod handle;
+mod histograms;
 #[cfg(feature = "http")]
 mod http;
-mod lane;
 mod layer;
+mod meter;
 mod minute;
 #[cfg(feature = "http")]
 mod recorders;
 #[cfg(feature = "http")]
 mod server_timing;
+mod shard;
 mod snapshot;
 mod stopwatch;
 
 pub use crate::base::sketch::Sketch;
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use exchange::Exchange;
 pub use handle::Timing;
 #[cfg(feature = "http")]
-pub use http::{HttpTimed, HttpTimingLayer, ResponseBody};
+pub use http::{HttpTimed, HttpTimingLayer};
 pub use layer::{Timed, TimingLayer};
 pub use snapshot::{LastMinute, TimingSnapshot};
-pub use stopwatch::Stopwatch;

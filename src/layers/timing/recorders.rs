@@ -12,7 +12,7 @@ use crate::base::outcome::Outcome;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
 
-/// The most combinations of one side. The others share one, whose free attribute is `_OTHER`.
+/// Maximum number of combinations of one side. All others share one, whose free attribute is `_OTHER`.
 const CAPACITY: usize = signal::capacity::CALLS;
 
 type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
@@ -20,19 +20,19 @@ type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 /// The histograms, and the active requests.
 #[derive(Default)]
 pub(super) struct Recorders {
-    // A table per side, so that a full one leaves room in the others.
+    /// A table for each side. A full table leaves room in the others.
     by_key: [ArcSwap<Table>; 4],
-    /// The methods of gRPC servers that have a name of their own: those that succeeded once, and declared ones. Any caller
-    /// can make up another, and an inner layer may refuse it with any status.
+    /// The methods of gRPC servers that are not `_OTHER`: those that succeeded once, and declared ones. Any caller can make up
+    /// a method, and an inner layer may refuse it with any status.
     methods: ArcSwap<HashSet<Box<str>>>,
-    /// Of servers, by method and scheme.
+    /// The active requests of servers, by method and scheme.
     served: [[Requests; 2]; METHODS.len() + 1],
-    /// Of clients.
+    /// The active requests of clients, by target.
     sent: ArcSwap<HashMap<Target<'static>, Arc<Requests>>>,
 }
 
 impl Recorders {
-    /// Counts the start of a request; the result is for its end.
+    /// Counts the start of a request. Pass the result to [`Recorders::leave`].
     pub(super) fn enter(&self, call: &Call) -> Option<Arc<Requests>> {
         match call.side {
             Side::HttpServer => {
@@ -50,8 +50,8 @@ impl Recorders {
     }
 
     /// Counts the end of a request that [`Recorders::enter`] counted.
-    pub(super) fn leave(&self, call: &Call, entered: Option<&Requests>) {
-        match entered {
+    pub(super) fn leave(&self, call: &Call, active: Option<&Requests>) {
+        match active {
             Some(requests) => requests.leave(),
             None if call.side == Side::HttpServer => self.served(&call.target()).leave(),
             None => {}
@@ -88,7 +88,7 @@ impl Recorders {
         shared
     }
 
-    /// `span` is the one in which it was called, if its trace is sampled.
+    /// Records the duration of a call. `span` is the span in which it was called, if its trace is sampled.
     pub(super) fn record(&self, call: &Call, outcome: Outcome, elapsed: Duration, span: Option<SampledSpan>) {
         let key = call.key(outcome);
         let by_key = self.table(&key).load();
@@ -96,7 +96,7 @@ impl Recorders {
         if let Some(recorder) = by_key.get(&key) {
             return recorder.record_in(elapsed, span);
         }
-        if by_key.len() < CAPACITY && self.knows(&key) {
+        if by_key.len() < CAPACITY && self.is_known(&key) {
             return self.add(key.into_owned()).record_in(elapsed, span);
         }
         let key = key.other();
@@ -110,8 +110,8 @@ impl Recorders {
         &self.by_key[key.side as usize]
     }
 
-    /// Whether the method of a gRPC server may have a name of its own.
-    fn knows(&self, key: &Key<'_>) -> bool {
+    /// Whether the call may have a combination of its own: `false` for an unknown method of a gRPC server.
+    fn is_known(&self, key: &Key<'_>) -> bool {
         let Some((method, succeeded)) = key.served_method() else { return true };
         let methods = self.methods.load();
         if methods.contains(method) {
@@ -124,7 +124,7 @@ impl Recorders {
         learned
     }
 
-    /// Gives methods of a gRPC server names of their own.
+    /// Declares methods of a gRPC server, so that they are not `_OTHER`.
     #[cold]
     pub(super) fn declare(&self, names: impl IntoIterator<Item = Box<str>>) {
         let names: Vec<_> = names.into_iter().collect();
@@ -147,7 +147,7 @@ impl Recorders {
             by_key.entry(key.clone()).or_insert_with(|| Arc::clone(&recorder));
             by_key
         });
-        // Another thread may have added it; both record to the same histogram.
+        // Another thread may have added it too. Both record to the same histogram.
         recorder
     }
 
@@ -182,7 +182,7 @@ impl Recorders {
     }
 }
 
-/// Requests that started and that ended; the difference runs.
+/// The number of requests that started and of those that ended.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     entered: AtomicU64,
@@ -198,7 +198,7 @@ impl Requests {
         self.left.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `None` before the first.
+    /// The number of running requests; `None` before the first.
     fn active(&self) -> Option<u64> {
         let left = self.left.load(Ordering::Relaxed);
         let entered = self.entered.load(Ordering::Relaxed);
@@ -217,8 +217,9 @@ impl fmt::Debug for Recorders {
 mod tests {
     use super::*;
     use crate::base::outcome::{FailureKind, Settle};
+    use crate::layers::timing::Timing;
     use crate::layers::timing::call::OTHER;
-    use crate::layers::timing::{Exchange, Timing};
+    use crate::layers::timing::exchange::Exchange;
     use http::HeaderMap;
     use http::Request;
 
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_that_invent_hosts_and_ports_share_one_combination() {
+    fn made_up_hosts_and_ports_share_one_combination() {
         let recorders = Recorders::default();
         let record = |n: usize| {
             let call = call(Side::HttpClient, &format!("http://host-{n}:{}/", 1_024 + n));
@@ -247,7 +248,7 @@ mod tests {
         let other = recorders.by_key[Side::RpcClient as usize].load_full();
         assert!(
             other.keys().all(|key| key.target.server.as_deref() == Some("db")),
-            "it fills no other table"
+            "the full table leaves room in the others"
         );
     }
 
@@ -259,8 +260,8 @@ mod tests {
         recorders.record(&call, Outcome::Success, Duration::ZERO, None);
     }
 
-    /// The methods that have a name of their own, each once.
-    fn named(recorders: &Recorders) -> Vec<String> {
+    /// The method names in the table, without duplicates.
+    fn method_names(recorders: &Recorders) -> Vec<String> {
         let table = recorders.by_key[Side::RpcServer as usize].load_full();
         let mut methods: Vec<_> =
             table.keys().filter_map(|key| Some(key.served_method()?.0.to_owned())).collect();
@@ -270,23 +271,23 @@ mod tests {
     }
 
     #[test]
-    fn a_method_has_a_name_once_it_succeeded_or_was_declared() {
+    fn a_method_is_other_until_it_succeeded_or_was_declared() {
         let recorders = Recorders::default();
-        // Refused by a layer within: no permission, too many, unavailable, unknown, and HTTP alone.
+        // Refused by an inner layer: no permission, too many requests, unavailable, unknown, and without a gRPC status.
         for code in [Some("7"), Some("8"), Some("14"), Some("12"), Some("16"), Some("odd"), None] {
             for number in 0..2 * CAPACITY {
                 served(&recorders, &format!("/made.Up/Method{number}"), code);
             }
         }
-        assert_eq!(named(&recorders), [OTHER]);
+        assert_eq!(method_names(&recorders), [OTHER]);
         assert!(recorders.by_key[Side::RpcServer as usize].load().len() <= 7);
         served(&recorders, "/shop.Orders/Put", Some("14"));
-        assert_eq!(named(&recorders), [OTHER], "it might be made up");
+        assert_eq!(method_names(&recorders), [OTHER], "the method may be made up");
         served(&recorders, "/shop.Orders/Put", Some("0"));
         served(&recorders, "/shop.Orders/Put", Some("14"));
         recorders.declare(["shop.Orders/Get".into()]);
         served(&recorders, "/shop.Orders/Get", Some("12"));
-        assert_eq!(named(&recorders), [OTHER, "shop.Orders/Get", "shop.Orders/Put"]);
+        assert_eq!(method_names(&recorders), [OTHER, "shop.Orders/Get", "shop.Orders/Put"]);
 
         (0..2 * CAPACITY).for_each(|number| served(&recorders, &format!("/any.Thing/Is{number}"), Some("0")));
         let table = recorders.by_key[Side::RpcServer as usize].load_full();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_of_a_client_are_active_by_server_and_bounded() {
+    fn active_requests_of_a_client_are_counted_by_server_and_bounded() {
         let recorders = Recorders::default();
         let active = || {
             let mut seen = Vec::new();
@@ -324,15 +325,15 @@ mod tests {
         assert_eq!(recorders.sent.load().len(), CAPACITY + 1);
         let other = format!("{get} server.address={OTHER}");
         let others = active().into_iter().find(|(attributes, _)| *attributes == other);
-        assert_eq!(others.map(|(_, value)| value), Some((CAPACITY + 2) as f64), "none is lost");
+        assert_eq!(others.map(|(_, value)| value), Some((CAPACITY + 2) as f64), "no request is lost");
     }
 
     #[test]
-    fn an_exchange_is_active_until_its_end_and_counts_by_its_trailers() {
+    fn a_call_is_active_until_its_end_and_counts_by_its_trailers() {
         let timing = Timing::new("test");
         let active = || {
             let mut active = None;
-            timing.meter.shared.recorders.observe(&mut |_, value, _| active = Some(value));
+            timing.meter.histograms.recorders.observe(&mut |_, value, _| active = Some(value));
             active
         };
         let mut exchange = Exchange::start(&timing.meter, call(Side::HttpServer, "/"), None);
@@ -347,7 +348,7 @@ mod tests {
         )]);
         exchange.end(Some(&trailers));
         exchange.settle(Outcome::Failure(FailureKind::Error));
-        let keys = timing.meter.shared.recorders.by_key[Side::RpcServer as usize].load();
+        let keys = timing.meter.histograms.recorders.by_key[Side::RpcServer as usize].load();
         let rpc: Vec<_> = keys.keys().collect();
         assert_eq!(rpc.len(), 1);
         assert_eq!(rpc[0].error_type().as_deref(), Some("UNAVAILABLE"));

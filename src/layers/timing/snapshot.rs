@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::lane::Reading;
-use super::minute::Recent;
+use super::minute::{Recent, add_failures};
+use super::shard::ShardTotals;
 use crate::base::outcome::FailureKind;
 use crate::base::sketch::{Sketch, Summary};
 
@@ -23,10 +23,16 @@ pub struct TimingSnapshot {
     /// Calls that failed, by [`FailureKind::index`]. Includes calls that were dropped before the head of the response
     /// or while its body had [stalled](crate::base::outcome#streams).
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls that failed, of any kind.
+    #[serde(default)]
+    pub failed: u64,
     /// Calls that were neither success nor failure: those whose body was dropped midway without a stall, and those that the
     /// classifier ignored.
     #[serde(default)]
     pub ignored: u64,
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
+    #[serde(default)]
+    pub success_rate: Option<f64>,
     /// The shortest call.
     #[serde(with = "crate::base::duration")]
     pub min: Duration,
@@ -67,7 +73,7 @@ pub struct TimingSnapshot {
 ///     let _ = service.clone().oneshot(fine).await;
 /// }
 /// let now = timing.snapshot().last_minute;
-/// assert_eq!((now.calls, now.success_rate()), (4, Some(0.75)));
+/// assert_eq!((now.calls, now.success_rate), (4, Some(0.75)));
 /// println!("{:.1} calls a second, p95 {:?}", now.per_second, now.p95);
 /// # }
 /// ```
@@ -78,6 +84,12 @@ pub struct LastMinute {
     pub calls: u64,
     /// Calls that failed, by [`FailureKind::index`], including cancelled ones.
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Calls that failed, of any kind.
+    #[serde(default)]
+    pub failed: u64,
+    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
+    #[serde(default)]
+    pub success_rate: Option<f64>,
     /// Calls per second, over the minute or the time since the handle was made.
     pub per_second: f64,
     /// The mean; zero without calls, like the percentiles.
@@ -98,15 +110,17 @@ pub struct LastMinute {
 }
 
 impl TimingSnapshot {
-    /// `over` is the part of the last minute in which the handle existed, in seconds.
-    pub(super) fn new(name: Arc<str>, over: f64, reading: Reading) -> Self {
-        let Reading { in_flight, recent, failures, ignored, durations } = reading;
+    /// `seconds` is the part of the last minute in which the handle existed.
+    pub(super) fn new(name: Arc<str>, seconds: f64, totals: ShardTotals) -> Self {
+        let ShardTotals { in_flight, recent, failures, ignored, durations } = totals;
         let mut snapshot = Self {
             name,
             calls: 0,
             in_flight,
             failures,
+            failed: 0,
             ignored,
+            success_rate: None,
             min: Duration::ZERO,
             mean: Duration::ZERO,
             max: Duration::ZERO,
@@ -114,9 +128,9 @@ impl TimingSnapshot {
             p95: Duration::ZERO,
             p99: Duration::ZERO,
             durations,
-            last_minute: LastMinute::new(over, recent),
+            last_minute: LastMinute::new(seconds, recent),
         };
-        snapshot.tell();
+        snapshot.summarize();
         snapshot
     }
 
@@ -126,72 +140,49 @@ impl TimingSnapshot {
     pub fn merge(&mut self, other: &Self) {
         self.in_flight = self.in_flight.saturating_add(other.in_flight);
         self.ignored = self.ignored.saturating_add(other.ignored);
-        add(&mut self.failures, &other.failures);
+        add_failures(&mut self.failures, &other.failures);
         self.durations.merge(&other.durations);
         self.last_minute.merge(&other.last_minute);
-        self.tell();
+        self.summarize();
     }
 
-    fn tell(&mut self) {
+    /// Computes the other fields from the sketch and the failures.
+    fn summarize(&mut self) {
         let Summary { count, mean, min, max, p50, p95, p99 } = Summary::from(&self.durations);
         (self.calls, self.min, self.mean, self.max) = (count, min, mean, max);
         (self.p50, self.p95, self.p99) = (p50, p95, p99);
-    }
-
-    /// Calls that failed, of any kind.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
-    }
-
-    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
-    #[must_use]
-    pub fn success_rate(&self) -> Option<f64> {
-        share(self.calls, self.failed())
+        self.failed = self.failures.iter().sum();
+        self.success_rate = success_rate(self.calls, self.failed);
     }
 }
 
 impl LastMinute {
     #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-    fn new(over: f64, recent: Recent) -> Self {
+    fn new(seconds: f64, recent: Recent) -> Self {
         let Recent { failures, durations } = recent;
-        let per_second = if over > 0.0 { durations.count() as f64 / over } else { 0.0 };
+        let per_second = if seconds > 0.0 { durations.count() as f64 / seconds } else { 0.0 };
         let mut minute = Self { failures, per_second, durations, ..Self::default() };
-        minute.tell();
+        minute.summarize();
         minute
     }
 
     fn merge(&mut self, other: &Self) {
         self.per_second += other.per_second;
-        add(&mut self.failures, &other.failures);
+        add_failures(&mut self.failures, &other.failures);
         self.durations.merge(&other.durations);
-        self.tell();
+        self.summarize();
     }
 
-    fn tell(&mut self) {
+    /// Computes the other fields from the sketch and the failures.
+    fn summarize(&mut self) {
         let Summary { count, mean, p50, p95, p99, .. } = Summary::from(&self.durations);
         (self.calls, self.mean, self.p50, self.p95, self.p99) = (count, mean, p50, p95, p99);
+        self.failed = self.failures.iter().sum();
+        self.success_rate = success_rate(self.calls, self.failed);
     }
-
-    /// Calls that failed, of any kind.
-    #[must_use]
-    pub fn failed(&self) -> u64 {
-        self.failures.iter().sum()
-    }
-
-    /// The share of calls that did not fail, from 0 to 1; `None` without calls.
-    #[must_use]
-    pub fn success_rate(&self) -> Option<f64> {
-        share(self.calls, self.failed())
-    }
-}
-
-/// Adds up failures by kind.
-pub(super) fn add(sum: &mut [u64; FailureKind::ALL.len()], failures: &[u64; FailureKind::ALL.len()]) {
-    sum.iter_mut().zip(failures).for_each(|(sum, failures)| *sum = sum.saturating_add(*failures));
 }
 
 #[allow(clippy::cast_precision_loss)] // Counts of calls stay far below 2^52.
-fn share(calls: u64, failed: u64) -> Option<f64> {
+fn success_rate(calls: u64, failed: u64) -> Option<f64> {
     (calls > 0).then(|| calls.saturating_sub(failed) as f64 / calls as f64)
 }

@@ -1,29 +1,29 @@
-//! One running call.
+//! The timing of one plain call.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::handle::Meter;
-use super::lane::Lane;
+use super::meter::Meter;
+use super::shard::Shard;
 use crate::base::clock::{self, Tick};
 use crate::base::outcome::{FailureKind, Outcome, Settle, is_for_time};
 
-/// A running plain call. If it is dropped before its end, it counts as cancelled, as a time-out or as a panic.
+/// The timing of a plain call. A call that is dropped before its end counts as cancelled, as a time-out or as a panic.
 pub struct Stopwatch {
     /// None once the call is counted.
-    lane: Option<Arc<Lane>>,
-    began: Began,
+    shard: Option<Arc<Shard>>,
+    began: CallStart,
 }
 
-/// The start of a call, and whether its code runs; in one word, which is cheaper to move than two fields with a gap.
+/// The start of a call, and whether its code runs. One word is cheaper to move than two fields with padding.
 #[derive(Clone, Copy)]
-pub(super) struct Began(u64);
+pub(super) struct CallStart(u64);
 
-impl Began {
-    /// Not started.
+impl CallStart {
+    /// The bit for running code.
     const RUNNING: u64 = 1 << 63;
 
-    /// The time now; the call's own code runs.
+    /// A call that starts now. Its code runs.
     #[inline]
     pub(super) fn now() -> Self {
         Self(clock::now().0 | Self::RUNNING)
@@ -55,23 +55,24 @@ impl Began {
 impl Stopwatch {
     #[inline(always)]
     pub(super) fn start(meter: &Meter) -> Self {
-        let (lane, began) = begin(meter);
-        Self { lane: Some(lane), began }
+        let (shard, began) = begin(meter);
+        Self { shard: Some(shard), began }
     }
 }
 
-/// Returned in registers. Written to memory and moved at once, it would cost a store-forwarding stall.
+/// Not inlined, so that the result is returned in registers. Writing it to memory and moving it at once would cost a
+/// store-forwarding stall.
 #[inline(never)]
-fn begin(meter: &Meter) -> (Arc<Lane>, Began) {
-    (Arc::clone(meter.lane()), Began::now())
+fn begin(meter: &Meter) -> (Arc<Shard>, CallStart) {
+    (Arc::clone(meter.shard()), CallStart::now())
 }
 
 impl Settle for Stopwatch {
     #[inline]
     fn settle(&mut self, outcome: Outcome) {
-        if let Some(lane) = self.lane.take() {
-            let elapsed = lane.end(self.began.at(), outcome);
-            lane.shared.record_plain(elapsed, outcome);
+        if let Some(shard) = self.shard.take() {
+            let elapsed = shard.end(self.began.at(), outcome);
+            shard.histograms.record_plain(elapsed, outcome);
         }
     }
 
@@ -84,7 +85,7 @@ impl Settle for Stopwatch {
 impl Drop for Stopwatch {
     #[inline]
     fn drop(&mut self) {
-        if self.lane.is_some() {
+        if self.shard.is_some() {
             self.abandon();
         }
     }

@@ -1,53 +1,53 @@
-//! Processor time of the container: what it may have, what it took, and how its quota held it back.
+//! The processor time of the container: its limit, its usage, and how often its quota throttled it.
 
 use std::time::Duration;
 
 use super::group::{CpuTime, Groups, Throttling};
 use super::place::{Places, Version};
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;
-use crate::sampler::probe::{Sample, Watched};
+use crate::sampler::probe::{Sample, count};
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
-    CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION,
+    CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION, Watched,
 };
 
-/// What the figures of processor time need of the readings before.
+/// The values of earlier readings.
 #[derive(Default)]
 pub(super) struct Cpu {
-    /// When each group was read, and its time then.
+    /// The time of the last reading of each group, and its processor time then.
     before: Vec<Option<(Tick, Duration)>>,
     user: Counter,
     system: Counter,
-    free: Counter,
+    unthrottled: Counter,
     throttled: Counter,
     throttled_time: Counter,
-    /// The group whose quota the throttling was of.
+    /// The level of the group whose throttling was read last.
     limited: usize,
 }
 
 /// What a reading found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Whether the group told anything.
+    /// Whether anything could be read.
     pub(super) any: bool,
-    /// Whether it has a limit below what the machine has.
-    pub(super) in_force: bool,
+    /// Whether the container has a limit below what the machine has.
+    pub(super) is_limited: bool,
 }
 
 impl Cpu {
-    pub(super) fn elsewhere(&mut self) {
+    /// Marks that the next reading is of another group.
+    pub(super) fn replace(&mut self) {
         self.before.clear();
-        self.user.elsewhere();
-        self.system.elsewhere();
-        self.other_quota();
+        self.user.replace();
+        self.system.replace();
+        self.replace_quota();
     }
 
-    fn other_quota(&mut self) {
-        for total in [&mut self.free, &mut self.throttled, &mut self.throttled_time] {
-            total.elsewhere();
+    fn replace_quota(&mut self) {
+        for total in [&mut self.unthrottled, &mut self.throttled, &mut self.throttled_time] {
+            total.replace();
         }
     }
 
@@ -56,7 +56,7 @@ impl Cpu {
         let (own, mut throttling) = figures(places, groups, 0);
         let usage = own.and_then(|own| self.rate(0, now, own.all));
 
-        // A quota may be that of the pod or the slice around, and then others use it too.
+        // The quota may be that of a pod or a slice, in which other containers use processors too.
         let mut smallest = None;
         let mut limited = 0;
         let mut utilization = None;
@@ -86,33 +86,33 @@ impl Cpu {
             .map(count)
             .filter(|set| online.is_none_or(|online| *set < online));
         let limit = smallest.into_iter().chain(set).min_by(f64::total_cmp);
-        let in_force = limit.is_some_and(|limit| online.is_none_or(|online| limit < online));
+        let is_limited = limit.is_some_and(|limit| online.is_none_or(|online| limit < online));
 
         if let Some(own) = own {
             self.time(own, now, sample);
         }
         sample.value(&CONTAINER_CPU_USAGE, usage);
         if let Some(limit) = limit {
-            // A larger quota is more than there is.
+            // A quota can exceed the number of processors.
             let limit = online.map_or(limit, |online| online.min(limit));
             sample.value(&CONTAINER_CPU_LIMIT, limit);
             utilization = most(utilization, usage.map(|usage| usage / limit));
         }
         sample.value(&CONTAINER_CPU_UTILIZATION, utilization);
-        if let Some(utilization) = utilization.filter(|_| in_force) {
+        if let Some(utilization) = utilization.filter(|_| is_limited) {
             sample.watch_host(Watched::Cpu, None, utilization);
         }
         if let Some(throttling) = throttling.filter(|_| smallest.is_some()) {
             if limited != self.limited {
                 self.limited = limited;
-                self.other_quota();
+                self.replace_quota();
             }
             self.throttling(throttling, now, sample);
         }
-        Found { any: own.is_some(), in_force }
+        Found { any: own.is_some(), is_limited }
     }
 
-    /// Processors in use since the reading before.
+    /// The processors in use since the previous reading.
     fn rate(&mut self, level: usize, now: Tick, time: Duration) -> Option<f64> {
         if self.before.len() <= level {
             self.before.resize(level + 1, None);
@@ -132,33 +132,33 @@ impl Cpu {
                 sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "user"), next(&mut self.user, user));
                 sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "system"), next(&mut self.system, system));
             }
-            // Not told apart.
+            // The modes are not known.
             None => sample.value(&CONTAINER_CPU_TIME, next(&mut self.user, own.all)),
         }
     }
 
     fn throttling(&mut self, throttling: Throttling, now: Tick, sample: &mut Sample) {
         let Throttling { periods, throttled, time } = throttling;
-        let free = periods.zip(throttled).map(|(all, throttled)| all.saturating_sub(throttled));
+        let unthrottled = periods.zip(throttled).map(|(all, throttled)| all.saturating_sub(throttled));
         let next = |counter: &mut Counter, read: Option<f64>| {
             read.and_then(|read| counter.take(read, now, &Rules::WIDE))
         };
         let throttled = next(&mut self.throttled, throttled.map(count));
         sample.by(&CONTAINER_CPU_PERIODS, ("state", "throttled"), throttled);
-        let free = next(&mut self.free, free.map(count));
-        sample.by(&CONTAINER_CPU_PERIODS, ("state", "unthrottled"), free);
+        let unthrottled = next(&mut self.unthrottled, unthrottled.map(count));
+        sample.by(&CONTAINER_CPU_PERIODS, ("state", "unthrottled"), unthrottled);
         let time = next(&mut self.throttled_time, time.map(|time| time.as_secs_f64()));
         sample.value(&CONTAINER_CPU_THROTTLED, time);
     }
 }
 
-/// Time and throttling of the group `level` steps above the process's own.
+/// The processor time and throttling of the group at `level`; level 0 is the group of the process.
 fn figures(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTime>, Option<Throttling>) {
     let (cpu, time) = (places.cpu.as_ref(), places.cpu_time.as_ref());
     if let Some(cpu) = cpu.filter(|cpu| cpu.version == Version::V2) {
         return cpu.groups.get(level).map_or((None, None), |group| groups.cpu_stat(group));
     }
-    // Of version 1 they may be two hierarchies, whose groups need not be the same.
+    // In version 1 these may be two hierarchies with different groups.
     let alike = level == 0 || cpu.zip(time).is_some_and(|(cpu, time)| cpu.groups.len() == time.groups.len());
     let time = time.filter(|_| alike).and_then(|time| match time.version {
         Version::V1 => groups.cpu_time(time.groups.get(level)?),

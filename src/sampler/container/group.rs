@@ -1,15 +1,15 @@
-//! What the files of a control group say, alike for both versions.
+//! Reads the files of a control group of either version.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use super::place::Version;
-use crate::sampler::count;
 use crate::sampler::cpu_list::listed;
 use crate::sampler::files::{Files, value};
 use crate::sampler::pressure::Pressure;
+use crate::sampler::probe::count;
 
-/// From this size on, a limit of version 1 means that there is none: it is the largest number of pages.
+/// In version 1, a limit of at least this size means that there is no limit: it is the largest number of pages.
 const UNLIMITED: u64 = 1 << 62;
 
 /// Reads the files of groups.
@@ -17,7 +17,7 @@ pub(super) struct Groups {
     pub(super) files: Files,
 }
 
-/// Processor time of a group.
+/// The processor time of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CpuTime {
     pub(super) all: Duration,
@@ -33,17 +33,17 @@ pub(super) struct Throttling {
     pub(super) time: Option<Duration>,
 }
 
-/// Memory of a group.
+/// The memory of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Memory {
     pub(super) usage: u64,
-    /// Without file pages that were not used of late, which the kernel takes first.
+    /// Usage without inactive file pages, which the kernel frees first.
     pub(super) working_set: u64,
-    /// Of version 1: the smallest limit on the way up, seen or not.
-    pub(super) limit_above: Option<u64>,
+    /// In version 1: the smallest limit of this group and all groups around it, visible or not.
+    pub(super) hierarchical_limit: Option<u64>,
 }
 
-/// How often a group came to a limit of its memory, as the files call it.
+/// The names that the files have for the events of a memory limit.
 pub(super) const MEMORY_EVENTS: [&str; 4] = ["high ", "max ", "oom ", "oom_kill "];
 
 impl Groups {
@@ -55,16 +55,16 @@ impl Groups {
         self.read(group, file)?.trim_ascii().parse().ok()
     }
 
-    /// The processors that the quota of a group amounts to, if it has one.
+    /// The quota of a group as a number of processors, if it has one.
     pub(super) fn quota(&mut self, version: Version, group: &str) -> Option<f64> {
         let (quota, period): (u64, u64) = match version {
             Version::V1 => {
-                // -1 for none.
+                // -1 means no quota.
                 (self.number(group, "cpu.cfs_quota_us")?, self.number(group, "cpu.cfs_period_us")?)
             }
             Version::V2 => {
                 let text = self.read(group, "cpu.max")?;
-                // "max" for none.
+                // "max" means no quota.
                 let (quota, period) = text.trim_ascii().split_once(' ')?;
                 (quota.parse().ok()?, period.parse().ok()?)
             }
@@ -72,7 +72,7 @@ impl Groups {
         (quota > 0 && period > 0).then(|| count(quota) / count(period))
     }
 
-    /// How many processors the set of a group holds.
+    /// The number of processors in the set of a group.
     pub(super) fn cpu_set(&mut self, version: Version, group: &str) -> Option<u64> {
         let files: &[_] = match version {
             Version::V1 => &["cpuset.effective_cpus", "cpuset.cpus"],
@@ -81,7 +81,7 @@ impl Groups {
         files.iter().find_map(|file| listed(&self.read(group, file)?))
     }
 
-    /// Of version 2, where the throttling is in the file of the processor time.
+    /// In version 2, where processor time and throttling are in one file.
     pub(super) fn cpu_stat(&mut self, group: &str) -> (Option<CpuTime>, Option<Throttling>) {
         let Some(text) = self.read(group, "cpu.stat") else { return (None, None) };
         let micros = |key| value(&text, key).map(Duration::from_micros);
@@ -93,8 +93,8 @@ impl Groups {
         (time, Throttling::of(&text, micros("throttled_usec ")))
     }
 
-    /// Of version 1. What it used by mode is in two more files as well, to the nanosecond, but as the ticks of the
-    /// clock found it: their sum is not what it used. In `cpuacct.stat` the kernel has made them fit.
+    /// In version 1. The modes are read from `cpuacct.stat`, where the kernel scales them so that they add up to the usage.
+    /// Two other files have them in nanoseconds, but sampled at the ticks of the clock, so that they do not add up.
     pub(super) fn cpu_time(&mut self, group: &str) -> Option<CpuTime> {
         let all = self.number(group, "cpuacct.usage").map(Duration::from_nanos)?;
         let text = self.read(group, "cpuacct.stat").unwrap_or_default();
@@ -107,14 +107,14 @@ impl Groups {
         Some(CpuTime { all, user: time("user "), system: time("system ") })
     }
 
-    /// Of version 1.
+    /// In version 1.
     pub(super) fn throttling(&mut self, group: &str) -> Option<Throttling> {
         let text = self.read(group, "cpu.stat")?;
         Throttling::of(&text, value(&text, "throttled_time ").map(Duration::from_nanos))
     }
 
-    /// The limit that a group has itself. Beyond `memory.high` processes are held up until they have given memory
-    /// back, which makes it a limit as well.
+    /// The limit of the group itself. `memory.high` is a limit too, because the kernel throttles processes above it until
+    /// they have freed memory.
     pub(super) fn memory_limit(&mut self, version: Version, group: &str) -> Option<u64> {
         match version {
             Version::V1 => self.number(group, "memory.limit_in_bytes").filter(|&limit| limit < UNLIMITED),
@@ -135,16 +135,16 @@ impl Groups {
         Some(Memory {
             usage,
             working_set: usage.saturating_sub(value(&text, inactive).unwrap_or_default()),
-            limit_above: value(&text, "hierarchical_memory_limit ").filter(|&limit| limit < UNLIMITED),
+            hierarchical_limit: value(&text, "hierarchical_memory_limit ").filter(|&limit| limit < UNLIMITED),
         })
     }
 
-    /// Whether what a group of version 1 uses counts for the one above it.
+    /// Whether the usage of a group counts for the group around it. In version 1, that is a setting.
     pub(super) fn counts_above(&mut self, version: Version, above: &str) -> bool {
         version == Version::V2 || self.number(above, "memory.use_hierarchy") != Some(0)
     }
 
-    /// In the order of [`MEMORY_EVENTS`].
+    /// The counts of the events, in the order of [`MEMORY_EVENTS`].
     pub(super) fn memory_events(&mut self, version: Version, group: &str) -> [Option<u64>; 4] {
         let (file, failures) = match version {
             Version::V1 => ("memory.oom_control", self.number(group, "memory.failcnt")),
@@ -162,7 +162,7 @@ impl Groups {
 }
 
 impl Throttling {
-    /// `None` where the file says nothing of it, as where there is no quota.
+    /// `None` if the file has none of the values, as without a quota.
     fn of(stat: &str, time: Option<Duration>) -> Option<Self> {
         let (periods, throttled) = (value(stat, "nr_periods "), value(stat, "nr_throttled "));
         (periods.is_some() || throttled.is_some() || time.is_some()).then_some(Self {

@@ -1,26 +1,25 @@
-//! Memory of the container: what it may have, what it uses, and how often it came to its limit.
+//! The memory of the container: its limit, its usage, and how often it reached its limit.
 
 use super::cpu::Found;
 use super::group::{Groups, MEMORY_EVENTS};
 use super::place::Place;
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
-use crate::sampler::probe::{Sample, Watched};
+use crate::sampler::probe::{Sample, count};
 use crate::signal::{
     CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS, CONTAINER_MEMORY_LIMIT, CONTAINER_MEMORY_USAGE,
-    CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET,
+    CONTAINER_MEMORY_UTILIZATION, CONTAINER_MEMORY_WORKING_SET, Watched,
 };
 
-/// What the counters of memory need of the readings before.
+/// The counters of memory events from earlier readings.
 #[derive(Default)]
 pub(super) struct Memory {
     events: [Counter; 4],
-    /// The group whose limit the events were of.
+    /// The level of the group whose events were read last.
     limited: usize,
 }
 
-/// The limits on the way up, as far as they were read.
+/// The limits of the groups that were read so far.
 #[derive(Default)]
 struct Limits {
     smallest: Option<u64>,
@@ -29,11 +28,12 @@ struct Limits {
 }
 
 impl Memory {
-    pub(super) fn elsewhere(&mut self) {
-        self.events.iter_mut().for_each(Counter::elsewhere);
+    /// Marks that the next reading is of another group.
+    pub(super) fn replace(&mut self) {
+        self.events.iter_mut().for_each(Counter::replace);
     }
 
-    /// `machine` is the memory of the machine.
+    /// Reads the memory of the groups at `place`. `machine` is the memory of the machine.
     pub(super) fn sample(
         &mut self,
         place: &Place,
@@ -50,7 +50,7 @@ impl Memory {
                 break;
             }
             let Some(limit) = groups.memory_limit(version, group) else { continue };
-            // A limit may be that of the pod or the slice around, and then others use it up too.
+            // The limit may be that of a pod or a slice, in which other containers use memory too.
             let memory = if level == 0 { own } else { groups.memory(version, group) };
             if limits.add(limit, memory.map(|memory| memory.working_set)) {
                 limited = level;
@@ -58,9 +58,9 @@ impl Memory {
         }
         if let Some(own) = own {
             if let Some(limit) =
-                own.limit_above.filter(|limit| limits.smallest.is_none_or(|most| *limit < most))
+                own.hierarchical_limit.filter(|limit| limits.smallest.is_none_or(|most| *limit < most))
             {
-                // Of a group that cannot be seen: what others use of it is not known.
+                // The limit of a group that is not visible. What others use of it is not known.
                 limits.add(limit, Some(own.working_set));
                 limited = 0;
             }
@@ -70,19 +70,19 @@ impl Memory {
         sample.value(&CONTAINER_MEMORY_LIMIT, limits.smallest.map(count));
         sample.value(&CONTAINER_MEMORY_AVAILABLE, limits.available.map(count));
         sample.value(&CONTAINER_MEMORY_UTILIZATION, limits.utilization);
-        let in_force = limits.smallest.is_some_and(|limit| machine.is_none_or(|machine| limit < machine));
-        if let Some(utilization) = limits.utilization.filter(|_| in_force) {
+        let is_limited = limits.smallest.is_some_and(|limit| machine.is_none_or(|machine| limit < machine));
+        if let Some(utilization) = limits.utilization.filter(|_| is_limited) {
             sample.watch_host(Watched::Memory, None, utilization);
         }
         self.events(place, limited, clock::now(), groups, sample);
-        Found { any: own.is_some(), in_force }
+        Found { any: own.is_some(), is_limited }
     }
 
-    /// A limit is met where it is set, and who is killed is told where it lived.
+    /// Emits the events. Limits are counted in the group that has the limit, killed processes in their own group.
     fn events(&mut self, place: &Place, limited: usize, now: Tick, groups: &mut Groups, sample: &mut Sample) {
         if limited != self.limited {
             self.limited = limited;
-            self.events[..3].iter_mut().for_each(Counter::elsewhere);
+            self.events[..3].iter_mut().for_each(Counter::replace);
         }
         let own = groups.memory_events(place.version, &place.groups[0]);
         let [high, max, oom, _] = match limited {
@@ -98,7 +98,7 @@ impl Memory {
 }
 
 impl Limits {
-    /// Takes a limit in, and tells whether it is the smallest so far.
+    /// Adds a limit. Returns whether it is the smallest so far.
     fn add(&mut self, limit: u64, working_set: Option<u64>) -> bool {
         if let Some(working_set) = working_set {
             let available = limit.saturating_sub(working_set);

@@ -1,22 +1,26 @@
-//! The container that this process runs in: what its control group lets it have, and what it uses.
+//! The container of this process: the limits and the usage of its control group.
 //!
-//! A machine with idle processors says nothing about a service that may use half of one. So processor time and memory
-//! are measured against what the container may have, and where that is less than what the machine has, these are the
-//! figures that thresholds watch, in place of the machine's.
+//! Start with `probe.rs`, the source. `place.rs` finds the control groups, `group.rs` reads their files, and `cpu.rs` and
+//! `memory.rs` compute the metrics.
 //!
-//! Control groups of version 2, of version 1 and of both at once (hybrid) are read, wherever they are mounted.
+//! Idle processors of the machine say nothing about a service that may use half a processor. So processor time and memory
+//! are compared with the limits of the container. If these are lower than what the machine has, thresholds watch the
+//! figures of the container instead of those of the machine.
 //!
-//! - **Limits count where they are set.** A limit may be that of a pod or a slice around the container. The limit told
-//!   is the smallest on the way up, as far as it can be seen; the share in use is the largest of them all, each measured
-//!   with what its own group uses; throttling is that of the group with the smallest quota.
-//! - **No limit, no share.** A process in the root of a hierarchy is in no container, and then there is no metric of it.
-//! - **The processors** that may be used are the quota, or the set of processors where that is smaller.
-//! - **Memory in use** is the working set: without file pages that were not used of late. `memory.high` is a limit
-//!   as `memory.max` is, since processes beyond it are held up.
-//! - **A move** to another group is seen at the next reading. Counters go on from where they were and grow by what the
-//!   new group counts from then on.
+//! Control groups of version 2, of version 1 and of both (hybrid) are read, wherever they are mounted.
 //!
-//! What a reading costs is a dozen small files.
+//! - **Limits of outer groups count.** A limit may be set on a pod or a slice around the container. The reported limit is
+//!   the smallest of all visible groups. The reported utilization is the largest: the usage of each group divided by its
+//!   limit. Throttling is that of the group with the smallest quota.
+//! - **Without a limit there is no utilization.** A process in the root of a hierarchy is in no container, and there are no
+//!   metrics.
+//! - **The limit of processors** is the quota, or the number of processors in the set (`cpuset`) if that is smaller.
+//! - **Memory in use** is the working set, without inactive file pages. `memory.high` is a limit as `memory.max` is, because
+//!   the kernel throttles processes above it.
+//! - **A move** to another group is noticed at the next reading. Counters continue from their old values and grow by what
+//!   the new group counts from then on.
+//!
+//! A reading costs about twelve small files.
 
 mod cpu;
 mod group;
@@ -26,17 +30,4 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use self::probe::Container;
-use super::files::Files;
-use super::limits::Limits;
-use super::probe::{DEADLINE, Plan};
-
-/// The source; `limits` is told what is in force.
-pub(super) fn plan(every: Duration, limits: &Limits) -> Plan {
-    let limits = limits.clone();
-    let make = Arc::new(move || Box::new(Container::new(Files::default(), limits.clone())) as _);
-    Plan { name: "container".into(), make, every, deadline: DEADLINE }
-}
+pub(super) use probe::plan;

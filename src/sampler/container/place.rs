@@ -1,8 +1,8 @@
 //! Where the control groups of this process are.
 //!
-//! `/proc/self/cgroup` names the group in each hierarchy, `/proc/self/mountinfo` says where the hierarchies can be seen
-//! and from which group on. Both are told from the root of the process's own namespace, so that one is to be taken
-//! from the other: a container may see its own group alone, at the mount, or all of the host's.
+//! `/proc/self/cgroup` names the group in each hierarchy. `/proc/self/mountinfo` says where each hierarchy is mounted, and
+//! which group is at the root of the mount. Both paths are relative to the root of the namespace of the process, so the
+//! path below the mount is their difference. A container may see only its own group, or all groups of the host.
 
 use std::path::{Component, Path};
 
@@ -11,39 +11,39 @@ use procfs::{FromBufRead, ProcessCGroups};
 
 use crate::sampler::mounts::mounts;
 
-/// Which kind of hierarchy.
+/// The version of a hierarchy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
     V2,
 }
 
-/// The group of this process in one hierarchy and those that hold it, as far up as they can be seen.
+/// The group of this process in one hierarchy, and the visible groups around it.
 ///
-/// The root of a hierarchy is not among them: it is the machine itself, and has no limits.
+/// The root of a hierarchy is not included: it is the machine, and has no limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) version: Version,
-    /// Folders without a slash at either end, the process's own first; never empty.
+    /// Folders without a slash at either end, the group of the process first. Never empty.
     pub(super) groups: Vec<String>,
 }
 
-/// The places of this process by what they tell of; `None` where the process is in the root, or nothing can be seen.
+/// The places of this process by resource. `None` if the process is in the root, or if the groups are not visible.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Places {
     pub(super) cpu: Option<Place>,
-    /// Of version 1, processor time has a hierarchy of its own, which may be that of `cpu`.
+    /// In version 1, processor time has its own hierarchy, which may be the one of `cpu`.
     pub(super) cpu_time: Option<Place>,
     pub(super) cpu_set: Option<Place>,
     pub(super) memory: Option<Place>,
-    /// Only version 2 tells of pressure.
+    /// Only version 2 has pressure files.
     pub(super) unified: Option<Place>,
 }
 
 impl Places {
-    /// Finds them in the two files; `is_there` tells whether a file is.
-    pub(super) fn find(cgroup: &str, mountinfo: &str, is_there: impl Fn(&str) -> bool) -> Self {
-        // `procfs` gives up at the first line that is malformed.
+    /// Finds the places in the two files. `exists` says whether a file exists.
+    pub(super) fn find(cgroup: &str, mountinfo: &str, exists: impl Fn(&str) -> bool) -> Self {
+        // Line by line, because `procfs` stops at the first malformed line.
         let groups: Vec<_> = cgroup
             .lines()
             .filter_map(|line| ProcessCGroups::from_buf_read(line.as_bytes()).ok())
@@ -53,7 +53,7 @@ impl Places {
         // Version 2 has one hierarchy, which names no controllers.
         let unified = groups.iter().find(|group| group.controllers.is_empty()).and_then(|group| {
             let mounts = mounts.iter().filter(|mount| mount.fs_type == "cgroup2");
-            place(Version::V2, &group.pathname, mounts, &is_there)
+            place(Version::V2, &group.pathname, mounts, &exists)
         });
         // A controller is in one hierarchy only.
         let of = |controller: &str| {
@@ -62,7 +62,7 @@ impl Places {
             let mounts = mounts
                 .iter()
                 .filter(|mount| mount.fs_type == "cgroup" && mount.super_options.contains_key(controller));
-            place(Version::V1, &group.pathname, mounts, &is_there)
+            place(Version::V1, &group.pathname, mounts, &exists)
         };
         Self {
             cpu: of("cpu"),
@@ -74,18 +74,18 @@ impl Places {
     }
 }
 
-/// The group of that path and those above it, seen through the mount that shows most of them.
+/// The group of this path and the groups around it, seen through the mount that shows most of them.
 fn place<'a>(
     version: Version,
     group: &str,
     mounts: impl Iterator<Item = &'a MountInfo>,
-    is_there: &impl Fn(&str) -> bool,
+    exists: &impl Fn(&str) -> bool,
 ) -> Option<Place> {
     let group = group.strip_suffix(" (deleted)").unwrap_or(group);
     mounts
         .filter_map(|mount| {
             let below = Path::new(group).strip_prefix(&mount.root).ok()?;
-            // The process was moved to a group outside of its namespace, which cannot be seen.
+            // The process was moved to a group outside its namespace, which is not visible.
             if below.components().any(|part| part == Component::ParentDir) {
                 return None;
             }
@@ -93,11 +93,11 @@ fn place<'a>(
             let own = format!("{point}/{}", below.to_str()?);
             let mut own = own.trim_matches('/');
             let mut groups = Vec::new();
-            // Something else may be mounted over it.
-            while is_there(&format!("{own}/cgroup.procs")) {
+            // Another file system may be mounted over it.
+            while exists(&format!("{own}/cgroup.procs")) {
                 let is_root = match version {
-                    Version::V1 => is_there(&format!("{own}/cgroup.sane_behavior")),
-                    Version::V2 => !is_there(&format!("{own}/cgroup.events")),
+                    Version::V1 => exists(&format!("{own}/cgroup.sane_behavior")),
+                    Version::V2 => !exists(&format!("{own}/cgroup.events")),
                 };
                 if !is_root {
                     groups.push(own.to_owned());
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_makes_no_sense_is_no_place() {
+    fn malformed_files_give_no_place() {
         for (cgroup, mountinfo) in [
             ("", ""),
             ("0::", "1 2 3"),

@@ -1,6 +1,8 @@
-//! The source.
+//! The source `container`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::cpu::{Cpu, Found};
 use super::group::Groups;
@@ -10,18 +12,25 @@ use crate::base::clock;
 use crate::sampler::files::{Files, kib};
 use crate::sampler::limits::Limits;
 use crate::sampler::pressure::Resource;
-use crate::sampler::probe::{Failures, Probe, ProbeError, Sample};
+use crate::sampler::probe::{DEADLINE, Failures, Plan, Probe, ProbeError, Sample};
 
-/// Reads the control groups of this process; remembers where they are and what counters and rates need.
+/// The source. It sets `limits` at each reading.
+pub(in crate::sampler) fn plan(every: Duration, limits: &Limits) -> Plan {
+    let limits = limits.clone();
+    let make = Arc::new(move || Box::new(Container::new(Files::default(), limits.clone())) as _);
+    Plan { name: "container".into(), make, every, deadline: DEADLINE }
+}
+
+/// Reads the control groups of this process. Keeps their places, counters and rates between readings.
 pub(super) struct Container {
     groups: Groups,
     limits: Limits,
-    /// What `/proc/self/cgroup` said when the places were found.
+    /// The content of `/proc/self/cgroup` when the places were found.
     cgroup: String,
     places: Places,
-    /// The places are to be looked for: at first, and when nothing could be read there.
+    /// Whether the places must be found again: at first, and when nothing could be read there.
     lost: bool,
-    /// Memory of the machine.
+    /// The memory of the machine.
     machine: Option<u64>,
     cpu: Cpu,
     memory: Memory,
@@ -49,14 +58,14 @@ impl Container {
         }
     }
 
-    /// Finds the places anew when the process was moved, or what was there is gone.
+    /// Finds the places again if the process was moved, or if nothing could be read.
     fn find(&mut self, failures: &mut Failures) {
         let files = &mut self.groups.files;
         let cgroup = match files.read("proc/self/cgroup") {
             Ok(cgroup) => cgroup,
             // A kernel without control groups has no such file.
             Err(unread) if unread.is_absent() => Cow::Borrowed(""),
-            // The process is where it was, as far as is known.
+            // The known places are kept.
             Err(unread) => return failures.add("/proc/self/cgroup", unread),
         };
         if cgroup == self.cgroup && !self.lost {
@@ -66,9 +75,9 @@ impl Container {
         let mountinfo = files.read("proc/self/mountinfo").unwrap_or_default().into_owned();
         let places = Places::find(&self.cgroup, &mountinfo, |name| files.path(name).exists());
         if places != self.places {
-            self.cpu.elsewhere();
-            self.memory.elsewhere();
-            self.pressures.iter_mut().for_each(|(_, resource)| resource.elsewhere());
+            self.cpu.replace();
+            self.memory.replace();
+            self.pressures.iter_mut().for_each(|(_, resource)| resource.replace());
             files.close();
             self.places = places;
         }
@@ -86,13 +95,13 @@ impl Probe for Container {
         };
         if let Some(group) = self.places.unified.as_ref().and_then(|place| place.groups.first()) {
             for (file, resource) in &mut self.pressures {
-                // Not with every kernel, and one that was told to leave it refuses.
+                // Not every kernel has it, and it may be turned off.
                 if let Some(pressure) = self.groups.pressure(group, file) {
                     resource.emit(&pressure, clock::now(), sample);
                 }
             }
         }
-        self.limits.set(cpu.in_force, memory.in_force);
+        self.limits.set(cpu.is_limited, memory.is_limited);
         self.lost = self.places != Places::default() && !cpu.any && !memory.any;
         Ok(())
     }

@@ -1,57 +1,57 @@
-//! What one reading gives of a device.
+//! The values of one reading of a device.
 
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::GpuState;
+use super::state::GpuState;
 
-/// A GPU, or a part of one (a MIG instance), at one moment. What it does not tell is `None`.
+/// A GPU, or a part of one (a MIG instance), at one moment. A value is `None` if the driver does not report it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct GpuDevice {
-    /// `gpu/0` by the number that the driver gave it when it was first seen, and `gpu/0/mig/1` for a part of it. It keeps
-    /// its name when the numbers move, as after another one was lost.
+    /// `gpu/0`, with the number that the driver gave it when it was first seen. `gpu/0/mig/1` for a part of it. The name
+    /// stays when the numbers change, as after another GPU was lost.
     pub name: Arc<str>,
-    /// Its UUID; the name, where the device was never well enough to tell.
+    /// The UUID. The name, if the device never reported its UUID.
     pub id: Arc<str>,
-    /// What the maker calls it; empty where it does not tell.
+    /// The model; empty if it is not known.
     pub model: Arc<str>,
-    /// The UUID of the GPU that this one is a part of.
+    /// The UUID of the GPU of which this device is a part.
     pub parent: Option<Arc<str>>,
-    /// How it is.
+    /// The state.
     pub state: GpuState,
-    /// Why it is not well.
+    /// The reason, if the state is not [`GpuState::Ok`].
     pub reason: Option<String>,
-    /// Share of the time that something ran on it, in 0..=1; not of parts.
+    /// The share of the time in which a program ran on it, in 0..=1. `None` for parts.
     pub utilization: Option<f64>,
-    /// Share of the time that its video encoder ran, in 0..=1.
+    /// The share of the time in which its video encoder ran, in 0..=1.
     pub encoder_utilization: Option<f64>,
-    /// Share of the time that its video decoder ran, in 0..=1.
+    /// The share of the time in which its video decoder ran, in 0..=1.
     pub decoder_utilization: Option<f64>,
-    /// Its memory.
+    /// The memory.
     pub memory: Option<GpuMemory>,
-    /// In degrees Celsius.
+    /// The temperature in degrees Celsius.
     pub temperature: Option<f64>,
-    /// In degrees Celsius: from here on it slows itself down.
+    /// The temperature in degrees Celsius at which it slows down.
     pub slowdown_temperature: Option<f64>,
-    /// In degrees Celsius: here it stops.
+    /// The temperature in degrees Celsius at which it shuts down.
     pub shutdown_temperature: Option<f64>,
-    /// In watts.
+    /// The power in watts.
     pub power: Option<f64>,
-    /// In watts: what it may take.
+    /// The limit of the power in watts.
     pub power_limit: Option<f64>,
-    /// In joules, since the driver was loaded.
+    /// The energy in joules since the driver was loaded.
     pub energy: Option<f64>,
-    /// Its clocks.
+    /// The clocks.
     pub clocks: GpuClocks,
-    /// What slows it down, such as `sw_power_cap`; empty when nothing does.
+    /// The reasons for which it is slowed down, such as `sw_power_cap`.
     pub slowed_by: Option<Vec<&'static str>>,
-    /// Errors of its memory that were corrected, since the driver was loaded.
+    /// Corrected memory errors since the driver was loaded.
     pub corrected_errors: Option<u64>,
-    /// Errors of its memory that were not corrected, since the driver was loaded.
+    /// Uncorrected memory errors since the driver was loaded.
     pub uncorrected_errors: Option<u64>,
-    /// Transfers over PCIe that had to be repeated.
+    /// Transfers over PCIe that were repeated.
     pub pcie_replays: Option<u64>,
 }
 
@@ -59,11 +59,11 @@ pub struct GpuDevice {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GpuMemory {
-    /// All of it.
+    /// The size.
     pub limit: u64,
-    /// In use by programs.
+    /// Memory in use by programs.
     pub used: u64,
-    /// Kept by driver and firmware, and not among what is used.
+    /// Memory that the driver and the firmware reserve. It is not part of `used`.
     pub reserved: u64,
 }
 
@@ -71,31 +71,31 @@ pub struct GpuMemory {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct GpuClocks {
-    /// Of what draws.
+    /// The graphics clock.
     pub graphics: Option<u64>,
-    /// Of what computes.
+    /// The clock of the streaming multiprocessors.
     pub sm: Option<u64>,
-    /// Of the memory.
+    /// The memory clock.
     pub memory: Option<u64>,
-    /// Of the video engines.
+    /// The clock of the video engines.
     pub video: Option<u64>,
 }
 
-/// What takes the driver longer to tell.
+/// The values that take the driver longer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct SlowDevice {
     pub(super) name: Arc<str>,
     pub(super) id: Arc<str>,
-    /// Shares of their highest speed, from 0 on.
+    /// The speed of each fan, as a share of its highest speed.
     pub(super) fans: Vec<Option<f64>>,
     /// Bytes per second over PCIe.
     pub(super) sent: Option<f64>,
     pub(super) received: Option<f64>,
-    /// NVLinks that are up, and that are down.
+    /// The number of NVLinks that are up, and that are down.
     pub(super) links: Option<[u32; 2]>,
     /// In the order of [`LINK_ERRORS`].
     pub(super) link_errors: [Option<u64>; LINK_ERRORS.len()],
-    /// Bytes that this process uses.
+    /// The bytes that this process uses.
     pub(super) process_memory: Option<u64>,
 }
 

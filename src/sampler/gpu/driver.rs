@@ -1,4 +1,4 @@
-//! An open library and the devices behind it.
+//! The open library of the driver, and its devices.
 
 use std::sync::Arc;
 
@@ -8,32 +8,34 @@ use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, EventSet, Nvml};
 
 use super::device::{GpuDevice, SlowDevice};
+use super::handle::Handle;
 use super::names::{Identity, Known};
-use super::support::{Call, Round, Support, trouble};
-use super::{GpuState, fast, slow};
+use super::state::GpuState;
+use super::support::{Call, Round, Support, device_fault};
+use super::{fast, slow};
 use crate::signal::capacity::GPUS;
 
-/// Parts come and go without a word: they are counted again at each reading of this number.
+/// Parts (MIG instances) are looked for at every n-th reading, because the driver does not report when they change.
 const COUNT_PARTS_EVERY: u32 = 6;
-/// More GPUs, or parts of one, than a driver has that is not mad.
+/// The most GPUs, and the most parts of a GPU. A driver that reports more is broken.
 const MOST_GPUS: u32 = GPUS as u32;
-/// More events than that wait for the next reading.
+/// The most events that are taken at one reading.
 const EVENTS_AT_ONCE: usize = 32;
-/// What the wrapper gives for an Xid that the driver could not name.
+/// The number for an Xid that the driver does not name.
 const UNNAMED_XID: u64 = 999;
-/// As the header of the library defines it.
+/// The value in the header of the library.
 const MIG_ENABLED: u32 = 1;
 
-/// What one reading gives.
+/// The values of one reading.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FastReading {
     pub(super) driver: Arc<str>,
     pub(super) devices: Vec<GpuDevice>,
-    /// Xids since the reading before, with the names of the devices.
+    /// The Xids since the previous reading, with the ids of their devices.
     pub(super) xids: Vec<(Arc<str>, u64)>,
 }
 
-/// An open library.
+/// The open library.
 pub(super) struct Driver<'n> {
     nvml: &'n Nvml,
     version: Arc<str>,
@@ -46,25 +48,9 @@ pub(super) struct Gpu<'n> {
     index: u32,
     pub(super) identity: Identity,
     handle: Result<Handle<'n>, String>,
-    /// Whether it is not for this process, as in a container that was given others: then it is not told of at all.
+    /// Whether this process may not use it, as in a container with other GPUs. Then it is not reported.
     hidden: bool,
     parts: Vec<Gpu<'n>>,
-}
-
-/// What a device is asked by.
-pub(super) struct Handle<'n> {
-    pub(super) device: Device<'n>,
-    pub(super) support: Support,
-    /// Asked for once, since nothing changes them.
-    pub(super) limits: Option<Limits>,
-    events: Option<EventSet<'n>>,
-}
-
-/// Temperatures in degrees Celsius from which a device slows down, and stops.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) slowdown: Option<f64>,
-    pub(super) shutdown: Option<f64>,
 }
 
 // ===== impl Driver =====
@@ -75,15 +61,15 @@ impl<'n> Driver<'n> {
         Self { nvml, version, gpus: Vec::new(), readings: 0 }
     }
 
-    /// Whether a GPU that was there does not work any more.
+    /// Whether a GPU stopped working.
     pub(super) fn has_broken(&self) -> bool {
         self.gpus.iter().any(|gpu| gpu.handle.is_err() && !gpu.hidden)
     }
 
-    /// Reads what is quickly told; Xids only for who passes them on.
+    /// Reads the values that take microseconds. `with_xids` also takes the Xids, which are read only once.
     ///
     /// # Errors
-    /// When the library has to be opened anew.
+    /// If the library must be opened again.
     pub(super) fn fast(&mut self, known: &mut Known, with_xids: bool) -> Result<FastReading, String> {
         self.find(known)?;
         self.readings = self.readings.wrapping_add(1);
@@ -97,10 +83,10 @@ impl<'n> Driver<'n> {
         Ok(reading)
     }
 
-    /// Reads what takes longer.
+    /// Reads the values that take longer.
     ///
     /// # Errors
-    /// When the library has to be opened anew.
+    /// If the library must be opened again.
     pub(super) fn slow(&mut self, processes: bool) -> Result<Vec<SlowDevice>, String> {
         let mut devices = Vec::new();
         for gpu in &mut self.gpus {
@@ -109,13 +95,13 @@ impl<'n> Driver<'n> {
         Ok(devices)
     }
 
-    /// Sees which devices there are: new ones, broken ones that are back, parts.
+    /// Finds new devices, devices that work again, and parts.
     fn find(&mut self, known: &mut Known) -> Result<(), String> {
         let count = match self.nvml.device_count() {
             Ok(count) => count.min(MOST_GPUS),
             Err(error) => {
-                // Of one device, though the question was about all: each is about to tell for itself.
-                trouble(&error)?;
+                // The error is that of one device, although the call was about all. Each device is asked below.
+                device_fault(&error)?;
                 u32::try_from(self.gpus.len()).unwrap_or(MOST_GPUS)
             }
         };
@@ -140,7 +126,7 @@ impl<'n> Driver<'n> {
         Ok(())
     }
 
-    /// Finds out which cards those are that do not answer, once it is known which do.
+    /// Names the cards that do not answer, once it is known which cards do.
     fn name_silent(&mut self, known: &Known) {
         if !self.has_broken() {
             return;
@@ -163,9 +149,9 @@ impl<'n> Gpu<'n> {
         let (id, device) = match handle {
             Ok(found) => found,
             Err(error) => {
-                let why = trouble(&error)?;
-                let why = why.unwrap_or_else(|| format!("it does not answer: {error}"));
-                // Named when all have been asked.
+                let why = device_fault(&error)?;
+                let why = why.unwrap_or_else(|| format!("the GPU does not answer: {error}"));
+                // Named once all devices have been asked.
                 let identity = Identity::default();
                 return Ok(Self { index, identity, handle: Err(why), hidden, parts: Vec::new() });
             }
@@ -178,7 +164,7 @@ impl<'n> Gpu<'n> {
         Ok(gpu)
     }
 
-    /// The MIG instances of a GPU that is divided.
+    /// Finds the MIG instances of a GPU.
     fn find_parts(&mut self) -> Result<(), String> {
         let Ok(handle) = &mut self.handle else { return Ok(()) };
         let device = &handle.device;
@@ -192,8 +178,8 @@ impl<'n> Gpu<'n> {
         for index in 0..count {
             let found = device.mig_device_by_index(index).and_then(|part| Ok((part.uuid()?, part)));
             match found {
-                // Not every place is taken.
-                Err(error) => _ = trouble(&error)?,
+                // Not every number has a part.
+                Err(error) => _ = device_fault(&error)?,
                 Ok((id, part)) => match self.parts.iter().position(|known| *known.identity.id == *id) {
                     Some(place) if self.parts[place].handle.is_ok() => {
                         parts.push(self.parts.swap_remove(place))
@@ -213,7 +199,7 @@ impl<'n> Gpu<'n> {
             model: device.name().map_or_else(|_| Arc::clone(&whole.model), Arc::from),
             parent: Some(Arc::clone(&whole.id)),
         };
-        // Xids come from the whole.
+        // The whole GPU reports the Xids.
         let handle = Handle { device, support: Support::default(), limits: None, events: None };
         Self { index, identity, handle: Ok(handle), hidden: false, parts: Vec::new() }
     }
@@ -231,11 +217,11 @@ impl<'n> Gpu<'n> {
         }
         if let Err(why) = &self.handle {
             (device.state, device.reason) = (GpuState::Failed, Some(why.clone()));
-            // Nothing is to be had from its parts; they are looked for when it is back.
+            // Its parts cannot be read. They are looked for when it works again.
             self.parts.clear();
         }
         devices.push(device);
-        // A part that does not answer was taken away, as a rule: it is looked for at the next count.
+        // A part that does not answer was usually removed. It is looked for again later.
         let mut gone = false;
         for part in &mut self.parts {
             part.fast(devices)?;
@@ -251,7 +237,7 @@ impl<'n> Gpu<'n> {
     }
 
     fn slow(&mut self, processes: bool, devices: &mut Vec<SlowDevice>) -> Result<(), String> {
-        // What broke is told by the fast reading.
+        // The fast reading reports broken devices.
         let Ok(handle) = &mut self.handle else { return Ok(()) };
         let (name, id) = (Arc::clone(&self.identity.name), Arc::clone(&self.identity.id));
         let mut device = SlowDevice { name, id, ..SlowDevice::default() };
@@ -265,7 +251,7 @@ impl<'n> Gpu<'n> {
         Ok(())
     }
 
-    /// Takes the Xids that wait. A set of events for each device: one that is lost cannot say who it was.
+    /// Takes the waiting Xids. Each device has its own event set, because a lost device cannot be identified by an event.
     fn xids(&mut self, xids: &mut Vec<(Arc<str>, u64)>) -> Result<(), String> {
         let Ok(Handle { events: Some(events), support, .. }) = &mut self.handle else { return Ok(()) };
         for _ in 0..EVENTS_AT_ONCE {
@@ -274,7 +260,7 @@ impl<'n> Gpu<'n> {
                 Err(NvmlError::Timeout) => Ok(None),
                 event => event.map(Some),
             });
-            // What is broken is found out by the questions that follow.
+            // The calls that follow find out whether the device is broken.
             let broken = round.end()?.is_some();
             let Some(Some(event)) = event.filter(|_| !broken) else { break };
             match event.event_data {
@@ -287,7 +273,7 @@ impl<'n> Gpu<'n> {
     }
 }
 
-/// Has Xids of the device kept until they are asked for, where it can tell of them.
+/// Makes the driver queue the Xids of the device, if it supports that.
 fn listen<'n>(nvml: &'n Nvml, device: &Device<'n>) -> Option<EventSet<'n>> {
     let events = nvml.create_event_set().ok()?;
     device.register_events(EventTypes::CRITICAL_XID_ERROR, events).ok()

@@ -1,4 +1,4 @@
-//! What a device tells within microseconds.
+//! The values of a device that take microseconds.
 
 use nvml_wrapper::Device;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -6,13 +6,13 @@ use nvml_wrapper::enum_wrappers::device::{
     Clock, EccCounter, MemoryError, TemperatureSensor, TemperatureThreshold,
 };
 
-use super::GpuState;
 use super::device::GpuDevice;
-use super::driver::{Handle, Limits};
+use super::handle::{Handle, Limits};
 use super::range;
-use super::support::{Call, Judged, Round};
+use super::state::GpuState;
+use super::support::{Call, DeviceFault, Round};
 
-/// What slows a GPU down, by the names of the library; an idle one is not slowed down.
+/// The reasons that slow a GPU down, by their names in the library. An idle GPU is not slowed down.
 pub(super) const THROTTLES: [(ThrottleReasons, &str); 8] = [
     (ThrottleReasons::APPLICATIONS_CLOCKS_SETTING, "applications_clocks_setting"),
     (ThrottleReasons::DISPLAY_CLOCK_SETTING, "display_clock_setting"),
@@ -24,14 +24,14 @@ pub(super) const THROTTLES: [(ThrottleReasons, &str); 8] = [
     (ThrottleReasons::SYNC_BOOST, "sync_boost"),
 ];
 
-/// Those that no setting asks for: by heat, or by a board that protects itself.
+/// The reasons that no setting causes: heat, or a board that protects itself.
 const UNWANTED: ThrottleReasons = ThrottleReasons::HW_POWER_BRAKE_SLOWDOWN
     .union(ThrottleReasons::HW_SLOWDOWN)
     .union(ThrottleReasons::HW_THERMAL_SLOWDOWN)
     .union(ThrottleReasons::SW_THERMAL_SLOWDOWN);
 
-/// Asks for everything once.
-pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
+/// Reads all values once.
+pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> DeviceFault {
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
 
@@ -43,7 +43,7 @@ pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
     let decoder = round.ask(Call::Decoder, || device.decoder_utilization());
     to.decoder_utilization = decoder.and_then(|busy| range::share(busy.utilization));
 
-    // The wrapper knows the second version of this call alone, which drivers have since R510.
+    // The wrapper supports only the second version of this call, which drivers have since R510.
     if let Some(memory) = round.ask(Call::Memory, || device.memory_info()) {
         to.memory = range::memory(memory.total, memory.used, memory.reserved);
     }
@@ -64,18 +64,18 @@ pub(super) fn read(handle: &mut Handle<'_>, to: &mut GpuDevice) -> Judged {
     to.clocks.video = clock(Call::VideoClock, Clock::Video);
 
     if let Some(reasons) = round.ask(Call::Throttle, || device.current_throttle_reasons()) {
-        let in_force = THROTTLES.iter().filter(|(reason, _)| reasons.contains(*reason));
-        to.slowed_by = Some(in_force.map(|(_, name)| *name).collect());
+        let active = THROTTLES.iter().filter(|(reason, _)| reasons.contains(*reason));
+        to.slowed_by = Some(active.map(|(_, name)| *name).collect());
         if reasons.intersects(UNWANTED) {
             to.state = GpuState::Degraded;
             let unwanted =
                 THROTTLES.iter().find(|(reason, _)| reasons.intersection(UNWANTED).contains(*reason));
-            to.reason = unwanted.map(|(_, name)| format!("it is slowed down: {name}"));
+            to.reason = unwanted.map(|(_, name)| format!("the GPU is slowed down: {name}"));
         }
     }
 
-    // Since the driver was loaded, as energy is: the counts of a device's whole life come late, and survive a
-    // reset that cleared what they count.
+    // Counts since the driver was loaded, like the energy. The lifetime counts of a device are late, and stay after a reset
+    // that cleared the errors.
     let errors = |kind| device.total_ecc_errors(kind, EccCounter::Volatile);
     let corrected = round.ask(Call::Corrected, || errors(MemoryError::Corrected));
     let uncorrected = round.ask(Call::Uncorrected, || errors(MemoryError::Uncorrected));

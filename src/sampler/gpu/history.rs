@@ -1,22 +1,22 @@
-//! What has to be remembered of a device from reading to reading: counts that never fall, Xids, its state.
+//! The counters, the Xids and the state of a device from earlier readings.
 
 use std::time::Duration;
 
-use super::GpuState;
 use super::device::GpuDevice;
+use super::state::GpuState;
 use super::state::of_xid;
 use crate::base::clock::Tick;
 use crate::sampler::counter::Counter;
 use crate::signal::capacity::XIDS;
 
-/// For so long a program that failed on a device speaks against it.
+/// How long a device is degraded after a program failed on it.
 const PROGRAM_FAULTS_COUNT: Duration = Duration::from_secs(300);
-/// An Xid that comes again and again is logged this often.
+/// How often a repeated Xid is logged.
 const LOG_AGAIN: Duration = Duration::from_secs(600);
-/// There are fewer than 200 kinds; what is more is counted under 0.
+/// The most different Xids; others are counted as Xid 0. There are fewer than 200.
 const MOST_KINDS: usize = XIDS;
 
-/// One device.
+/// The history of one device.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pub(super) energy: Counter,
@@ -24,16 +24,16 @@ pub(super) struct History {
     pub(super) uncorrected: Counter,
     pub(super) replays: Counter,
     pub(super) xids: Vec<XidCount>,
-    /// The worst that an Xid said which only a reset clears, and its number.
+    /// The worst state of an Xid that only a reset clears, and its number.
     lasting: (GpuState, u64),
-    /// The last Xid of a program, and when.
+    /// The last Xid of a program, and its time.
     passing: Option<(Tick, u64)>,
-    /// Whether it could not be read.
+    /// Whether the device could not be read at the last reading.
     was_broken: bool,
     state: GpuState,
 }
 
-/// How often an Xid came.
+/// How often an Xid occurred.
 #[derive(Clone, Debug)]
 pub(super) struct XidCount {
     pub(super) xid: u64,
@@ -55,8 +55,8 @@ impl History {
         let state = of_xid(xid);
         if known.count == 1 || now.since(known.logged) >= LOG_AGAIN {
             known.logged = now;
-            let (count, says) = (known.count, state.as_str());
-            tracing::warn!(gpu = name, xid, count, says, "the driver reports an error of a GPU");
+            let (count, state) = (known.count, state.as_str());
+            tracing::warn!(gpu = name, xid, count, state, "the driver reported an Xid error of this GPU");
         }
         if state >= GpuState::PredictedFailure {
             self.lasting = self.lasting.max((state, xid));
@@ -65,13 +65,13 @@ impl History {
         }
     }
 
-    /// Makes the state of what the device says itself and what is remembered of it.
+    /// Makes the state of the device worse, if its Xids say so.
     ///
-    /// A lasting Xid stands until the device began `anew`: its counts went back, or it works again after it was
+    /// A lasting Xid counts until the device `restarted`, which its counters show, or until it works again after it was
     /// lost.
-    pub(super) fn settle(&mut self, device: &mut GpuDevice, anew: bool, now: Tick) {
+    pub(super) fn update_state(&mut self, device: &mut GpuDevice, restarted: bool, now: Tick) {
         let broken = device.state == GpuState::Failed;
-        if anew || (self.was_broken && !broken) {
+        if restarted || (self.was_broken && !broken) {
             self.lasting = (GpuState::Ok, 0);
         }
         self.was_broken = broken;
@@ -92,9 +92,9 @@ impl History {
         let (gpu, state, reason) = (&*device.name, device.state.as_str(), device.reason.as_deref());
         match device.state {
             GpuState::PredictedFailure | GpuState::Failed => {
-                tracing::warn!(gpu, state, reason, "a GPU does not work as it should");
+                tracing::warn!(gpu, state, reason, "a GPU reports a fault or does not work");
             }
-            // Heat comes and goes.
+            // At a low level, because heat comes and goes.
             _ if self.state >= GpuState::PredictedFailure => tracing::info!(gpu, state, "a GPU works again"),
             _ => tracing::debug!(gpu, state, reason, "the state of a GPU changed"),
         }
@@ -105,34 +105,39 @@ impl History {
 mod tests {
     use super::*;
 
-    fn settled(history: &mut History, state: GpuState, anew: bool, now: Tick) -> (GpuState, Option<String>) {
+    fn updated(
+        history: &mut History,
+        state: GpuState,
+        restarted: bool,
+        now: Tick,
+    ) -> (GpuState, Option<String>) {
         let mut device = GpuDevice { state, ..GpuDevice::default() };
-        history.settle(&mut device, anew, now);
+        history.update_state(&mut device, restarted, now);
         (device.state, device.reason)
     }
 
     #[test]
-    fn an_xid_of_a_program_passes_and_one_of_the_device_stays_until_it_begins_anew() {
+    fn an_xid_of_a_program_expires_and_one_of_the_device_stays_until_it_restarts() {
         let (mut history, start) = (History::default(), Tick(1_000_000_000_000));
         history.xid("gpu/0", 31, start);
-        let (state, reason) = settled(&mut history, GpuState::Ok, false, start);
+        let (state, reason) = updated(&mut history, GpuState::Ok, false, start);
         assert_eq!((state, reason.as_deref()), (GpuState::Degraded, Some("the driver reported Xid 31")));
         let later = start + PROGRAM_FAULTS_COUNT;
-        assert_eq!(settled(&mut history, GpuState::Ok, false, later), (GpuState::Ok, None));
+        assert_eq!(updated(&mut history, GpuState::Ok, false, later), (GpuState::Ok, None));
 
         history.xid("gpu/0", 79, later);
         history.xid("gpu/0", 94, later);
-        let (state, reason) = settled(&mut history, GpuState::Degraded, false, later + LOG_AGAIN * 100);
+        let (state, reason) = updated(&mut history, GpuState::Degraded, false, later + LOG_AGAIN * 100);
         assert_eq!((state, reason.as_deref()), (GpuState::Failed, Some("the driver reported Xid 79")));
-        assert_eq!(settled(&mut history, GpuState::Ok, true, later), (GpuState::Ok, None));
+        assert_eq!(updated(&mut history, GpuState::Ok, true, later), (GpuState::Ok, None));
 
         history.xid("gpu/0", 79, later);
-        assert_eq!(settled(&mut history, GpuState::Failed, false, later), (GpuState::Failed, None));
-        assert_eq!(settled(&mut history, GpuState::Ok, false, later), (GpuState::Ok, None));
+        assert_eq!(updated(&mut history, GpuState::Failed, false, later), (GpuState::Failed, None));
+        assert_eq!(updated(&mut history, GpuState::Ok, false, later), (GpuState::Ok, None));
     }
 
     #[test]
-    fn xids_of_a_driver_gone_mad_are_bounded() {
+    fn the_number_of_different_xids_is_bounded() {
         let mut history = History::default();
         (0..1_000).for_each(|xid| history.xid("gpu/0", xid, Tick(1)));
         assert!(history.xids.len() <= MOST_KINDS + 1, "{}", history.xids.len());

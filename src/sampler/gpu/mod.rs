@@ -1,16 +1,19 @@
-//! The GPUs, by the library of their driver.
+//! NVIDIA GPUs, read with the library of their driver (NVML).
 //!
-//! A driver is a thing that hangs, loses devices, is replaced under a running program, and is missing on most
-//! machines. So a thread of its own talks to it ([`session`]); a device that is lost is reported as failed while
-//! the others go on; what a device does not support is asked for once; and where there is no driver there is
-//! nothing: no thread, no series, no warning.
+//! Start with `probes.rs`, the two sources. `session.rs` is the thread that calls the driver, `driver.rs` the open library
+//! with its devices, `fast.rs` and `slow.rs` read one device, and `report.rs` makes metrics of the values.
 //!
-//! One device costs 17 calls a reading, each of microseconds. What takes the driver longer is a source of its own
-//! with a longer interval ([`slow`]).
+//! A driver may hang, lose devices, be replaced while the program runs, or be missing. So only its own thread calls it. A
+//! lost device is reported as failed while the others are read. A call that a device does not support is made once.
+//! Without a driver there is no thread, no series and no warning.
+//!
+//! A reading of one device costs 17 calls of some microseconds. Calls that take longer are in a separate source with a
+//! longer interval.
 
 mod device;
 mod driver;
 mod fast;
+mod handle;
 mod history;
 mod names;
 mod probes;

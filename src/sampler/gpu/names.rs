@@ -1,14 +1,14 @@
-//! What GPUs are called, for as long as this process runs.
+//! The names of GPUs while this process runs.
 //!
-//! The driver numbers the GPUs that it finds: when one is lost, the others may move up at its next start. So a name is
-//! that of a card, by its UUID, and not of a number.
+//! The driver numbers the GPUs that it finds. When one is lost, the numbers of the others may change at the next start of
+//! the driver. So a name belongs to a card with a UUID, and not to a number.
 
 use std::sync::Arc;
 
-/// Cards that are gone are remembered while there are no more than this many.
+/// The most cards whose names are kept.
 const MOST: usize = crate::signal::capacity::GPUS;
 
-/// What a device is called.
+/// The name and the UUID of a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) name: Arc<str>,
@@ -17,12 +17,12 @@ pub(super) struct Identity {
     pub(super) parent: Option<Arc<str>>,
 }
 
-/// The cards that were seen, with the number that each had last.
+/// The cards that were seen, each with its last number.
 #[derive(Debug, Default)]
 pub(super) struct Known(Vec<(u32, Identity)>);
 
 impl Known {
-    /// The card of this UUID at the number `index`, which has a name of its own from now on.
+    /// The card with this UUID, which has the number `index` now. It gets a name if it is new.
     pub(super) fn card(&mut self, index: u32, id: &str, model: &str) -> Identity {
         if let Some((at, known)) = self.0.iter_mut().find(|(_, known)| *known.id == *id) {
             *at = index;
@@ -39,8 +39,8 @@ impl Known {
         identity
     }
 
-    /// The card that does not answer at the number `index`: the one that was there last, or the only one that is
-    /// missing, unless it is among those that answer. Else nothing is known but the number.
+    /// The card at the number `index` that does not answer: the one that had this number last, or the only one that is
+    /// missing, unless it is one of those that answer. Otherwise it is only known by its number.
     pub(super) fn silent(&self, index: u32, answers: impl Fn(&Identity) -> bool) -> Identity {
         let missing = || self.0.iter().filter(|(_, known)| !answers(known));
         let only = || Some(missing().next()?).filter(|_| missing().count() == 1);
@@ -51,7 +51,7 @@ impl Known {
         })
     }
 
-    /// The name of that number, or of the next one that no card has.
+    /// The name with this number, or with the next number that no card has.
     fn free(&self, index: u32) -> Arc<str> {
         let mut number = index;
         loop {
@@ -69,24 +69,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p41_a_card_keeps_its_name_when_the_numbers_move() {
+    fn p41_a_card_keeps_its_name_when_the_numbers_change() {
         let mut known = Known::default();
         let name = |identity: Identity| (identity.name.to_string(), identity.id.to_string());
         let pair = |name: &str, id: &str| (name.to_owned(), id.to_owned());
         for (index, id) in (0..).zip(["A", "B", "C"]) {
             assert_eq!(name(known.card(index, id, "m")).0, format!("gpu/{index}"));
         }
-        // A is lost, and the others move up.
+        // A is lost, and the numbers of the others change.
         assert_eq!(name(known.card(0, "B", "")), pair("gpu/1", "B"));
         assert_eq!(name(known.card(1, "C", "")), pair("gpu/2", "C"));
         assert_eq!(&*known.card(1, "C", "").model, "m");
-        // The last number answers nothing: that is A, and not C, which had it.
+        // The last number does not answer. That is A and not C, which had the number.
         let answers = |identity: &Identity| ["B", "C"].contains(&&*identity.id);
         assert_eq!(name(known.silent(2, answers)), pair("gpu/0", "A"));
-        // A new card in its place is another one.
+        // A new card in its slot gets another name.
         assert_eq!(name(known.card(2, "D", "m")), pair("gpu/3", "D"));
         assert_eq!(name(known.card(2, "A", "m")), pair("gpu/0", "A"));
-        // Of two that are missing, the one that was last there; of none, the number.
+        // If two are missing, it is the one that had the number last. If none is missing, only the number is known.
         assert_eq!(name(known.silent(1, |_| false)), pair("gpu/2", "C"));
         assert_eq!(name(known.silent(7, |_| true)), pair("gpu/7", "gpu/7"));
         assert_eq!(name(known.silent(1, |_| true)), pair("gpu/4", "gpu/4"));

@@ -1,68 +1,72 @@
-//! The two sources: what the driver tells at once, and what takes it time.
+//! The two sources: values that take microseconds, and values that take longer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::GpuSettings;
 use super::device::SlowDevice;
 use super::driver::FastReading;
 use super::report::{FastReport, SlowReport};
-use super::session::{Answer, Asker, Line, Question};
+use super::session::{Answer, Client, Request, Session};
+use super::settings::GpuSettings;
 use crate::base::clock;
 use crate::sampler::probe::{DEADLINE, Plan, Probe, ProbeError, Sample};
 
-/// Where there is no driver, it is looked for again after this many readings at the latest.
+/// Without a driver, the most readings after which it is looked for again.
 const LONGEST_ABSENCE: u32 = 32;
 
 /// The sources of the GPUs.
 pub(in crate::sampler) fn plans(settings: &GpuSettings, every: Duration) -> Vec<Plan> {
     let every = settings.every.unwrap_or(every);
     let slow_every = settings.slow_every.max(every);
-    let line = Line::new(settings.library.as_deref());
-    let slow_line = Arc::clone(&line);
+    let session = Session::new(settings.library.as_deref());
+    let slow_session = Arc::clone(&session);
     let processes = settings.processes;
     vec![
         Plan {
             name: "gpu".into(),
-            make: Arc::new(move || Box::new(Fast::new(Arc::clone(&line), every))),
+            make: Arc::new(move || Box::new(Fast::new(Arc::clone(&session), every))),
             every,
             deadline: DEADLINE,
         },
         Plan {
             name: "gpu.slow".into(),
-            make: Arc::new(move || Box::new(Slow::new(Arc::clone(&slow_line), slow_every, processes))),
+            make: Arc::new(move || Box::new(Slow::new(Arc::clone(&slow_session), slow_every, processes))),
             every: slow_every,
             deadline: DEADLINE,
         },
     ]
 }
 
-/// How long an answer is waited for: shorter than the sampler waits for the source, so that it is the driver that
-/// is given up, and not the thread that asked it.
-fn patience(every: Duration) -> Duration {
+/// How long an answer of the driver is waited for. Shorter than the deadline of the source, so that this thread gives up
+/// the driver before the sampler gives up this thread.
+fn timeout(every: Duration) -> Duration {
     every.clamp(Duration::from_secs(1), DEADLINE * 4 / 5)
 }
 
 struct Fast {
-    asker: Asker<FastReading>,
+    client: Client<FastReading>,
     report: FastReport,
-    /// Whether there was a driver.
+    /// Whether a driver was found before.
     was_there: bool,
-    /// How many readings in a row found none, and how many more do not look.
+    /// The number of consecutive readings without a driver.
     absences: u32,
+    /// The number of readings that do not look for it.
     pause: u32,
 }
 
 impl Fast {
-    fn new(line: Arc<Line>, every: Duration) -> Self {
-        let asker = Asker::new(line, patience(every));
-        Self { asker, report: FastReport::default(), was_there: false, absences: 0, pause: 0 }
+    fn new(session: Arc<Session>, every: Duration) -> Self {
+        let client = Client::new(session, timeout(every));
+        Self { client, report: FastReport::default(), was_there: false, absences: 0, pause: 0 }
     }
 
-    /// Nothing to be warned of: most machines have no GPU.
+    /// Logs at the level of debug, because most machines have no GPU.
     fn absent(&mut self, why: &str) {
         if self.absences == 0 {
-            tracing::debug!(why, "no driver of NVIDIA GPUs here; it is looked for again ever more rarely");
+            tracing::debug!(
+                why,
+                "found no NVIDIA driver; the sampler looks for it again after growing pauses"
+            );
         }
         self.absences = self.absences.saturating_add(1);
         self.pause = 1_u32.checked_shl(self.absences).unwrap_or(u32::MAX).min(LONGEST_ABSENCE) - 1;
@@ -75,10 +79,10 @@ impl Probe for Fast {
             self.pause -= 1;
             return Ok(());
         }
-        match self.asker.ask(true, |to| Question::Fast { with_xids: true, to }) {
+        match self.client.ask(true, |to| Request::Fast { with_xids: true, to }) {
             Some(Answer::Read(reading)) => {
                 if self.absences > 0 {
-                    tracing::info!(driver = &*reading.driver, "a driver of NVIDIA GPUs is here now");
+                    tracing::info!(driver = &*reading.driver, "found an NVIDIA driver");
                 }
                 (self.was_there, self.absences) = (true, 0);
                 self.report.sample(reading, clock::now(), sample);
@@ -97,29 +101,29 @@ impl Probe for Fast {
 }
 
 struct Slow {
-    asker: Asker<Vec<SlowDevice>>,
+    client: Client<Vec<SlowDevice>>,
     report: SlowReport,
     processes: bool,
     every: Duration,
 }
 
 impl Slow {
-    fn new(line: Arc<Line>, every: Duration, processes: bool) -> Self {
-        let asker = Asker::new(line, patience(every));
-        Self { asker, report: SlowReport::default(), processes, every }
+    fn new(session: Arc<Session>, every: Duration, processes: bool) -> Self {
+        let client = Client::new(session, timeout(every));
+        Self { client, report: SlowReport::default(), processes, every }
     }
 }
 
 impl Probe for Slow {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let processes = self.processes;
-        match self.asker.ask(false, |to| Question::Slow { processes, to }) {
+        match self.client.ask(false, |to| Request::Slow { processes, to }) {
             Some(Answer::Read(devices)) => {
                 self.report.sample(&devices, clock::now(), self.every * 2, sample);
                 Ok(())
             }
             Some(Answer::Silent(why)) => Err(ProbeError(why.into())),
-            // The other source is the one that starts the driver, and tells when that fails.
+            // The other source starts the driver, and reports if that fails.
             Some(Answer::Absent(_) | Answer::Failed(_) | Answer::Starting) | None => Ok(()),
         }
     }

@@ -1,11 +1,11 @@
-//! What a driver may say of a device.
+//! The plausible ranges of values.
 //!
-//! A driver that cannot tell gives the largest number of the field, and one that errs anything. What no device can be is
-//! not told: a wrong figure is worse than none.
+//! For an unknown value, some drivers return the largest number of the field, and broken ones return anything. Implausible
+//! values are not reported.
 
 use super::device::GpuMemory;
 
-/// In degrees Celsius. Below the freezing point the driver gives a number near 2³².
+/// In degrees Celsius. For a temperature below zero, the driver returns a number near 2³².
 const HOTTEST: u32 = 150;
 /// In milliwatts: 10 kW.
 const MOST_MILLIWATTS: u32 = 10_000_000;
@@ -13,19 +13,19 @@ const MOST_MILLIWATTS: u32 = 10_000_000;
 const FASTEST: u32 = 20_000;
 /// In bytes: a PiB.
 const MOST_MEMORY: u64 = 1 << 50;
-/// Of errors, and of millijoules: 285 years at a kilowatt are 2⁵³.
+/// For errors and millijoules: 2⁵³ mJ are 285 years at a kilowatt.
 const MOST_COUNTED: u64 = 1 << 53;
 /// In kilobytes per second: a terabyte.
 const MOST_THROUGHPUT: u32 = 1_000_000_000;
-/// Fans may turn faster than what is called their highest speed.
+/// In percent. Fans may be faster than their nominal highest speed.
 const FASTEST_FAN: u32 = 200;
 
-/// A share of percent; more than all of it is no share.
+/// A share, from a percentage of at most 100.
 pub(super) fn share(percent: u32) -> Option<f64> {
     (percent <= 100).then(|| f64::from(percent) / 100.0)
 }
 
-/// The speed of a fan, of percent.
+/// The speed of a fan as a share, from a percentage.
 pub(super) fn fan(percent: u32) -> Option<f64> {
     (percent <= FASTEST_FAN).then(|| f64::from(percent) / 100.0)
 }
@@ -34,7 +34,7 @@ pub(super) fn temperature(degrees: u32) -> Option<f64> {
     (degrees <= HOTTEST).then(|| f64::from(degrees))
 }
 
-/// A temperature from which something happens. Devices without one give zero for it.
+/// A limit of the temperature. Devices without one return zero.
 pub(super) fn threshold(degrees: u32) -> Option<f64> {
     temperature(degrees).filter(|degrees| *degrees > 0.0)
 }
@@ -60,7 +60,7 @@ pub(super) fn errors(count: u64) -> Option<u64> {
     (count <= MOST_COUNTED).then_some(count)
 }
 
-/// A count that the driver gives with 32 bits.
+/// A count of 32 bits.
 pub(super) fn narrow(count: u32) -> Option<u64> {
     (count != u32::MAX).then(|| count.into())
 }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn p41_what_no_device_can_be_is_not_told() {
+    fn p41_implausible_values_are_not_reported() {
         assert_eq!((share(100), share(101), fan(120), fan(201)), (Some(1.0), None, Some(1.2), None));
         assert_eq!((temperature(0), temperature(u32::MAX - 3), threshold(0)), (Some(0.0), None, None));
         assert_eq!((power(1_500), power(u32::MAX)), (Some(1.5), None));

@@ -1,48 +1,47 @@
-//! What was read of the GPUs as values of metrics and as figures that have limits.
+//! Makes metrics, and figures with limits, of the readings of the GPUs.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::GpuState;
 use super::device::{GpuDevice, LINK_ERRORS, SlowDevice};
 use super::driver::FastReading;
 use super::fast::THROTTLES;
 use super::history::History;
+use super::state::GpuState;
 use crate::base::clock::Tick;
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
-use crate::sampler::probe::{Figure, Labels, Sample, Watched};
+use crate::sampler::probe::{Figure, Labels, Sample, count};
 use crate::signal::capacity::GPUS;
 use crate::signal::{
     GPU_CLOCK, GPU_IO, GPU_MEMORY_LIMIT, GPU_MEMORY_USAGE, GPU_MEMORY_UTILIZATION, GPU_NVLINKS,
     GPU_PCIE_REPLAYS, GPU_POWER_LIMIT, GPU_PROCESS_MEMORY, GPU_THROTTLED, GPU_UTILIZATION, GPU_XID,
-    HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT,
+    HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT, Watched,
 };
 
-/// Devices that are gone are remembered while there are no more than this many: parts get a new UUID each time.
+/// The most devices whose history is kept. Parts get a new UUID each time they are made.
 const MOST_DEVICES: usize = GPUS;
-/// No device takes more, in watts.
+/// The most power of a device, in watts.
 const MOST_POWER: f64 = 10_000.0;
-/// So far below the temperature at which it slows down, a device gives warning.
+/// A temperature that is this close to the slowdown temperature, in degrees Celsius, is a warning.
 const WARN_BELOW_SLOWDOWN: f64 = 10.0;
 
 type Attribute<'a> = (&'static str, &'a str);
 
-/// Makes a sample of each fast reading, over the life of the process.
+/// Makes a sample of each fast reading.
 #[derive(Debug, Default)]
 pub(super) struct FastReport {
-    devices: HashMap<Arc<str>, Remembered>,
+    devices: HashMap<Arc<str>, Device>,
 }
 
 #[derive(Debug)]
-struct Remembered {
+struct Device {
     history: History,
     labels: FastLabels,
 }
 
-/// Made once for each device.
+/// The labels of a device, made once.
 #[derive(Debug)]
 struct FastLabels {
     whole: Labels,
@@ -61,7 +60,7 @@ struct FastLabels {
 // ===== impl FastReport =====
 
 impl FastReport {
-    /// Puts the values of a reading into a sample.
+    /// Adds the values of a reading to the sample.
     pub(super) fn sample(&mut self, reading: FastReading, now: Tick, sample: &mut Sample) {
         for (id, xid) in &reading.xids {
             let device = reading.devices.iter().find(|device| device.id == *id);
@@ -74,15 +73,15 @@ impl FastReport {
         }
     }
 
-    fn of(&mut self, device: &GpuDevice) -> &mut Remembered {
-        of(&mut self.devices, &device.id, || Remembered {
+    fn of(&mut self, device: &GpuDevice) -> &mut Device {
+        of(&mut self.devices, &device.id, || Device {
             history: History::default(),
             labels: FastLabels::of(device),
         })
     }
 }
 
-/// What is remembered of the device `id`, or `new`.
+/// The entry of the device `id`, made by `new` if there is none.
 fn of<'d, D>(devices: &'d mut HashMap<Arc<str>, D>, id: &Arc<str>, new: impl FnOnce() -> D) -> &'d mut D {
     if devices.len() >= MOST_DEVICES && !devices.contains_key(id) {
         devices.clear();
@@ -90,7 +89,7 @@ fn of<'d, D>(devices: &'d mut HashMap<Arc<str>, D>, id: &Arc<str>, new: impl FnO
     devices.entry(Arc::clone(id)).or_insert_with(new)
 }
 
-impl Remembered {
+impl Device {
     fn sample(&mut self, device: &mut GpuDevice, now: Tick, sample: &mut Sample) {
         let Self { history, labels } = self;
         let shares = [device.utilization, device.encoder_utilization, device.decoder_utilization];
@@ -120,15 +119,15 @@ impl Remembered {
         }
         if let Some(slowed_by) = &device.slowed_by {
             for ((_, reason), labels) in THROTTLES.iter().zip(&labels.throttles) {
-                let in_force = slowed_by.contains(reason);
-                sample.with(&GPU_THROTTLED, f64::from(u8::from(in_force)), labels);
+                let active = slowed_by.contains(reason);
+                sample.with(&GPU_THROTTLED, f64::from(u8::from(active)), labels);
             }
         }
 
-        let mut anew = false;
+        let mut restarted = false;
         let mut total = |counter: &mut Counter, value: Option<f64>, rules| {
             let total = counter.take(value?, now, rules);
-            anew |= counter.began_anew;
+            restarted |= counter.restarted;
             total
         };
         let (by_energy, by_errors) = (&Rules::OF_DRIVER.at_most(MOST_POWER), &Rules::OF_DRIVER);
@@ -149,7 +148,7 @@ impl Remembered {
             sample.with(&HW_ERRORS, count(all), &labels.errors[2]);
         }
 
-        history.settle(device, anew, now);
+        history.update_state(device, restarted, now);
         for (state, labels) in GpuState::ALL.into_iter().zip(&labels.states) {
             sample.with(&HW_STATUS, f64::from(u8::from(state == device.state)), labels);
         }
@@ -157,7 +156,7 @@ impl Remembered {
     }
 }
 
-/// What speaks for or against the health of the device.
+/// Adds the figures for the health of the device.
 fn watch(device: &GpuDevice, sample: &mut Sample) {
     let mut watch = |watched, value, own| {
         let component = Cow::Owned(device.name.as_ref().to_owned());
@@ -229,8 +228,9 @@ struct Slow {
     link_errors: [Labels; LINK_ERRORS.len()],
     fans: Vec<Labels>,
     errors: [Counter; LINK_ERRORS.len()],
-    /// Bytes received and sent, and when that was last added up.
+    /// The bytes received and sent.
     bytes: [f64; 2],
+    /// The last time that bytes were added.
     added: Option<Tick>,
 }
 
@@ -267,7 +267,7 @@ impl Slow {
     }
 
     fn sample(&mut self, device: &SlowDevice, now: Tick, longest: Duration, sample: &mut Sample) {
-        // What was measured for 20 ms stands for all the time since the last reading, if that was made.
+        // The rate was measured for 20 ms. It is taken for the whole time since the last reading, unless one is missing.
         let since = self.added.map(|added| now.since(added)).filter(|since| *since <= longest);
         self.added = Some(now);
         let seconds = since.map_or(0.0, |since| since.as_secs_f64());

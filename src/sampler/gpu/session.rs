@@ -1,11 +1,11 @@
-//! Who talks to the driver, and how to wait for it.
+//! The thread that calls the driver, and how callers wait for it.
 //!
-//! What the library gives borrows from it, and a call may hang for as long as a driver is broken. So one thread
-//! owns library and devices and answers questions; who asks waits for a bounded time. While that thread hangs no
-//! second one is started, and no second question is put to it: the first one has to be answered before.
+//! The devices borrow from the library, and a call hangs while the driver is broken. So one thread owns the library and its
+//! devices and answers requests, and callers wait for a bounded time. While that thread hangs, no second one is started,
+//! and it gets no second request.
 //!
-//! The thread starts with the first question and ends with the last asker, or when there is no driver: a machine
-//! without a GPU has no thread for it.
+//! The thread starts with the first request. It ends with the last client, or if there is no driver, so that a machine
+//! without a GPU has no such thread.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -24,123 +24,126 @@ use crate::base::clock::{self, Tick};
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 
-/// To start a driver that nothing kept loaded takes seconds for each GPU: that long is no failure.
+/// How long the start of a driver may take. It takes seconds for each GPU if nothing keeps the driver loaded.
 const START: Duration = Duration::from_secs(60);
-/// Broken devices are looked for by a new start of the library after this many readings at the latest.
+/// The most readings after which the library is started again for broken devices.
 const LONGEST_PAUSE: u32 = 32;
 
-/// The way to the thread of one library; the thread ends with it.
+/// The connection to the thread of one library. The thread ends with it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct Session {
     library: Option<PathBuf>,
-    questions: Mutex<Option<Sender<Question>>>,
-    /// Whether the library is being started just now.
+    requests: Mutex<Option<Sender<Request>>>,
+    /// Whether the library is being started.
     starting: AtomicBool,
 }
 
-/// What the thread is asked.
+/// A request to the thread.
 #[derive(Debug)]
-pub(super) enum Question {
+pub(super) enum Request {
     Fast { with_xids: bool, to: SyncSender<Answer<FastReading>> },
     Slow { processes: bool, to: SyncSender<Answer<Vec<SlowDevice>>> },
 }
 
-/// What it answers.
+/// The answer of the thread.
 #[derive(Clone, Debug)]
 pub(super) enum Answer<T> {
     Read(T),
     /// There is no driver.
     Absent(String),
-    /// There is a driver, and it does not work.
+    /// The driver does not work.
     Failed(String),
     /// The driver is being started.
     Starting,
-    /// It did not answer in time.
+    /// The driver did not answer in time.
     Silent(String),
 }
 
-/// One who asks: one question at a time.
+/// A client of the thread. It makes one request at a time.
 #[derive(Debug)]
-pub(super) struct Asker<T> {
-    line: Arc<Line>,
-    patience: Duration,
-    /// The answer to a question of then that has not come.
+pub(super) struct Client<T> {
+    session: Arc<Session>,
+    timeout: Duration,
+    /// The outstanding answer, and the time of its request.
     overdue: Option<(Receiver<Answer<T>>, Tick)>,
 }
 
-// ===== impl Line =====
+// ===== impl Session =====
 
-static LINES: Mutex<Vec<Weak<Line>>> = Mutex::new(Vec::new());
+static SESSIONS: Mutex<Vec<Weak<Session>>> = Mutex::new(Vec::new());
 
-impl Line {
-    /// A line of one's own.
+impl Session {
+    /// A new session.
     pub(super) fn new(library: Option<&Path>) -> Arc<Self> {
-        let line = Arc::new(Self {
+        let session = Arc::new(Self {
             library: library.map(Path::to_owned),
-            questions: Mutex::new(None),
+            requests: Mutex::new(None),
             starting: AtomicBool::new(false),
         });
-        let mut lines = LINES.lock();
-        lines.retain(|line| line.strong_count() > 0);
-        lines.push(Arc::downgrade(&line));
-        line
+        let mut sessions = SESSIONS.lock();
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(&session));
+        session
     }
 
-    /// A line that others use too, if there is one: the driver is started there already.
+    /// The session of this library that exists already, because its driver is started; otherwise a new one.
     pub(super) fn shared(library: Option<&Path>) -> Arc<Self> {
-        let found =
-            LINES.lock().iter().filter_map(Weak::upgrade).find(|line| line.library.as_deref() == library);
+        let found = SESSIONS
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|session| session.library.as_deref() == library);
         found.unwrap_or_else(|| Self::new(library))
     }
 
-    /// Puts a question; there is no answer where there is no driver as yet and `start` is not wanted.
-    fn put(self: &Arc<Self>, mut question: Question, start: bool) -> Result<(), String> {
-        let mut questions = self.questions.lock();
-        if let Some(open) = questions.as_ref() {
-            match open.send(question) {
+    /// Sends a request. If the driver is not started and `start` is false, there is no answer.
+    fn send(self: &Arc<Self>, mut request: Request, start: bool) -> Result<(), String> {
+        let mut requests = self.requests.lock();
+        if let Some(open) = requests.as_ref() {
+            match open.send(request) {
                 Ok(()) => return Ok(()),
                 // The thread panicked.
-                Err(mpsc::SendError(back)) => question = back,
+                Err(mpsc::SendError(back)) => request = back,
             }
         }
         if !start {
             return Ok(());
         }
         let (sender, receiver) = mpsc::channel();
-        let (line, library) = (Arc::downgrade(self), self.library.clone());
+        let (session, library) = (Arc::downgrade(self), self.library.clone());
         thread::Builder::new()
             .name("campanile-gpu".into())
-            .spawn(move || work(&line, library.as_deref(), &receiver))
-            .map_err(|error| format!("no thread to ask the driver: {error}"))?;
-        // The receiver lives in the thread, which waits for this.
-        let _ = sender.send(question);
-        *questions = Some(sender);
+            .spawn(move || work(&session, library.as_deref(), &receiver))
+            .map_err(|error| format!("the thread `campanile-gpu` could not be started: {error}"))?;
+        // The thread owns the receiver and waits for this.
+        let _ = sender.send(request);
+        *requests = Some(sender);
         Ok(())
     }
 }
 
-// ===== impl Asker =====
+// ===== impl Client =====
 
-impl<T> Asker<T> {
-    pub(super) fn new(line: Arc<Line>, patience: Duration) -> Self {
-        Self { line, patience, overdue: None }
+impl<T> Client<T> {
+    pub(super) fn new(session: Arc<Session>, timeout: Duration) -> Self {
+        Self { session, timeout, overdue: None }
     }
 
-    /// Whether an answer is still to come.
+    /// Whether an answer is outstanding.
     pub(super) fn is_waiting(&mut self) -> bool {
         let Some((answers, _)) = &self.overdue else { return false };
-        // One that comes late is of no use any more.
+        // A late answer is ignored.
         if !matches!(answers.try_recv(), Err(TryRecvError::Empty)) {
             self.overdue = None;
         }
         self.overdue.is_some()
     }
 
-    /// Asks, and waits for the answer; `None` when there is no thread to answer.
+    /// Sends a request and waits for the answer; `None` if there is no thread.
     pub(super) fn ask(
         &mut self,
         start: bool,
-        question: impl FnOnce(SyncSender<Answer<T>>) -> Question,
+        request: impl FnOnce(SyncSender<Answer<T>>) -> Request,
     ) -> Option<Answer<T>> {
         if self.is_waiting() {
             let since = self.overdue.as_ref().map_or_else(clock::now, |(_, since)| *since);
@@ -148,39 +151,39 @@ impl<T> Asker<T> {
         }
         let (to, answers) = mpsc::sync_channel(1);
         let since = clock::now();
-        if let Err(why) = self.line.put(question(to), start) {
+        if let Err(why) = self.session.send(request(to), start) {
             return Some(Answer::Failed(why));
         }
-        match answers.recv_timeout(self.patience) {
+        match answers.recv_timeout(self.timeout) {
             Ok(answer) => Some(answer),
             Err(RecvTimeoutError::Timeout) => {
                 self.overdue = Some((answers, since));
                 Some(self.silence(since))
             }
             Err(RecvTimeoutError::Disconnected) if start => {
-                Some(Answer::Failed("its thread panicked".into()))
+                Some(Answer::Failed("the thread `campanile-gpu` panicked".into()))
             }
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
-    /// The answer that is still to come.
+    /// The outstanding answer, if there is one.
     pub(super) fn into_overdue(self) -> Option<Receiver<Answer<T>>> {
         self.overdue.map(|(answers, _)| answers)
     }
 
     fn silence(&self, since: Tick) -> Answer<T> {
         let waited = clock::now().since(since);
-        if waited < START && self.line.starting.load(Ordering::Acquire) {
+        if waited < START && self.session.starting.load(Ordering::Acquire) {
             return Answer::Starting;
         }
         Answer::Silent(format!("the driver has not answered for {} s", waited.as_secs()))
     }
 }
 
-impl Question {
+impl Request {
     fn fail(self, absent: bool, why: String) {
-        // The asker may have given up.
+        // The client may have given up.
         match self {
             Self::Fast { to, .. } => drop(to.try_send(Answer::refusal(absent, why))),
             Self::Slow { to, .. } => drop(to.try_send(Answer::refusal(absent, why))),
@@ -196,40 +199,41 @@ impl<T> Answer<T> {
 
 // ===== the thread =====
 
-/// What is known over several starts of the library.
+/// The state that is kept over several starts of the library.
 #[derive(Debug)]
 struct Memory {
     known: Known,
-    /// Readings until the library is started anew for the sake of broken devices, and how many that were.
-    patience: u32,
+    /// The readings until the library is started again for broken devices.
+    remaining: u32,
+    /// The number of readings of the last pause.
     pause: u32,
 }
 
 /// Why the library is closed.
 enum Closed {
-    /// To be opened again for this question.
-    For(Question),
-    /// To be opened again with the next question.
-    UntilAsked,
-    /// There is no asker any more.
+    /// To be opened again for this request.
+    For(Request),
+    /// To be opened again at the next request.
+    UntilRequest,
+    /// There are no more clients.
     ForGood,
 }
 
-fn work(line: &Weak<Line>, library: Option<&Path>, questions: &Receiver<Question>) {
-    let mut memory = Memory { known: Known::default(), patience: 1, pause: 1 };
-    let mut next = questions.recv().ok();
-    while let Some(question) = next.take() {
-        let kept = line.upgrade();
-        starting(line, true);
+fn work(session: &Weak<Session>, library: Option<&Path>, requests: &Receiver<Request>) {
+    let mut memory = Memory { known: Known::default(), remaining: 1, pause: 1 };
+    let mut next = requests.recv().ok();
+    while let Some(request) = next.take() {
+        let kept = session.upgrade();
+        starting(session, true);
         let opened = open(library);
         drop(kept);
         match opened {
             Ok(nvml) => {
-                let closed = serve(&nvml, question, questions, &mut memory, line);
+                let closed = serve(&nvml, request, requests, &mut memory, session);
                 drop(nvml);
                 next = match closed {
-                    Closed::For(question) => Some(question),
-                    Closed::UntilAsked => questions.recv().ok(),
+                    Closed::For(request) => Some(request),
+                    Closed::UntilRequest => requests.recv().ok(),
                     Closed::ForGood => None,
                 };
             }
@@ -238,16 +242,16 @@ fn work(line: &Weak<Line>, library: Option<&Path>, questions: &Receiver<Question
                     error,
                     NvmlError::LibloadingError(_) | NvmlError::LibraryNotFound | NvmlError::DriverNotLoaded
                 );
-                leave(line, question, questions, absent, &error.to_string());
+                refuse_all(session, request, requests, absent, &error.to_string());
             }
         }
-        starting(line, false);
+        starting(session, false);
     }
 }
 
-fn starting(line: &Weak<Line>, starting: bool) {
-    if let Some(line) = line.upgrade() {
-        line.starting.store(starting, Ordering::Release);
+fn starting(session: &Weak<Session>, starting: bool) {
+    if let Some(session) = session.upgrade() {
+        session.starting.store(starting, Ordering::Release);
     }
 }
 
@@ -259,77 +263,82 @@ fn open(library: Option<&Path>) -> Result<Nvml, NvmlError> {
     builder.init()
 }
 
-/// Tells all who ask that it is no use, and lets go of the line: the next question starts another thread.
-fn leave(line: &Weak<Line>, question: Question, questions: &Receiver<Question>, absent: bool, why: &str) {
-    if let Some(line) = line.upgrade() {
-        // No other question can come between the last look and the end.
-        let mut open = line.questions.lock();
-        while let Ok(question) = questions.try_recv() {
-            question.fail(absent, why.to_owned());
+/// Refuses all waiting requests and ends the thread. The next request starts another thread.
+fn refuse_all(
+    session: &Weak<Session>,
+    request: Request,
+    requests: &Receiver<Request>,
+    absent: bool,
+    why: &str,
+) {
+    if let Some(session) = session.upgrade() {
+        // Under the lock, so that no other request can be sent before the end.
+        let mut open = session.requests.lock();
+        while let Ok(request) = requests.try_recv() {
+            request.fail(absent, why.to_owned());
         }
         *open = None;
     }
-    question.fail(absent, why.to_owned());
+    request.fail(absent, why.to_owned());
 }
 
 fn serve(
     nvml: &Nvml,
-    first: Question,
-    questions: &Receiver<Question>,
+    first: Request,
+    requests: &Receiver<Request>,
     memory: &mut Memory,
-    line: &Weak<Line>,
+    session: &Weak<Session>,
 ) -> Closed {
     let mut driver = Driver::new(nvml);
-    let (mut question, mut fresh) = (first, true);
+    let (mut request, mut fresh) = (first, true);
     loop {
-        // Found by others for as long as a call hangs, even when the asker has gone: they must not start a
-        // second thread.
-        let kept = line.upgrade();
-        // Answers go to channels with room for one; an error means that the asker is gone.
-        match question {
-            Question::Fast { with_xids, to } => {
+        // Keeps the session alive while a call hangs, even if the client is gone, so that no second thread is started.
+        let kept = session.upgrade();
+        // The channels have room for one answer. An error means that the client is gone.
+        match request {
+            Request::Fast { with_xids, to } => {
                 if !fresh && driver.has_broken() && memory.is_time() {
-                    return Closed::For(Question::Fast { with_xids, to });
+                    return Closed::For(Request::Fast { with_xids, to });
                 }
                 match driver.fast(&mut memory.known, with_xids) {
                     Ok(reading) => {
                         if !driver.has_broken() {
-                            (memory.patience, memory.pause) = (1, 1);
+                            (memory.remaining, memory.pause) = (1, 1);
                         }
-                        starting(line, false);
+                        starting(session, false);
                         let _ = to.try_send(Answer::Read(reading));
                     }
-                    Err(_) if !fresh => return Closed::For(Question::Fast { with_xids, to }),
+                    Err(_) if !fresh => return Closed::For(Request::Fast { with_xids, to }),
                     Err(why) => {
                         let _ = to.try_send(Answer::Failed(why));
-                        return Closed::UntilAsked;
+                        return Closed::UntilRequest;
                     }
                 }
             }
-            Question::Slow { processes, to } => match driver.slow(processes) {
+            Request::Slow { processes, to } => match driver.slow(processes) {
                 Ok(devices) => drop(to.try_send(Answer::Read(devices))),
-                // The next fast reading sees to it, and tells when that does not help.
+                // The next fast reading opens the library again, and reports if that fails.
                 Err(_) => drop(to.try_send(Answer::Starting)),
             },
         }
         drop(kept);
         fresh = false;
-        question = match questions.recv() {
-            Ok(question) => question,
+        request = match requests.recv() {
+            Ok(request) => request,
             Err(_) => return Closed::ForGood,
         };
     }
 }
 
 impl Memory {
-    /// Whether to start the library anew at this reading: after 1, 2, 4 … 32 of them.
+    /// Whether to start the library again at this reading: after 1, 2, 4 … 32 readings.
     fn is_time(&mut self) -> bool {
-        self.patience = self.patience.saturating_sub(1);
-        if self.patience > 0 {
+        self.remaining = self.remaining.saturating_sub(1);
+        if self.remaining > 0 {
             return false;
         }
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
-        self.patience = self.pause;
+        self.remaining = self.pause;
         true
     }
 }

@@ -1,3 +1,5 @@
+//! What is read of the GPUs.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,18 +21,17 @@ use crate::base::error::ConfigError;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct GpuSettings {
-    /// The time between two readings, where it is not that of the sampler: from 100 ms to one hour.
+    /// The interval between two readings: from 100 ms to one hour. Default: the interval of the sampler.
     #[serde(with = "crate::base::duration::option")]
     pub every: Option<Duration>,
-    /// The time between two readings of what takes the driver long (PCIe throughput, fans, NVLinks, processes),
-    /// and never shorter than that of the rest: from 1 s to one hour; 60 s by default.
+    /// The interval between two readings of the values that take the driver longer (PCIe throughput, fans, NVLinks,
+    /// processes): from 1 s to one hour, and at least `every`. Default: 60 s.
     #[serde(with = "crate::base::duration")]
     pub slow_every: Duration,
-    /// Whether to ask how much memory of each GPU this process uses. Off by default: the driver walks through
-    /// all processes for it, milliseconds long, and holds up others meanwhile.
+    /// Whether to read how much memory of each GPU this process uses. Default: `false`, because the driver walks through
+    /// all processes for it, which takes milliseconds and blocks other callers.
     pub processes: bool,
-    /// The library of the driver, where it is not the `libnvidia-ml.so.1` (`nvml.dll` on Windows) that the
-    /// system finds.
+    /// Path to the library of the driver. Default: the `libnvidia-ml.so.1` (`nvml.dll` on Windows) that the system finds.
     pub library: Option<PathBuf>,
 }
 
@@ -46,7 +47,12 @@ impl GpuSettings {
         ConfigError::check(fine, "sampler.gpu.slow_every", self.slow_every, "from 1 s to one hour")?;
         if let Some(library) = &self.library {
             let fine = !library.as_os_str().is_empty();
-            ConfigError::check(fine, "sampler.gpu.library", library, "the path of a library, or nothing")?;
+            ConfigError::check(
+                fine,
+                "sampler.gpu.library",
+                library,
+                "the path of a library, or no value for the library that the system finds",
+            )?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! What a device takes its time to tell.
+//! The values of a device that take longer.
 //!
-//! The throughput over PCIe is measured while one waits, 20 ms for each direction. Fans are asked over a slow bus.
-//! A GPU has up to eighteen NVLinks, each asked for itself. For the processes the driver walks through all of
-//! them, and keeps others waiting.
+//! The driver measures the throughput over PCIe during the call, for 20 ms per direction. Fans are read over a slow bus. A
+//! GPU has up to 18 NVLinks, with a call for each. For the memory of this process, the driver walks through all processes
+//! and blocks other callers.
 
 use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
 use nvml_wrapper::enums::device::{SampleValue, UsedGpuMemory};
@@ -11,12 +11,12 @@ use nvml_wrapper::structs::device::FieldId;
 use nvml_wrapper::sys_exports::field_id;
 
 use super::device::SlowDevice;
-use super::driver::Handle;
+use super::handle::Handle;
 use super::range;
-use super::support::{Call, Judged, Round};
+use super::support::{Call, DeviceFault, Round};
 use crate::signal::capacity::FANS;
 
-/// More fans or links than any GPU has, should a driver answer nonsense.
+/// More fans and links than any GPU has. A driver that reports more is broken.
 const MOST_FANS: u32 = FANS as u32;
 const MOST_LINKS: u32 = 64;
 
@@ -28,8 +28,13 @@ const LINK_ERROR_FIELDS: [FieldId; 4] = [
     FieldId(field_id::NVML_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL),
 ];
 
-/// Asks for everything once; of a part of a GPU, only for what a part has.
-pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &mut SlowDevice) -> Judged {
+/// Reads all values once. Of a part of a GPU, only those that a part has.
+pub(super) fn read(
+    handle: &mut Handle<'_>,
+    processes: bool,
+    whole: bool,
+    to: &mut SlowDevice,
+) -> DeviceFault {
     let device = &handle.device;
     let mut round = Round::new(&mut handle.support);
     if whole {
@@ -45,7 +50,7 @@ pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &m
 
         let (mut up, mut down) = (0, 0);
         for link in 0..MOST_LINKS {
-            // Behind the last link the number is no valid one: that is the end, not a fault.
+            // The number after the last link is invalid. That is no error.
             let active = round.ask(Call::Links, || match device.link_wrapper_for(link).is_active() {
                 Err(NvmlError::InvalidArg) => Ok(None),
                 Err(NvmlError::NotSupported) if link > 0 => Ok(None),
@@ -70,7 +75,7 @@ pub(super) fn read(handle: &mut Handle<'_>, processes: bool, whole: bool, to: &m
         }
     }
     if processes && let Some(found) = round.ask(Call::Processes, || device.running_compute_processes()) {
-        // Nothing where the driver counts processes otherwise than this one is counted, as in some containers.
+        // None if the driver sees other process ids than this process does, as in some containers.
         let own = found.iter().filter(|process| process.pid == std::process::id());
         let used = own.filter_map(|process| match process.used_gpu_memory {
             UsedGpuMemory::Used(bytes) => range::bytes(bytes),

@@ -1,4 +1,4 @@
-//! The GPUs, asked for by hand.
+//! The GPUs at one moment, read on demand.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -9,13 +9,13 @@ use serde::Serialize;
 
 use super::device::GpuDevice;
 use super::driver::FastReading;
-use super::session::{Answer, Asker, Line, Question};
+use super::session::{Answer, Client, Request, Session};
 use crate::base::sync::Mutex;
 
-/// A driver that has to be started first takes seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer is waited for. To start the driver takes seconds.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The GPUs at one moment; needs neither pipeline nor sampler.
+/// The GPUs at one moment. It needs neither a pipeline nor a sampler.
 ///
 /// # Example
 /// ```
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 ///     Some(why) => println!("no GPU: {why}"),
 /// }
 /// for device in &snapshot.devices {
-///     println!("{} is {}: {:?} °C", device.name, device.state.as_str(), device.temperature);
+///     println!("{} is {}: {:?} °C", device.name, device.state, device.temperature);
 /// }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -35,58 +35,58 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct GpuSnapshot {
     /// The version of the driver.
     pub driver: Option<Arc<str>>,
-    /// Every GPU, each followed by its parts (MIG instances).
+    /// The GPUs, each followed by its parts (MIG instances).
     pub devices: Vec<GpuDevice>,
-    /// Why nothing could be read.
+    /// The reason, if no GPU could be read.
     pub absence: Option<String>,
-    /// Memory of all GPUs together, in bytes.
+    /// The memory of all GPUs, in bytes.
     pub memory_limit: u64,
-    /// What of it is in use, in bytes.
+    /// The memory in use on all GPUs, in bytes.
     pub memory_used: u64,
-    /// Mean of the utilisation of the GPUs that tell it, in 0..=1.
+    /// The mean utilization of the GPUs that report it, in 0..=1.
     pub utilization: Option<f64>,
-    /// Power that they take together, in watts, of those that tell it.
+    /// The sum of the power of the GPUs that report it, in watts.
     pub power: Option<f64>,
-    /// The highest of their temperatures, in degrees Celsius.
+    /// The highest temperature of a GPU, in degrees Celsius.
     pub hottest: Option<f64>,
 }
 
-/// An answer that did not come in time, and whom it is to come from.
-type Overdue = (Weak<Line>, Receiver<Answer<FastReading>>);
+/// An answer that did not come in time, and its session.
+type Overdue = (Weak<Session>, Receiver<Answer<FastReading>>);
 
-/// Until these are here no other question goes there.
+/// The overdue answers. Until an answer arrives, its session gets no other request.
 static OVERDUE: Mutex<Vec<Overdue>> = Mutex::new(Vec::new());
 
 impl GpuSnapshot {
     /// Reads all GPUs now.
     ///
-    /// Blocks: for a fraction of a millisecond for each device where a sampler or another program keeps the
-    /// driver loaded, up to seconds where it has to be started, and ten seconds when it hangs. Xids are events,
-    /// and reach the sampler alone; the state here is what a device says of itself.
+    /// This call blocks. It takes a fraction of a millisecond for each device if a sampler or another program keeps the
+    /// driver loaded, up to some seconds if the driver must be started, and ten seconds if the driver hangs. The state is
+    /// the one that the device reports: only a sampler receives Xids.
     #[must_use]
     pub fn now() -> Self {
         Self::read(None)
     }
 
-    /// The same by another library of the driver than the one that the system finds.
+    /// As [`now`](Self::now), with this library of the driver instead of the one that the system finds.
     #[must_use]
     pub fn with_library(library: impl AsRef<Path>) -> Self {
         Self::read(Some(library.as_ref()))
     }
 
     fn read(library: Option<&Path>) -> Self {
-        let line = Line::shared(library);
+        let session = Session::shared(library);
         {
             let mut overdue = OVERDUE.lock();
             overdue.retain(|(_, answers)| matches!(answers.try_recv(), Err(TryRecvError::Empty)));
-            if overdue.iter().any(|(other, _)| other.as_ptr() == Arc::as_ptr(&line)) {
-                return Self::absent("the driver has not answered an earlier question yet".to_owned());
+            if overdue.iter().any(|(other, _)| other.as_ptr() == Arc::as_ptr(&session)) {
+                return Self::absent("the driver has not answered an earlier request".to_owned());
             }
         }
-        let mut asker = Asker::new(Arc::clone(&line), PATIENCE);
-        let answer = asker.ask(true, |to| Question::Fast { with_xids: false, to });
-        if let Some(answers) = asker.into_overdue() {
-            OVERDUE.lock().push((Arc::downgrade(&line), answers));
+        let mut client = Client::new(Arc::clone(&session), TIMEOUT);
+        let answer = client.ask(true, |to| Request::Fast { with_xids: false, to });
+        if let Some(answers) = client.into_overdue() {
+            OVERDUE.lock().push((Arc::downgrade(&session), answers));
         }
         match answer {
             Some(Answer::Read(reading)) => Self::of(reading),
@@ -101,7 +101,7 @@ impl GpuSnapshot {
 
     fn of(reading: FastReading) -> Self {
         let devices = reading.devices;
-        // The parts are in the whole already.
+        // The whole includes its parts.
         let whole = || devices.iter().filter(|device| device.parent.is_none());
         let memory = || whole().filter_map(|device| device.memory);
         let busy: Vec<f64> = whole().filter_map(|device| device.utilization).collect();
@@ -109,7 +109,7 @@ impl GpuSnapshot {
         let mean = (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64);
         Self {
             driver: Some(reading.driver),
-            absence: devices.is_empty().then(|| "the driver has no GPU".to_owned()),
+            absence: devices.is_empty().then(|| "the driver reports no GPU".to_owned()),
             memory_limit: memory().map(|memory| memory.limit).sum(),
             memory_used: memory().map(|memory| memory.used).sum(),
             utilization: mean,

@@ -1,38 +1,29 @@
-//! How a GPU is, and what the errors say that its driver reports.
+//! The state of a GPU, also by the errors that its driver reports.
 
 use serde::Serialize;
 
-/// How a device is, in the words of the conventions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum GpuState {
-    /// It works.
-    #[default]
-    Ok,
-    /// It works more slowly than it could, or a program on it failed in the last five minutes.
-    Degraded,
-    /// It works, and told of faults that get worse.
-    PredictedFailure,
-    /// It does not work: it is lost, has to be reset, or told of an error that only a reset heals.
-    Failed,
+words! {
+    /// The state of a device, by the OpenTelemetry conventions. `Display` writes it as they do, such as `predicted_failure`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum GpuState {
+        /// It works.
+        #[default]
+        Ok = "ok",
+        /// It runs more slowly than it could, or a program failed on it in the last five minutes.
+        Degraded = "degraded",
+        /// It works, and has reported faults that get worse.
+        PredictedFailure = "predicted_failure",
+        /// It does not work: it is lost, must be reset, or reported an error that only a reset clears.
+        Failed = "failed",
+    }
+    pub(crate) as_str;
+    pub(super) ALL;
 }
 
 impl GpuState {
-    pub(super) const ALL: [Self; 4] = [Self::Ok, Self::Degraded, Self::PredictedFailure, Self::Failed];
-
-    /// Its name in the conventions.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Degraded => "degraded",
-            Self::PredictedFailure => "predicted_failure",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// As a figure with limits: 0 works, 1 is degraded, 2 failed.
+    /// The state as a figure with limits: 0 works, 1 is degraded, 2 failed.
     pub(super) fn figure(self) -> f64 {
         match self {
             Self::Ok => 0.0,
@@ -42,22 +33,22 @@ impl GpuState {
     }
 }
 
-/// What an Xid, the number of an error that the driver reports, says about the device.
+/// The state of a device after an Xid, which is the number of an error that the driver reports.
 ///
-/// By the immediate action that NVIDIA's catalogue names for it
+/// It follows from the immediate action in NVIDIA's catalogue
 /// (<https://docs.nvidia.com/deploy/xid-errors/analyzing-xid-catalog.html>).
 pub(super) fn of_xid(xid: u64) -> GpuState {
     match xid {
-        // The action is to reset the GPU or to restart the machine, or the description says that only this clears
-        // the error (48 and 74). Not 155, which also tells of links that were taken down on purpose.
+        // The action is to reset the GPU or to restart the machine, or the description says that only this clears the
+        // error (48 and 74). Not 155, which is also reported for links that were taken down on purpose.
         46 | 48 | 62 | 64 | 74 | 79 | 95 | 109 | 110 | 119 | 120 | 136 | 140 | 143 | 151 | 156 | 158 => {
             GpuState::Failed
         }
-        // Memory was replaced, or could not be, or errs often: work goes on, a reset when convenient.
+        // Memory was remapped, or could not be, or has frequent errors. The GPU works, and should be reset when convenient.
         63 | 92 | 94 | 157 | 161 => GpuState::PredictedFailure,
-        // Made by hand, a test, or the summary of another one.
+        // Caused by an operator or a test, or the summary of another Xid.
         14 | 106 | 107 | 154 => GpuState::Ok,
-        // Mostly of the program that ran there, which has to be started again: the device is well.
+        // Usually a fault of a program, which must be restarted. The device works.
         _ => GpuState::Degraded,
     }
 }
@@ -67,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn xids_are_told_apart_by_what_is_to_be_done() {
+    fn the_state_after_an_xid_follows_from_its_action() {
         assert_eq!(of_xid(79), GpuState::Failed);
         assert_eq!(of_xid(95), GpuState::Failed);
         assert_eq!(of_xid(94), GpuState::PredictedFailure);

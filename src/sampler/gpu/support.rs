@@ -1,8 +1,8 @@
-//! Which calls a device answers, and what their errors mean.
+//! Which calls a device supports, and what their errors mean.
 
 use nvml_wrapper::error::NvmlError;
 
-/// A call that some devices do not answer.
+/// A call that some devices do not support.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call {
     Utilization,
@@ -34,36 +34,35 @@ pub(super) enum Call {
     Processes,
 }
 
-/// What a device said it does not support: it is not asked for that again as long as its handle is good.
-///
-/// A GPU does not grow an encoder, and each refusal costs as much as an answer.
+/// The calls that a device does not support. They are not made again with the same handle, because an error costs as much
+/// time as an answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Support {
     missing: u32,
 }
 
-/// Why a device works no more, while the others may; an error when the library has to be opened anew: the driver was
-/// taken away under it.
-pub(super) type Judged = Result<Option<String>, String>;
+/// The reason why a device does not work, if it does not. An error if the library must be opened again, because the driver
+/// was unloaded.
+pub(super) type DeviceFault = Result<Option<String>, String>;
 
-/// One round of questions to one device.
+/// One round of calls to one device.
 #[derive(Debug)]
 pub(super) struct Round<'a> {
     support: &'a mut Support,
-    trouble: Option<NvmlError>,
+    fault: Option<NvmlError>,
     answers: u32,
     error: Option<NvmlError>,
 }
 
 impl<'a> Round<'a> {
     pub(super) fn new(support: &'a mut Support) -> Self {
-        Self { support, trouble: None, answers: 0, error: None }
+        Self { support, fault: None, answers: 0, error: None }
     }
 
-    /// What the device answers; nothing where it does not, or where asking is no use any more.
+    /// Makes a call and returns its answer. Makes no call that the device does not support, or if the device is broken.
     pub(super) fn ask<T>(&mut self, call: Call, ask: impl FnOnce() -> Result<T, NvmlError>) -> Option<T> {
         let bit = 1 << call as u32;
-        if self.support.missing & bit != 0 || self.trouble.is_some() {
+        if self.support.missing & bit != 0 || self.fault.is_some() {
             return None;
         }
         match ask() {
@@ -71,7 +70,7 @@ impl<'a> Round<'a> {
                 self.answers += 1;
                 return Some(answer);
             }
-            // An older library does not have every function, and not everybody may ask for everything.
+            // An older library does not have every function, and some calls need privileges.
             Err(
                 NvmlError::NotSupported
                 | NvmlError::NoPermission
@@ -79,29 +78,27 @@ impl<'a> Round<'a> {
                 | NvmlError::FunctionNotFound
                 | NvmlError::VgpuEccNotSupported,
             ) => self.support.missing |= bit,
-            Err(error) if trouble(&error) != Ok(None) => self.trouble = Some(error),
+            Err(error) if device_fault(&error) != Ok(None) => self.fault = Some(error),
             Err(error) => self.error = Some(error),
         }
         None
     }
 
-    /// What came out of it for the device as a whole.
-    ///
-    /// Errors of single calls lose those values only; a device of which every call ends with an error is broken.
-    pub(super) fn end(self) -> Judged {
-        if let Some(error) = self.trouble {
-            return trouble(&error);
+    /// Ends the round. A device is broken if all calls failed; an error of some calls only loses their values.
+    pub(super) fn end(self) -> DeviceFault {
+        if let Some(error) = self.fault {
+            return device_fault(&error);
         }
         let silent = self.error.filter(|_| self.answers == 0);
-        Ok(silent.map(|error| format!("it does not answer: {error}")))
+        Ok(silent.map(|error| format!("the GPU does not answer: {error}")))
     }
 }
 
-/// What an error says about more than the call that it answers.
-pub(super) fn trouble(error: &NvmlError) -> Judged {
+/// What an error says about the device or the driver, beyond the failed call.
+pub(super) fn device_fault(error: &NvmlError) -> DeviceFault {
     match error {
-        NvmlError::GpuLost => Ok(Some("it is lost".to_owned())),
-        NvmlError::ResetRequired => Ok(Some("it must be reset".to_owned())),
+        NvmlError::GpuLost => Ok(Some("the GPU is lost".to_owned())),
+        NvmlError::ResetRequired => Ok(Some("the GPU must be reset".to_owned())),
         NvmlError::Uninitialized | NvmlError::DriverNotLoaded | NvmlError::LibRmVersionMismatch => {
             Err(error.to_string())
         }

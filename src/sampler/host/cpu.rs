@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use crate::base::clock::Tick;
-use crate::sampler::count;
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::MOST_CORES;
 use crate::sampler::files::{numbers, value};
-use crate::sampler::probe::{Labels, Sample};
+use crate::sampler::probe::{Labels, Sample, count};
 use crate::sampler::snapshot::CpuSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_TIME, SYSTEM_CPU_UTILIZATION, SYSTEM_PROCESSES_CREATED};
 
-/// Time is counted in hundredths of a second; over less than this, a share of it is noise.
+/// Processor time is counted in hundredths of a second. Over a shorter time than this, a share is noise.
 const SHORTEST: Duration = Duration::from_millis(200);
 
 const MODES: usize = 7;
@@ -28,26 +27,26 @@ const MODE_LABELS: [Labels; MODES] = [
 /// Ticks in each mode.
 type Ticks = [u64; MODES];
 
-/// The processors, all together and one by one.
+/// All processors together, and each one.
 #[derive(Debug, Default)]
 pub(super) struct Processors {
     whole: Processor,
-    /// By number. One that is offline keeps its place, and so the counters that must not fall.
+    /// By number. A processor that is offline stays, so that its counters do not fall when it comes back.
     cores: Vec<Core>,
     by_core: bool,
-    /// When the shares were taken.
+    /// When the shares were computed.
     at: Option<Tick>,
-    /// Logical processors that are online.
+    /// The number of logical processors that are online.
     pub(super) online: usize,
     created: Counter,
-    /// What is shown of it.
+    /// The reported value of `created`.
     shown: Option<f64>,
 }
 
 #[derive(Debug, Default)]
 struct Processor {
     counters: [Counter; MODES],
-    /// What they show now, if they were read.
+    /// The reported values of the counters, if they were read.
     ticks: Option<[f64; MODES]>,
     before: Option<[f64; MODES]>,
     shares: Option<[f64; MODES]>,
@@ -65,8 +64,8 @@ impl Processors {
         Self { by_core, ..Self::default() }
     }
 
-    /// Takes in `/proc/stat`; tells whether there is anything about processors in it. A line that is malformed is left
-    /// out; without the line of all processors, those of each make it.
+    /// Reads `/proc/stat`. Returns whether it contains a processor. Malformed lines are left out. If the line of all
+    /// processors is missing, the lines of the single processors are added up.
     pub(super) fn read(&mut self, stat: &str, now: Tick) -> bool {
         let renew = self.at.is_none_or(|at| now.since(at) >= SHORTEST);
         if renew {
@@ -116,7 +115,7 @@ impl Processors {
         });
     }
 
-    /// Shares of all processors, once there are two readings.
+    /// The shares of all processors; `None` before the second reading.
     pub(super) fn shares(&self) -> Option<CpuSnapshot> {
         let [user, nice, system, idle, iowait, interrupt, steal] = self.whole.shares?;
         Some(CpuSnapshot { user, nice, system, idle, iowait, interrupt, steal })
@@ -138,7 +137,7 @@ impl Processors {
 
 impl Processor {
     fn take(&mut self, ticks: Ticks, processors: usize, now: Tick, renew: bool) {
-        // Time passes once for each processor; twice leaves room for how unevenly it is counted.
+        // Time passes once per processor. Twice that tolerates how unevenly the kernel counts.
         let second = procfs::ticks_per_second().max(1).saturating_mul(processors.max(1) as u64);
         let rules = Rules::WIDE.at_most(2.0 * count(second));
         let mut shown = [0.0; MODES];
@@ -158,7 +157,7 @@ impl Processor {
         self.shares = (all > 0.0).then(|| shares.map(|share| share / all));
     }
 
-    /// It was not read: what passes meanwhile is no share of anything.
+    /// Forgets the last reading, because this one is missing: there is no share over the gap.
     fn leave_out(&mut self) {
         (self.ticks, self.before, self.shares) = (None, None, None);
     }
@@ -174,13 +173,13 @@ impl Processor {
     }
 }
 
-/// Emits how many processors there are, where that is known.
+/// Emits the number of processors, if it is known.
 pub(super) fn emit_count(processors: usize, sample: &mut Sample) {
     sample.value(&SYSTEM_CPU_COUNT, (processors > 0).then(|| count(processors as u64)));
 }
 
-/// The ticks of a line, of which the first four must be there. What old kernels lack is zero; the time of guests is part
-/// of `user` and `nice` and not counted again.
+/// The ticks of a line, of which the first four are required. Fields that old kernels do not have are zero. The time of
+/// guests is part of `user` and `nice`, and is not added.
 fn ticks(line: &str) -> Option<Ticks> {
     let [user, nice, system, idle, more @ ..] = numbers::<8>(line);
     let fields = line.split_ascii_whitespace().count();
@@ -235,13 +234,13 @@ mod tests {
     }
 
     #[test]
-    fn p41_shares_are_those_since_the_last_reading_and_add_up() {
+    fn p41_shares_are_of_the_time_since_the_last_reading_and_add_up() {
         let mut processors = Processors::default();
         take(&mut processors, "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\n", at(0));
         take(&mut processors, "cpu  160 0 20 110 10 0 0 0\ncpu0 160 0 20 110 10 0 0 0\n", at(1));
         let shares = processors.shares().unwrap();
         assert_eq!((shares.user, shares.system, shares.idle, shares.iowait), (0.6, 0.2, 0.1, 0.1));
-        // So soon, nothing can be said but what was said.
+        // After so short a time, the shares stay.
         take(
             &mut processors,
             "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n",
@@ -249,7 +248,7 @@ mod tests {
         );
         assert_eq!(processors.shares(), Some(shares));
         assert_eq!(one(&processors, "system.cpu.time idle"), Some(1.11));
-        // A machine that stood still.
+        // No ticks have passed.
         take(&mut processors, "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(5));
         take(&mut processors, "cpu  160 0 20 111 10 0 0 0\ncpu0 160 0 20 111 10 0 0 0\n", at(6));
         assert_eq!(processors.shares(), None);
@@ -263,10 +262,10 @@ mod tests {
         let shares = processors.shares().unwrap();
         assert_eq!((shares.user, shares.idle, shares.iowait), (0.5, 0.5, 0.0));
         assert_eq!(one(&processors, "system.cpu.time iowait"), Some(5.0));
-        // Began anew, as when a container moves to another host.
+        // The counters restarted, as when a container moves to another host.
         take(&mut processors, "cpu  10 0 0 10 5 0 0 0\ncpu0 1 0 0 1 1\n", at(2));
         assert_eq!(one(&processors, "system.cpu.time user"), Some(11.0));
-        assert_eq!(processors.shares(), None, "nothing is known of that second");
+        assert_eq!(processors.shares(), None, "the share of that second is not known");
         take(&mut processors, "cpu  20 0 0 40 5 0 0 0\ncpu0 1 0 0 1 1\n", at(3));
         assert_eq!(processors.shares().unwrap().user, 0.25);
         assert_eq!(one(&processors, "system.cpu.time user"), Some(11.1));
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_128_cores_one_by_one_or_together_and_never_both() {
+    fn p41_128_cores_are_reported_one_by_one_or_together() {
         let mut stat = String::from("cpu  12800 0 0 12800 0 0 0 0\n");
         (0..128).for_each(|core| stat.push_str(&format!("cpu{core} 100 0 0 100 0 0 0 0\n")));
         stat.push_str(&format!("intr 5{}\n", " 0".repeat(20_000)));
@@ -292,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_a_core_that_goes_offline_takes_its_series_away_and_comes_back_without_a_jump() {
+    fn p41_a_core_that_goes_offline_has_no_series_and_comes_back_without_a_jump() {
         let mut processors = Processors::new(true);
         let both = "cpu  3000 0 0 3000\ncpu0 1000 0 0 1000\ncpu1 2000 0 0 2000\n";
         take(&mut processors, both, at(0));
@@ -301,7 +300,7 @@ mod tests {
         take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1100 0 0 1100\n", at(2));
         assert_eq!(processors.online, 1);
         assert!(!emitted(&processors).iter().any(|(name, _)| name.contains(" 1 ")));
-        // Its idle time fell a little while it was away.
+        // Its idle time fell a little while it was offline.
         take(&mut processors, "cpu  3100 0 0 3100\ncpu0 1200 0 0 1200\ncpu1 2050 0 0 2000\n", at(3));
         assert_eq!(one(&processors, "system.cpu.time 1 idle"), Some(20.5));
         assert_eq!(one(&processors, "system.cpu.utilization 1 user"), None);
@@ -310,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn p40_a_line_that_is_malformed_takes_no_other_along() {
+    fn p40_a_malformed_line_does_not_affect_the_others() {
         for bad in ["", "cpu", "cpu \n", "cpu  1 2 x 4\ncpu0 1 2 3 -4", "cpu0 1 2 3\n", "cpu0 1 2 3 4 x\n"] {
             assert!(!take(&mut Processors::default(), bad, at(0)), "{bad}");
         }
@@ -320,7 +319,7 @@ mod tests {
             (processors.online, one(&processors, "system.cpu.time idle"))
         };
         assert_eq!(time("cpu  1 2 3 400\ncpu0 1 2 3\nprocesses x\n"), (0, Some(4.0)));
-        // The sum of all stands for the line of all.
+        // The sum of the processors replaces the line of all.
         assert_eq!(time("cpu  1 2 x 9\ncpu0 1 2 3 100\ncpu1 1 2 3 200\ncpu2 1 2"), (2, Some(3.0)));
         let mut processors = Processors::new(true);
         let stat =

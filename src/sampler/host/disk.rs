@@ -1,16 +1,16 @@
 //! Disks, from `/proc/diskstats`.
 //!
-//! A byte that a program writes may pass through a file system on an encrypted volume on a partition of a disk of an
-//! array, and each of these counts it. Reported are the disks at the bottom, so that their sum is what was written.
+//! A written byte may pass an encrypted volume, a partition, an array and a disk, and each of these counts it. Only the
+//! disks at the bottom are reported, so that their sum is what was written.
 
 use std::path::Path;
 
+use super::devices::{too_many, whole};
 use super::filters::{NameFilter, matches};
 use crate::base::clock;
-use crate::sampler::count;
 use crate::sampler::counter::{Counters, Rules};
 use crate::sampler::files::{Files, numbers};
-use crate::sampler::probe::{Failures, Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::DiskSnapshot;
 use crate::signal::capacity::DEVICES;
 use crate::signal::{
@@ -18,9 +18,9 @@ use crate::signal::{
     SYSTEM_DISK_OPERATIONS,
 };
 
-/// In `/proc/diskstats`, whatever the disk's own sectors are.
+/// The bytes of a sector in `/proc/diskstats`, independent of the sectors of the disk.
 const SECTOR: f64 = 512.0;
-/// What lies in memory or on other disks, and drives whose medium comes and goes.
+/// Devices in memory or on other disks, and drives with removable media.
 const VIRTUAL: [&str; 8] = ["loop*", "ram*", "zram*", "dm-*", "md*", "zd*", "sr*", "fd*"];
 
 /// Reads the disks.
@@ -28,9 +28,9 @@ const VIRTUAL: [&str; 8] = ["loop*", "ram*", "zram*", "dm-*", "md*", "zd*", "sr*
 pub(in crate::sampler) struct Disks {
     files: Files,
     filter: NameFilter,
-    /// Those that were listed last; without labels the ones that are not reported.
+    /// The disks that were listed last. Those without labels are not reported.
     known: Vec<(String, Option<DiskLabels>)>,
-    /// Whether some of them found no room.
+    /// Whether there are more disks than are reported.
     too_many: bool,
     counters: Counters,
 }
@@ -42,7 +42,7 @@ struct DiskLabels {
     write: Labels,
 }
 
-/// The counters of a disk, as far as the kernel tells them: in its order, without what runs now.
+/// The counters of a disk, in the order of the kernel.
 type Figures = [Option<u64>; 10];
 
 impl Disks {
@@ -50,7 +50,7 @@ impl Disks {
         Self { files: Files::below(root), filter, ..Self::default() }
     }
 
-    /// Calls `take` with what each disk that is reported shows. A figure that is malformed is left out.
+    /// Calls `take` with the values of each reported disk. Malformed values are left out.
     fn each(&mut self, mut take: impl FnMut(&'static Metric, &Labels, f64)) -> Result<(), ProbeError> {
         let text = self.files.read("proc/diskstats")?.into_owned();
         let disks: Vec<_> = text.lines().filter_map(disk).collect();
@@ -70,7 +70,7 @@ impl Disks {
                 (reads, merged_reads, read, reading, &labels.read),
                 (writes, merged_writes, written, writing, &labels.write),
             ] {
-                // The kernel writes milliseconds with 32 bits.
+                // Milliseconds have 32 bits.
                 show(&SYSTEM_DISK_IO, sectors, SECTOR, labels, &Rules::WIDE);
                 show(&SYSTEM_DISK_OPERATIONS, operations, 1.0, labels, &Rules::WIDE);
                 show(&SYSTEM_DISK_MERGED, merged, 1.0, labels, &Rules::WIDE);
@@ -81,7 +81,7 @@ impl Disks {
         Ok(())
     }
 
-    /// Finds out which of the disks of these names are reported.
+    /// Decides which of the disks with these names are reported.
     fn recognize(&mut self, names: &[&str]) {
         let mut room = DEVICES;
         self.too_many = false;
@@ -95,15 +95,15 @@ impl Disks {
         self.known = names.iter().map(recognize).collect();
     }
 
-    /// All of them together.
+    /// The sum of the reported disks.
     pub(in crate::sampler) fn totals(&mut self) -> Option<DiskSnapshot> {
         let (mut read, mut written, mut reads, mut writes) = (0.0, 0.0, 0.0, 0.0);
         self.each(|metric, labels, shown| {
-            let writes_it = labels.with(|labels| labels.contains(&("disk.io.direction", "write")));
+            let is_write = labels.with(|labels| labels.contains(&("disk.io.direction", "write")));
             let total = if std::ptr::eq(metric, &raw const SYSTEM_DISK_IO) {
-                if writes_it { &mut written } else { &mut read }
+                if is_write { &mut written } else { &mut read }
             } else if std::ptr::eq(metric, &raw const SYSTEM_DISK_OPERATIONS) {
-                if writes_it { &mut writes } else { &mut reads }
+                if is_write { &mut writes } else { &mut reads }
             } else {
                 return;
             };
@@ -124,32 +124,19 @@ impl Probe for Disks {
     }
 }
 
-/// Says that some of `what` found no room.
-pub(super) fn too_many(too_many: bool, what: &'static str, failures: &mut Failures) {
-    if too_many {
-        failures.add(what, ProbeError(format!("there are more than {DEVICES}").into()));
-    }
-}
-
-/// A whole number that came out of sums.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Counters are not negative.
-pub(super) fn whole(value: f64) -> u64 {
-    value.round() as u64
-}
-
-/// The name and the figures of a disk.
+/// The name and the counters of a disk.
 fn disk(line: &str) -> Option<(&str, Figures)> {
     let mut fields = line.split_ascii_whitespace();
     let name = fields.nth(2)?;
-    // What is behind the name; a name has no blank.
+    // The rest of the line after the name, which contains no blank.
     let behind = name.as_ptr().addr() - line.as_ptr().addr() + name.len();
     let figures = numbers(&line[behind..]);
-    // A partition of old kernels has four figures of another kind.
+    // Old kernels have four other counters for a partition.
     (fields.count() >= 10).then_some((name, figures))
 }
 
-/// Whether this is a whole disk at the bottom: partitions have no entry of a device in `/sys`, and one path of several
-/// to a disk is hidden. Without `/sys` the names tell partitions.
+/// Whether this is a whole disk at the bottom. In `/sys`, a partition has no `device`, and the paths of a multipath disk are
+/// hidden. Without `/sys`, partitions are recognized by their names.
 fn is_device(name: &str, disks: &[&str], files: &Files) -> bool {
     if VIRTUAL.iter().any(|pattern| matches(pattern, name)) {
         return false;
@@ -157,7 +144,7 @@ fn is_device(name: &str, disks: &[&str], files: &Files) -> bool {
     if !files.path("sys/block").is_dir() {
         return !is_partition(name, disks);
     }
-    // A slash in a name is written like this in a path.
+    // `/sys` replaces a slash in a name by an exclamation mark.
     let folder = files.path("sys/block").join(name.replace('/', "!"));
     let hidden = std::fs::read_to_string(folder.join("hidden"));
     folder.join("device").exists() && !hidden.is_ok_and(|hidden| hidden.trim_ascii() == "1")
@@ -210,16 +197,16 @@ mod tests {
     fn disks(files: &[(&str, &str)], filter: &[&str]) -> (tempfile::TempDir, Disks) {
         let root = tree(&[("proc/diskstats", STATS)]);
         files.iter().for_each(|(name, content)| write(&root, name, content));
-        let disks = Disks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        let disks = Disks::below(root.path(), NameFilter::new(filter));
         (root, disks)
     }
 
     #[test]
-    fn p41_whole_disks_are_counted_once_and_malformed_figures_are_left_out() {
+    fn p41_whole_disks_are_counted_once_and_malformed_values_are_left_out() {
         let (_root, mut disks) = disks(&SYS, &[]);
         let seen = read(&mut disks);
         assert_eq!(devices(&seen, SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0", "sdb"]);
-        // Less than nothing runs on it, and one figure is none.
+        // One of its counters is negative, and one is no number.
         assert_eq!(one(&seen, "system.disk.operations read sdb"), Some(1.0));
         assert_eq!(one(&seen, "system.disk.operation_time read sdb"), None);
         assert_eq!(one(&seen, "system.disk.io_time sdb"), Some(0.0));
@@ -235,20 +222,20 @@ mod tests {
     }
 
     #[test]
-    fn p41_without_sys_the_names_tell_partitions() {
+    fn p41_without_sys_partitions_are_recognized_by_their_names() {
         let (_root, mut disks) = disks(&[], &[]);
         let found = devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1);
         assert_eq!(found, ["nvme0n1", "cciss/c0d0", "nvme1c0n1", "sdb"]);
     }
 
     #[test]
-    fn the_filter_goes_before_the_rule() {
+    fn patterns_override_the_default() {
         let (_root, mut disks) = disks(&SYS, &["loop*", "!nvme*"]);
         assert_eq!(devices(&read(&mut disks), SYSTEM_DISK_IO.name, 1), ["loop0", "cciss/c0d0", "sdb"]);
     }
 
     #[test]
-    fn p41_a_disk_that_goes_away_takes_its_series_away() {
+    fn p41_a_disk_that_was_removed_has_no_series() {
         let (root, mut disks) = disks(&SYS, &[]);
         read(&mut disks);
         let without: Vec<_> = STATS.lines().filter(|line| !line.contains("nvme0n1 ")).collect();
@@ -259,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p41_milliseconds_wrap_and_a_disk_that_comes_back_goes_on() {
+    async fn p41_milliseconds_wrap_and_a_replaced_disk_continues_the_counters() {
         let root = tree(&[]);
         let mut disks = Disks::below(root.path(), NameFilter::default());
         let mut busy = async |list: &str| {
@@ -273,14 +260,14 @@ mod tests {
         assert_eq!(busy(&line(900, wrap - 1_000)).await, (Some(4_294_966.296), Some(900.0)));
         assert_eq!(busy(&line(901, 4_000)).await.1, Some(901.0));
         assert_eq!(busy(&line(902, 5_000)).await, (Some(4_294_967.296 + 5.0), Some(902.0)));
-        // It is taken out, and another one takes its name.
+        // The disk is removed, and another one gets its name.
         assert_eq!(busy("").await, (None, None));
         assert_eq!(busy(&line(3, 100)).await, (Some(4_294_967.296 + 5.0), Some(902.0)));
         assert_eq!(busy(&line(5, 200)).await, (Some(4_294_967.296 + 5.1), Some(904.0)));
     }
 
     #[test]
-    fn a_file_that_cannot_be_read_is_an_error_and_an_empty_one_is_none() {
+    fn an_unreadable_file_is_an_error_and_an_empty_one_is_not() {
         let root = tree(&[("proc/diskstats/", "")]);
         let mut disks = Disks::below(root.path(), NameFilter::default());
         assert!(disks.sample(&mut Sample::default()).unwrap_err().to_string().contains("/proc/diskstats"));
@@ -290,7 +277,7 @@ mod tests {
 
     #[test]
     fn p40_lines_of_any_number_of_fields_are_read() {
-        // Of kernels from 2.6 to 6.18 and of lxcfs 5, and a partition of the oldest.
+        // Lines of kernels from 2.6 to 6.18 and of lxcfs 5, and of a partition in the oldest.
         for (line, busy) in [
             ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0", Some(2.0)),
             ("8 0 sda 1 0 8 0 46 0 977 34 0 2000 0 0 0 0", Some(2.0)),
@@ -299,14 +286,14 @@ mod tests {
             ("8 1 sda1 1 8 46 977", None),
         ] {
             let root = tree(&[("proc/diskstats", line)]);
-            let seen = read(&mut Disks::below(root.path(), NameFilter::new(["*"])));
+            let seen = read(&mut Disks::below(root.path(), NameFilter::new(&["*"])));
             assert_eq!(one(&seen, "system.disk.io_time sda"), busy, "{line}");
             assert_eq!(seen.is_empty(), busy.is_none(), "{line}");
         }
     }
 
     #[test]
-    fn p35_as_many_disks_as_there_may_be_show_and_one_more_is_named() {
+    fn p35_the_number_of_disks_is_bounded_and_more_are_a_failure() {
         let list = |disks: usize| {
             (0..disks)
                 .fold(String::new(), |list, disk| list + &format!("8 0 d{disk}x 1 0 8 0 0 0 0 0 0 0 0\n"))

@@ -1,24 +1,23 @@
-//! The machine where there is no `/proc`: what `sysinfo` tells at little cost.
+//! Reads the machine with `sysinfo`, on systems without `/proc`.
 
 use std::time::Duration;
 
 use sysinfo::{CpuRefreshKind, IS_SUPPORTED_SYSTEM, MINIMUM_CPU_UPDATE_INTERVAL, MemoryRefreshKind, System};
 
-use super::Figures;
+use super::figures::Figures;
 use super::memory::{Memory, Swap};
 use crate::base::clock::{self, Tick};
-use crate::sampler::count;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Probe, ProbeError, Sample};
+use crate::sampler::probe::{Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::SystemSnapshot;
 use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_CPU_UTILIZATION};
 
-/// Reads the machine; remembers what shares of processor time need.
+/// Reads the machine. Keeps the last share of processor time.
 #[derive(Default)]
 pub(in crate::sampler) struct Machine {
     system: System,
     limits: Limits,
-    /// When the processors were read, and which share was busy then: none at first.
+    /// When the processors were read, and the share that was busy; `None` for the first reading.
     busy: Option<(Tick, Option<f64>)>,
 }
 
@@ -33,11 +32,11 @@ impl Machine {
 
     fn figures(&mut self) -> Result<Figures, ProbeError> {
         if !IS_SUPPORTED_SYSTEM {
-            return Err("no figures of this operating system".into());
+            return Err("`sysinfo` does not support this operating system".into());
         }
         let system = &mut self.system;
         let now = clock::now();
-        // Read again so soon, the share would be noise.
+        // Over a shorter time, the share would be noise.
         if self.busy.is_none_or(|(at, _)| now.since(at) >= MINIMUM_CPU_UPDATE_INTERVAL) {
             system.refresh_cpu_specifics(CpuRefreshKind::nothing().with_cpu_usage());
             let share = (f64::from(system.global_cpu_usage()) / 100.0).clamp(0.0, 1.0);
@@ -52,7 +51,7 @@ impl Machine {
         Ok(Figures {
             busy: self.busy.and_then(|(_, share)| share),
             cpus: system.cpus().len(),
-            // Windows has none and says zero.
+            // Windows has no load average and reports zero.
             load: if cfg!(unix) {
                 let load = System::load_average();
                 [load.one, load.five, load.fifteen].map(|load| Some(load).filter(|load| *load >= 0.0))
@@ -71,7 +70,7 @@ impl Probe for Machine {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let machine = self.figures()?;
         if let Some(busy) = machine.busy {
-            // It tells no more than that.
+            // `sysinfo` does not report the modes.
             sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "user"), busy);
             sample.by(&SYSTEM_CPU_UTILIZATION, ("cpu.mode", "idle"), 1.0 - busy);
         }

@@ -1,54 +1,37 @@
-use serde::{Deserialize, Serialize};
+//! Which devices are reported, by patterns of names.
 
 use crate::base::error::ConfigError;
 
-/// Which of several devices are reported, by name.
-///
-/// A list of patterns, in which `*` stands for any characters and `?` for one. A pattern with a `!` in front leaves
-/// out what it matches, one without takes it in. The last pattern that matches a name decides; a name that none
-/// matches is decided by the rule of its kind, which leaves out what is virtual.
-///
-/// # Example
-/// ```
-/// use campanile::sampler::{NameFilter, SystemSettings};
-///
-/// let mut settings = SystemSettings::default();
-/// settings.interfaces = NameFilter::new(["lo"]); // loopback too
-/// settings.disks = NameFilter::new(["!*", "nvme*"]); // nothing else than these
-/// # let text = serde_json::to_string(&settings).unwrap();
-/// # assert_eq!(serde_json::from_str::<SystemSettings>(&text).unwrap(), settings);
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct NameFilter(Vec<String>);
+/// Patterns of names: see [`SystemSettings`](super::SystemSettings).
+#[derive(Clone, Debug, Default)]
+pub(in crate::sampler) struct NameFilter(Vec<String>);
 
 impl NameFilter {
-    /// The filter with these patterns; without any, the rule of the kind decides.
-    #[must_use]
-    pub fn new(patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self(patterns.into_iter().map(Into::into).collect())
+    pub(in crate::sampler) fn new(patterns: &[impl AsRef<str>]) -> Self {
+        Self(patterns.iter().map(|pattern| pattern.as_ref().to_owned()).collect())
     }
 
-    /// What the patterns say about a name, if anything.
+    /// Whether the patterns include or exclude a name; `None` if none of them matches it.
     pub(super) fn decide(&self, name: &str) -> Option<bool> {
         self.0.iter().rev().find_map(|pattern| match pattern.strip_prefix('!') {
             Some(pattern) => matches(pattern, name).then_some(false),
             None => matches(pattern, name).then_some(true),
         })
     }
+}
 
-    pub(super) fn validate(&self, setting: &'static str) -> Result<(), ConfigError> {
-        let bad = self.0.iter().find(|pattern| pattern.is_empty() || *pattern == "!");
-        bad.map_or(Ok(()), |bad| {
-            ConfigError::check(false, setting, bad, "patterns that are not empty, such as `eth*` or `!veth*`")
-        })
-    }
+/// Checks the patterns of a setting.
+pub(super) fn validate(patterns: &[String], setting: &'static str) -> Result<(), ConfigError> {
+    let bad = patterns.iter().find(|pattern| pattern.is_empty() || *pattern == "!");
+    bad.map_or(Ok(()), |bad| {
+        ConfigError::check(false, setting, bad, "patterns that are not empty, such as `eth*` or `!veth*`")
+    })
 }
 
 /// Whether a pattern with `*` and `?` matches the whole name.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
-    // What follows the last `*`, and what that `*` has not taken of the name yet.
+    // The pattern after the last `*`, and the part of the name that this `*` has not consumed.
     let mut star = None;
     loop {
         let (here, rest) = (pattern.clone().next(), name.clone().next());
@@ -94,16 +77,16 @@ mod tests {
         {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
-        // Many stars and no match end soon.
+        // Many stars without a match take little time.
         assert!(!matches(&"*a".repeat(50), &"a".repeat(40)));
     }
 
     #[test]
     fn the_last_pattern_that_matches_decides() {
-        let filter = NameFilter::new(["!*", "eth*", "!eth7"]);
+        let filter = NameFilter::new(&["!*", "eth*", "!eth7"]);
         assert_eq!(filter.decide("lo"), Some(false));
         assert_eq!(filter.decide("eth0"), Some(true));
         assert_eq!(filter.decide("eth7"), Some(false));
-        assert_eq!(NameFilter::new(["a"]).decide("b"), None);
+        assert_eq!(NameFilter::new(&["a"]).decide("b"), None);
     }
 }

@@ -1,11 +1,11 @@
-//! The source `system`: what `/proc` tells at once, and never hangs over.
+//! The source `system`: files in `/proc` that never hang.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::cpu::{Processors, emit_count};
-use super::memory::{self, Arc, Memory, Swap};
-use super::{Figures, memory::paged};
+use super::figures::Figures;
+use super::memory::{self, Arc, Memory, Swap, paged};
 use crate::base::clock::{self, Tick};
 use crate::sampler::counter::{Counter, Rules};
 use crate::sampler::cpu_list::count_online;
@@ -21,7 +21,7 @@ const MEMINFO: Part = "/proc/meminfo";
 const LOADAVG: Part = "/proc/loadavg";
 const UPTIME: Part = "/proc/uptime";
 
-/// Reads the machine; remembers what shares of processor time and counters need.
+/// Reads the machine. Keeps shares of processor time and counters between readings.
 #[derive(Debug)]
 pub(in crate::sampler) struct Machine {
     files: Files,
@@ -31,12 +31,12 @@ pub(in crate::sampler) struct Machine {
     pressure: [Waiting; 4],
 }
 
-/// A pressure file, and what is shown of it.
+/// A pressure file.
 #[derive(Debug)]
 struct Waiting {
     file: &'static str,
     part: Part,
-    /// Of the whole machine, the share in which no task at all got a processor is not defined.
+    /// Whether `full` is reported. For processors of the whole machine it is not defined.
     full: bool,
     resource: Resource,
 }
@@ -77,13 +77,13 @@ impl Machine {
     fn figures(&mut self, now: Tick, failures: &mut Failures) -> Figures {
         let mut figures = Figures::default();
         let processors = &mut self.processors;
-        let stat = failures.in_any_case(STAT, self.files.read("proc/stat"));
+        let stat = failures.required(STAT, self.files.read("proc/stat"));
         match stat.map(|stat| processors.read(&stat, now)) {
             Some(true) => {
                 figures.cpu = processors.shares();
                 figures.cpus = processors.online;
             }
-            Some(false) => failures.add(STAT, "there is no processor in it"),
+            Some(false) => failures.add(STAT, "the file contains no processor"),
             None => {}
         }
         if figures.cpus == 0 {
@@ -91,17 +91,17 @@ impl Machine {
         }
         figures.busy = figures.cpu.map(|shares| shares.busy());
         (figures.memory, figures.swap) = self.memory(failures);
-        if let Some(text) = failures.in_any_case(LOADAVG, self.files.read("proc/loadavg")) {
+        if let Some(text) = failures.required(LOADAVG, self.files.read("proc/loadavg")) {
             figures.load = load(&text);
             if figures.load.contains(&None) {
-                failures.add(LOADAVG, "it does not hold three numbers");
+                failures.add(LOADAVG, "the file does not contain three numbers");
             }
         }
-        if let Some(text) = failures.in_any_case(UPTIME, self.files.read("proc/uptime")) {
+        if let Some(text) = failures.required(UPTIME, self.files.read("proc/uptime")) {
             let seconds = text.split_ascii_whitespace().next().and_then(decimal);
             figures.uptime = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
             if figures.uptime.is_none() {
-                failures.add(UPTIME, "it does not begin with a number of seconds");
+                failures.add(UPTIME, "the file does not begin with a number of seconds");
             }
         }
         figures
@@ -109,31 +109,32 @@ impl Machine {
 
     fn memory(&mut self, failures: &mut Failures) -> (Memory, Swap) {
         let arc = self.files.read("proc/spl/kstat/zfs/arcstats").ok();
-        let arc = arc.and_then(|text| Arc::from_stats(&text)).filter(|_| self.memory_is_the_machines());
-        let Some(text) = failures.in_any_case(MEMINFO, self.files.read("proc/meminfo")) else {
+        let arc = arc.and_then(|text| Arc::from_stats(&text)).filter(|_| self.is_meminfo_of_machine());
+        let Some(text) = failures.required(MEMINFO, self.files.read("proc/meminfo")) else {
             return Default::default();
         };
         let (memory, swap) = memory::from_meminfo(&text, arc);
         if memory.limit.is_none() {
-            failures.add(MEMINFO, "`MemTotal` is missing, or no number");
+            failures.add(MEMINFO, "`MemTotal` is missing or is not a number");
         } else if memory.available.is_none() {
-            failures.add(MEMINFO, "neither `MemAvailable` nor `MemFree` can be believed");
+            failures.add(MEMINFO, "`MemAvailable` and `MemFree` are missing or larger than `MemTotal`");
         } else if swap.limit.is_some() && swap.free.is_none() {
-            failures.add(MEMINFO, "`SwapFree` cannot be believed");
+            failures.add(MEMINFO, "`SwapFree` is missing or larger than `SwapTotal`");
         }
         (memory, swap)
     }
 
-    /// Whether `/proc/meminfo` is the kernel's, and not one that was mounted for a container: ZFS tells of the machine.
-    fn memory_is_the_machines(&self) -> bool {
+    /// Whether `/proc/meminfo` is the file of the kernel. One that was mounted for a container does not fit the figures of
+    /// ZFS, which are those of the machine.
+    fn is_meminfo_of_machine(&self) -> bool {
         use std::os::unix::fs::MetadataExt;
         let device = |name| std::fs::metadata(self.files.path(name)).ok().map(|found| found.dev());
         device("proc/meminfo") == device("proc/spl/kstat/zfs/arcstats")
     }
 
     fn paging(&mut self, now: Tick, sample: &mut Sample) {
-        // A kernel may have been made without it.
-        let text = sample.failures.unless("/proc/vmstat", self.files.read("proc/vmstat"));
+        // Some kernels do not have it.
+        let text = sample.failures.optional("/proc/vmstat", self.files.read("proc/vmstat"));
         let read = text.map(|text| paged(&text)).unwrap_or_default();
         let mut shown = [None; 4];
         for ((shown, counter), read) in shown.iter_mut().zip(&mut self.paged).zip(read) {
@@ -158,7 +159,7 @@ impl Probe for Machine {
         figures.emit(&self.limits, sample);
         self.paging(now, sample);
         for waiting in &mut self.pressure {
-            if let Some(text) = sample.failures.unless(waiting.part, self.files.read(waiting.file)) {
+            if let Some(text) = sample.failures.optional(waiting.part, self.files.read(waiting.file)) {
                 let mut pressure = Pressure::parse(&text);
                 if !waiting.full {
                     pressure.full = Default::default();
@@ -167,13 +168,13 @@ impl Probe for Machine {
             }
         }
         if sample.readings.is_empty() {
-            return Err("nothing of `/proc` can be read".into());
+            return Err("no file in `/proc` could be read".into());
         }
         Ok(())
     }
 }
 
-/// The first three numbers; each for itself.
+/// The first three numbers; `None` for a malformed one.
 fn load(text: &str) -> [Option<f64>; 3] {
     let mut fields = text.split_ascii_whitespace();
     std::array::from_fn(|_| fields.next().and_then(decimal))
@@ -183,8 +184,9 @@ fn load(text: &str) -> [Option<f64>; 3] {
 mod tests {
     use super::super::recorded::{one, read, readings, tree, write};
     use super::*;
-    use crate::sampler::probe::Watched;
-    use crate::signal::{SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME};
+    use crate::signal::{
+        SYSTEM_CPU_COUNT, SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_UPTIME, Watched,
+    };
 
     const STAT: &str = "cpu  100 0 0 100 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0\nctxt 1\nbtime 1\nprocesses 1\n";
     const MEMINFO: &str =
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_everything_that_proc_tells_is_there() {
+    fn p41_every_file_in_proc_is_read() {
         let root = tree(&FILES);
         let seen = read(&mut Machine::below(root.path(), false, Limits::default()));
         for (name, value) in [
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn p40_what_is_missing_or_malformed_leaves_the_rest() {
+    fn p40_a_missing_or_malformed_file_does_not_affect_the_others() {
         for (missing, _) in FILES {
             let root = tree(&FILES);
             write(&root, missing, "\u{0}lots of nonsense\n");
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_are_left_to_the_container_where_it_has_limits() {
+    fn figures_that_the_container_limits_are_not_watched() {
         let root = tree(&FILES);
         let limits = Limits::default();
         let mut machine = Machine::below(root.path(), false, limits.clone());
@@ -261,9 +263,9 @@ mod tests {
     }
 
     #[test]
-    fn p40_what_fails_is_named_and_takes_nothing_else_along() {
+    fn p40_a_broken_file_is_named_and_does_not_affect_the_others() {
         let whole = read(&mut Machine::below(tree(&FILES).path(), true, Limits::default()));
-        // Nothing, the half of it, numbers that are negative or too large, and each line missing in turn.
+        // Empty, cut in half, with negative or too large numbers, and with each line missing in turn.
         let spoilt = |content: &str| {
             let numbers = |with: &str| -> String {
                 let words = content.split_inclusive([' ', '\n', '=']);
@@ -320,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn p40_no_sys_and_no_zfs_of_another_machine() {
+    fn p40_zfs_of_another_machine_is_ignored() {
         let root = tree(&FILES);
         let stats = "name type data\nsize 4 204800\nc_min 4 0\n";
         write(&root, "proc/spl/kstat/zfs/arcstats", stats);
@@ -328,7 +330,7 @@ mod tests {
             one(&read(&mut Machine::below(root.path(), false, Limits::default())), "system.memory.usage used")
         };
         assert_eq!(used(&root), Some(100.0 * 1_024.0));
-        // The file lies on another file system, as one that is made for a container.
+        // The file is on another file system, as one that was mounted for a container.
         std::fs::remove_file(root.path().join("proc/meminfo")).unwrap();
         let elsewhere = tempfile::tempdir_in("/dev/shm").unwrap();
         std::fs::write(elsewhere.path().join("meminfo"), super::tests::MEMINFO).unwrap();

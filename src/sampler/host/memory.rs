@@ -1,25 +1,23 @@
 //! Memory, swap space and paging, from `/proc/meminfo` and `/proc/vmstat`.
 //!
-//! Used is what is not available: `MemTotal` − `MemAvailable`, as `free` of procps 4 has it. So it counts what cannot be
-//! given back although it is called cache: shared memory and files in a tmpfs, the kernel's own memory, huge pages that
-//! are reserved. The cache of ZFS (ARC) is given back as the page cache is, but the kernel does not count it as
-//! available: what ZFS may give back of it is added here. What is available is told apart into free memory, buffers and
-//! cache; so the states add up to the whole.
+//! Used memory is what is not available: `MemTotal` − `MemAvailable`, as in `free` of procps 4. So it includes caches that
+//! the kernel cannot free: shared memory, files in a tmpfs, the kernel's own memory, reserved huge pages. The kernel can
+//! free the cache of ZFS (ARC) but does not count it as available, so the part that ZFS can free is added here. Available
+//! memory is split into free memory, buffers and cache, so that the states add up to the whole.
 //!
-//! Each figure stands alone. One that is larger than all of the memory, as a container's file system for `/proc` may
-//! make of the host's, is not believed: then the next best tells how much is available.
+//! Each figure is read on its own. A figure that is larger than the memory of the machine is ignored, and the next best
+//! figure replaces it. Such figures occur in containers whose `/proc` mixes figures of the host with their own.
 
-use crate::sampler::count;
 #[cfg(target_os = "linux")]
 use crate::sampler::files::{kib, value};
-use crate::sampler::probe::Sample;
+use crate::sampler::probe::{Sample, count};
 use crate::sampler::snapshot::{MemorySnapshot, SwapSnapshot};
 use crate::signal::{
     SYSTEM_MEMORY_AVAILABLE, SYSTEM_MEMORY_LIMIT, SYSTEM_MEMORY_SHARED, SYSTEM_MEMORY_USAGE,
     SYSTEM_MEMORY_UTILIZATION, SYSTEM_PAGING_USAGE, SYSTEM_PAGING_UTILIZATION,
 };
 
-/// What is known of the memory, in bytes.
+/// The known figures of the memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Memory {
     pub(super) limit: Option<u64>,
@@ -31,7 +29,7 @@ pub(super) struct Memory {
     pub(super) shared: Option<u64>,
 }
 
-/// What is known of the swap space, in bytes; no limit where there is none.
+/// The known figures of the swap space, in bytes. No limit if there is no swap space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Swap {
     pub(super) limit: Option<u64>,
@@ -43,7 +41,7 @@ pub(super) struct Swap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Arc {
     size: u64,
-    /// It does not become smaller than that.
+    /// The size to which ZFS can shrink it.
     least: u64,
 }
 
@@ -64,7 +62,7 @@ impl Memory {
         sample.value(&SYSTEM_MEMORY_SHARED, self.shared.map(count));
     }
 
-    /// `None` as long as not even the share in use is known.
+    /// `None` if the share in use is not known.
     pub(super) fn snapshot(&self) -> Option<MemorySnapshot> {
         let Self { free, buffers, cached, shared, .. } = *self;
         let (limit, used, available) = (self.limit?, self.used?, self.available?);
@@ -73,7 +71,7 @@ impl Memory {
 }
 
 impl Swap {
-    /// A machine without swap space has no such metrics.
+    /// Emits the metrics, if there is swap space.
     pub(super) fn emit(&self, sample: &mut Sample) {
         let Some(limit) = self.limit else { return };
         for (state, bytes) in [("used", self.used()), ("free", self.free)] {
@@ -92,7 +90,7 @@ impl Swap {
     }
 }
 
-/// Memory and swap space, as far as what the file says makes sense.
+/// Memory and swap space from `/proc/meminfo`. Implausible figures are left out.
 #[cfg(target_os = "linux")]
 pub(super) fn from_meminfo(text: &str, arc: Option<Arc>) -> (Memory, Swap) {
     let most = |limit: Option<u64>| move |bytes: &u64| limit.is_none_or(|limit| *bytes <= limit);
@@ -100,7 +98,7 @@ pub(super) fn from_meminfo(text: &str, arc: Option<Arc>) -> (Memory, Swap) {
     let bytes = |key| kib(text, key).filter(most(limit));
     let (free, buffers, pages) = (bytes("MemFree:"), bytes("Buffers:"), bytes("Cached:"));
     let shared = bytes("Shmem:");
-    // What a kernel before 3.14 leaves to the reader. The pages of shared memory are among those of the cache.
+    // For kernels before 3.14, which have no `MemAvailable`. `Cached` includes shared memory.
     let estimate = || {
         let cache = pages.unwrap_or(0).saturating_sub(shared.unwrap_or(0));
         let more = [buffers, Some(cache), bytes("SReclaimable:")].into_iter().flatten();
@@ -108,14 +106,14 @@ pub(super) fn from_meminfo(text: &str, arc: Option<Arc>) -> (Memory, Swap) {
     };
     let available = bytes("MemAvailable:").or_else(estimate).or(free);
     let used = limit.zip(available).map(|(limit, available)| limit - available);
-    // Its cache is part of what is used, or it is that of another machine.
+    // If the cache of ZFS is larger than the used memory, it is that of another machine.
     let given_back = arc.filter(|arc| used.is_some_and(|used| arc.size <= used));
     let given_back = given_back.map_or(0, |arc| arc.size.saturating_sub(arc.least));
     let available = available.map(|available| available.saturating_add(given_back));
     let used = used.map(|used| used.saturating_sub(given_back));
     let mut memory = Memory { limit, used, free, available, buffers, cached: pages, shared };
     if let (Some(available), Some(free)) = (available, free) {
-        // The kernel keeps some of what is free for itself.
+        // The kernel reserves a part of the free memory.
         let free = free.min(available);
         let buffers = buffers.map(|buffers| buffers.min(available - free));
         memory.free = Some(free);
@@ -128,7 +126,7 @@ pub(super) fn from_meminfo(text: &str, arc: Option<Arc>) -> (Memory, Swap) {
 
 #[cfg(target_os = "linux")]
 impl Arc {
-    /// From `/proc/spl/kstat/zfs/arcstats`: name, type and value in each line.
+    /// Parses `/proc/spl/kstat/zfs/arcstats`, which has a name, a type and a value in each line.
     pub(super) fn from_stats(text: &str) -> Option<Self> {
         let value = |name| {
             let mut lines = text.lines().map(str::split_ascii_whitespace);
@@ -138,7 +136,7 @@ impl Arc {
     }
 }
 
-/// Page faults, major and minor, and pages swapped in and out, since the machine started.
+/// Major and minor page faults, and pages swapped in and out, since the machine started.
 #[cfg(target_os = "linux")]
 pub(super) fn paged(vmstat: &str) -> [Option<f64>; 4] {
     let value = |key| value(vmstat, key).map(count);
@@ -176,7 +174,7 @@ mod tests {
         assert_eq!(sum(&memory), memory.limit.unwrap());
         let swap = swap.snapshot().unwrap();
         assert_eq!((swap.limit, swap.used, swap.free), (4_096 * KIB, 3_072 * KIB, KIB * KIB));
-        // More is free than the kernel would give away.
+        // More is free than is available.
         let memory = self::memory(
             "MemTotal: 100 kB\nMemFree: 90 kB\nMemAvailable: 80 kB\nBuffers: 3 kB\nCached: 4 kB\n",
         );
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_no_swap_is_nothing_to_report() {
+    fn p41_without_swap_there_are_no_figures_of_it() {
         let text = MEMINFO.replace("4096", "0").replace("1024 kB", "0 kB");
         let (memory, swap) = from_meminfo(&text, None);
         assert!(memory.snapshot().is_some());
@@ -193,15 +191,15 @@ mod tests {
     }
 
     #[test]
-    fn p40_one_odd_figure_takes_no_other_along() {
-        // As a container has it whose `/proc` takes some of its figures from the host: 97 % are in use.
+    fn p40_an_implausible_figure_does_not_affect_the_others() {
+        // A container whose `/proc` mixes in figures of the host: 97 % are in use.
         let lxcfs = "MemTotal: 1000 kB\nMemFree: 20 kB\nMemAvailable: 30 kB\nBuffers: 0 kB\nCached: 700 kB\nSReclaimable: 900 kB\nShmem: 0 kB\n";
         let used = |text: &str| memory(text).snapshot().map(|memory| memory.used / KIB);
         assert_eq!(used(lxcfs), Some(970));
-        // As lxcfs 2 had it: free, cached and slab come to more than there is here too.
+        // lxcfs 2: free, cached and slab memory exceed the total here too.
         let old = "MemTotal: 998384 kB\nMemFree: 987608 kB\nMemAvailable: 987608 kB\nBuffers: 0 kB\nCached: 7480 kB\nShmem: 19340 kB\nSReclaimable: 65580 kB\n";
         assert_eq!(used(old), Some(10_776));
-        // Available is that of the host: then what the others say, and at last what is free.
+        // `MemAvailable` is that of the host. Then it is estimated, and at last the free memory is used.
         let host = lxcfs.replace("MemAvailable: 30", "MemAvailable: 99999");
         assert_eq!(used(&host), Some(980));
         assert_eq!(used(&host.replace("SReclaimable: 900", "SReclaimable: 100")), Some(180));
@@ -229,7 +227,7 @@ mod tests {
             let odd = memory(&text(("3572", bad)));
             assert_eq!((odd.used, odd.free, odd.buffers), (all.used, all.free, None), "{bad}");
             let odd = memory(&text(("667644", bad)));
-            assert_eq!(odd, all, "what is neither used nor free nor a buffer is cache");
+            assert_eq!(odd, all, "memory that is neither used nor free nor a buffer is cache");
         }
         assert_eq!(memory(""), Memory::default());
         assert_eq!(memory("MemTotal: 0 kB\nMemFree: 5 kB").free, Some(5 * KIB));
@@ -238,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn p40_the_cache_of_zfs_is_given_back_unless_it_is_that_of_another_machine() {
+    fn p40_the_cache_of_zfs_is_available_unless_it_is_that_of_another_machine() {
         let stats = "13 1 0x01 123 33456 1 2\nname                            type data\nhits 4 5\nc_min 4 20480\nc 4 7\nsize 4 307200\n";
         let arc = Arc::from_stats(stats);
         assert_eq!(arc, Some(Arc { size: 300 * KIB, least: 20 * KIB }));
@@ -253,17 +251,17 @@ mod tests {
     }
 
     #[test]
-    fn gvisor_leaves_fields_out_that_procfs_insists_on() {
+    fn the_file_of_gvisor_is_read_which_procfs_rejects() {
         let text = "MemTotal: 8 kB\nMemFree: 3 kB\nMemAvailable: 3 kB\nBuffers: 0 kB\nCached: 1 kB\nSwapCache: 0 kB\n\
             Active: 2 kB\nInactive: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\nDirty: 0 kB\nWriteback: 0 kB\n\
             AnonPages: 2 kB\nMapped: 1 kB\nShmem: 1 kB\n";
         assert_eq!(memory(text).used, Some(5 * KIB));
-        // If it does not insist any more, it may read this file too.
+        // If `procfs` reads it one day, it can replace this parser.
         assert!(procfs::Meminfo::from_buf_read(text.as_bytes()).is_err());
     }
 
     #[test]
-    fn p41_minor_faults_are_those_that_are_not_major() {
+    fn p41_minor_faults_are_all_faults_without_the_major_ones() {
         let text = "pgfault 100\npgmajfault 30\npgfault_a 1\npswpin 4\npswpout -1\n";
         assert_eq!(paged(text), [Some(30.0), Some(70.0), Some(4.0), None]);
         assert_eq!(paged("pswpout 7\npgfault x"), [None, None, None, Some(7.0)]);

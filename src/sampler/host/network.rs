@@ -1,25 +1,24 @@
 //! Network interfaces, from `/proc/net/dev`.
 //!
-//! A packet to a container passes the card, a bridge and the container's own interface, and each of these counts it.
-//! Reported are the cards, so that their sum is what the machine received and sent. A container sees no card, and its
-//! own interface is all that it has: there, what is not known to lie on another one is reported.
+//! A packet to a container passes a network card, a bridge and the interface of the container, and each of these counts
+//! it. Only the cards are reported, so that their sum is what the machine received and sent. Inside a container no card is
+//! visible: there, every interface is reported that is not known to be on top of another one.
 
 use std::path::Path;
 
-use super::disk::{too_many, whole};
+use super::devices::{too_many, whole};
 use super::filters::{NameFilter, matches};
 use crate::base::clock;
-use crate::sampler::count;
 use crate::sampler::counter::{Counters, Rules};
 use crate::sampler::files::{Files, numbers};
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::sampler::snapshot::NetworkSnapshot;
 use crate::signal::capacity::DEVICES;
 use crate::signal::{
     Metric, SYSTEM_NETWORK_DROPPED, SYSTEM_NETWORK_ERRORS, SYSTEM_NETWORK_IO, SYSTEM_NETWORK_PACKETS,
 };
 
-/// Loopback, tunnels, bridges, and the outer ends of what leads into containers and virtual machines.
+/// Loopback, tunnels, bridges, and the outer ends of interfaces of containers and virtual machines.
 const VIRTUAL: &str = "lo veth* docker* br-* virbr* cni* podman* flannel* cali* cilium* lxc* lxd* kube-* nodelocaldns \
     vxlan* geneve* ovs-* genev_sys* antrea* weave* tun* tap* wg* tailscale* zt* sit* gre* erspan* ip6tnl* ip6_vti* \
     ip6gre* ip_vti* teql* dummy* ifb* nlmon* vnet* vmnet*";
@@ -29,9 +28,9 @@ const VIRTUAL: &str = "lo veth* docker* br-* virbr* cni* podman* flannel* cali* 
 pub(in crate::sampler) struct Networks {
     files: Files,
     filter: NameFilter,
-    /// Those that were listed last; without labels the ones that are not reported.
+    /// The interfaces that were listed last. Those without labels are not reported.
     known: Vec<(String, Option<[DirectionLabels; 2]>)>,
-    /// Whether some of them found no room.
+    /// Whether there are more interfaces than are reported.
     too_many: bool,
     counters: Counters,
 }
@@ -39,7 +38,7 @@ pub(in crate::sampler) struct Networks {
 #[derive(Debug)]
 struct DirectionLabels {
     interface: Labels,
-    /// The convention calls it by another name where packets are counted.
+    /// The convention has another attribute for packets.
     device: Labels,
 }
 
@@ -48,7 +47,7 @@ impl Networks {
         Self { files: Files::below(root), filter, ..Self::default() }
     }
 
-    /// Calls `take` with what each interface that is reported shows. A figure that is malformed is left out.
+    /// Calls `take` with the values of each reported interface. Malformed values are left out.
     fn each(&mut self, mut take: impl FnMut(&'static Metric, &Labels, f64)) -> Result<(), ProbeError> {
         let text = self.files.read("proc/net/dev")?.into_owned();
         // The two lines at the top have no colon.
@@ -73,7 +72,7 @@ impl Networks {
                     (&SYSTEM_NETWORK_ERRORS, errors, &labels.interface),
                     (&SYSTEM_NETWORK_DROPPED, dropped, &labels.interface),
                 ] {
-                    // Some cards and drivers count with 32 bits.
+                    // The counters of some drivers have 32 bits.
                     let shown = self.counters.take(metric, read.map(count), labels, now, &Rules::NARROW);
                     shown.into_iter().for_each(|shown| take(metric, labels, shown));
                 }
@@ -82,7 +81,7 @@ impl Networks {
         Ok(())
     }
 
-    /// All of them together.
+    /// The sum of the reported interfaces.
     pub(in crate::sampler) fn totals(&mut self) -> Option<NetworkSnapshot> {
         let (mut received, mut sent, mut packets, mut errors, mut dropped) = (0.0, 0.0, 0.0, 0.0, 0.0);
         self.each(|metric, labels, shown| {
@@ -117,17 +116,17 @@ impl Probe for Networks {
     }
 }
 
-/// How an interface stands to the others.
+/// The kind of an interface.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// It belongs to a device.
     Card,
-    /// It belongs to none, and nothing shows that it lies on another one or leads to one.
+    /// It belongs to no device, and is not known to be virtual.
     Other,
     Virtual,
 }
 
-/// The interfaces of these names, with labels where they are reported; and whether some found no room.
+/// The interfaces with these names, with labels if they are reported, and whether there are more than are reported.
 #[allow(clippy::type_complexity)]
 fn recognize(
     names: &[&str],
@@ -154,7 +153,7 @@ fn kind(files: &Files, name: &str) -> Kind {
     if VIRTUAL.split(' ').any(|pattern| matches(pattern, name)) {
         Kind::Virtual
     } else if has("device") {
-        // A card that a card stands for, as in the clouds: the other one counts for both.
+        // If the master of a card is a card too, as in some clouds, the master counts the packets of both.
         if has("master/device") { Kind::Virtual } else { Kind::Card }
     } else if has("master") || has("bridge") || has("bonding") {
         Kind::Virtual
@@ -182,7 +181,7 @@ mod tests {
         let root = tree(&[]);
         listed(&root, names);
         links.iter().for_each(|link| write(&root, &format!("sys/class/net/{link}/"), ""));
-        let networks = Networks::below(root.path(), NameFilter::new(filter.iter().copied()));
+        let networks = Networks::below(root.path(), NameFilter::new(filter));
         (root, networks)
     }
 
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_a_machine_reports_its_cards() {
+    fn p41_on_a_machine_the_cards_are_reported() {
         let names =
             ["lo", "eth0", "wlan0", "eth0.100", "br0", "bond0", "docker0", "veth12ab", "tun0", "macvlan1"];
         let (_root, mut networks) = networks(
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_a_container_reports_its_own_interface() {
+    fn p41_in_a_container_its_own_interface_is_reported() {
         let names = ["lo", "tunl0", "sit0", "ip6tnl0", "gre0", "eth0", "docker0", "vethabc", "br7"];
         let (_root, mut networks) = networks(&names, &["br7/bridge"], &[]);
         assert_eq!(seen(&mut networks), ["eth0"]);
@@ -231,13 +230,13 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_goes_before_the_rule() {
+    fn patterns_override_the_default() {
         let (_root, mut networks) = networks(&["lo", "eth0", "eth1"], &["eth0/device"], &["lo", "!eth0"]);
         assert_eq!(seen(&mut networks), ["lo"]);
     }
 
     #[test]
-    fn p41_an_interface_that_goes_away_takes_its_series_away_and_weird_names_are_kept() {
+    fn p41_a_removed_interface_has_no_series_and_unusual_names_are_kept() {
         let names = ["lo", "eth0", "a@b-ö.7\u{1}"];
         let (root, mut networks) = networks(&names, &["eth0/device", "a@b-ö.7\u{1}/device"], &[]);
         assert_eq!(seen(&mut networks), names[1..]);
@@ -248,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p41_an_interface_that_is_replaced_goes_on_and_one_of_32_bits_wraps() {
+    async fn p41_a_replaced_interface_continues_the_counters_and_one_of_32_bits_wraps() {
         let (root, mut networks) = networks(&["eth0"], &[], &[]);
         let mut received = async |bytes: u64| {
             write(&root, "proc/net/dev", &format!("eth0: {bytes} 20 3 4 0 0 0 0 5000 60 7 8 0 0 0 0\n"));
@@ -260,7 +259,7 @@ mod tests {
             );
             totals.received
         };
-        // Another interface takes the name.
+        // Another interface gets the name.
         assert_eq!(received(4_000_000_000_000).await, 4_000_000_000_000);
         assert_eq!(received(700).await, 4_000_000_000_000);
         assert_eq!(received(1_700).await, 4_000_000_001_000);
@@ -276,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn p40_a_figure_that_is_malformed_takes_no_other_along() {
+    fn p40_a_malformed_value_does_not_affect_the_others() {
         let (root, mut networks) = networks(&[], &[], &[]);
         assert_eq!(seen(&mut networks), [""; 0]);
         write(

@@ -1,5 +1,5 @@
-//! What costs more than the rest and changes rarely: how many processes there are, and the clock of the processors.
-//! Once a minute is enough for both.
+//! The sources `processes` and `processors`, which cost more than the others and change rarely. They are read once a
+//! minute.
 
 use std::fs::File;
 use std::io;
@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use procfs::{CpuInfo, FromBufRead};
 use rustix::fs::Dir;
 
-use crate::sampler::count;
 use crate::sampler::cpu_list::online;
 use crate::sampler::files::Files;
-use crate::sampler::probe::{Labels, Probe, ProbeError, Sample};
+use crate::sampler::probe::{Labels, Probe, ProbeError, Sample, count};
 use crate::signal::{SYSTEM_CPU_FREQUENCY, SYSTEM_CPU_PHYSICAL_COUNT, SYSTEM_PROCESSES};
 
-/// Counts the processes: by their names in `/proc`, none of which is opened. The folder stays open.
+/// Counts the processes by the names in `/proc`. It opens none of them. The folder stays open.
 #[derive(Debug)]
 pub(in crate::sampler) struct Processes {
     proc: PathBuf,
@@ -26,7 +25,7 @@ impl Processes {
         Self { proc: root.join("proc"), open: None }
     }
 
-    /// How many there are, and whether the first one is among them.
+    /// The number of processes, and whether process 1 is among them.
     fn count(&mut self) -> io::Result<(u64, bool)> {
         let mut list = match self.open.take() {
             Some(list) => list,
@@ -50,7 +49,7 @@ impl Processes {
 impl Probe for Processes {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         let (found, first) = self.count().map_err(|error| ProbeError(format!("/proc: {error}").into()))?;
-        // Where others' processes are hidden, the first one is too, and the number says nothing.
+        // If process 1 is not visible, the processes of other users are hidden, and the number says nothing.
         if first {
             sample.value(&SYSTEM_PROCESSES, count(found));
         }
@@ -58,12 +57,12 @@ impl Probe for Processes {
     }
 }
 
-/// Reads what processors there are and how fast they run now.
+/// Reads the number of processor cores and their clocks.
 #[derive(Debug)]
 pub(in crate::sampler) struct Clocks {
     files: Files,
     by_core: bool,
-    /// By those that are online.
+    /// The number of physical cores, for the processors that were online.
     physical: (Vec<u64>, Option<u64>),
 }
 
@@ -72,15 +71,14 @@ impl Clocks {
         Self { files: Files::below(root), by_core, physical: (Vec::new(), None) }
     }
 
-    /// Every processor and its clock in Hertz.
+    /// Each processor, with its clock in hertz.
     fn clocks(&mut self, online: &[u64]) -> Vec<(u64, f64)> {
         let mut clocks = Vec::new();
         for core in online {
             let file = format!("sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq");
             match self.files.number(&file) {
                 Some(khz) => clocks.push((*core, count(khz) * 1e3)),
-                // Where the kernel does not steer the clock, as in a virtual machine, it tells the clock only in a file
-                // about everything else.
+                // Without a governor, as in a virtual machine, only `/proc/cpuinfo` has the clock.
                 None if clocks.is_empty() => return self.clocks_without_governor().unwrap_or_default(),
                 None => {}
             }
@@ -98,7 +96,7 @@ impl Clocks {
         Some((0..info.num_cores()).filter_map(clock).collect())
     }
 
-    /// Processors that are the first of those that share a core.
+    /// The number of cores: processors that are the first of their siblings.
     fn physical(&mut self, online: &[u64]) -> Option<u64> {
         let mut physical = 0;
         for core in online {
@@ -139,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_are_the_numbers_among_the_names() {
+    fn processes_are_the_names_that_are_numbers() {
         let root = tree(&[
             ("proc/1/", ""),
             ("proc/17/", ""),
@@ -166,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn clocks_and_cores_are_those_that_are_online() {
+    fn clocks_and_cores_of_online_processors_are_read() {
         const CPU: &str = "sys/devices/system/cpu";
         let mut files = vec![(format!("{CPU}/online"), "0-2,4\n".to_owned())];
         for (core, siblings, khz) in
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_governor_the_list_of_processors_tells_the_clock() {
+    fn without_a_governor_the_clock_is_read_from_cpuinfo() {
         let text = "processor\t: 0\ncpu MHz\t\t: 2400.5\n\nprocessor\t: 1\ncpu MHz\t\t: x\n";
         let root = tree(&[("sys/devices/system/cpu/online", "0-1"), ("proc/cpuinfo", text)]);
         let each = read(&mut Clocks::below(root.path(), true));

@@ -1,4 +1,4 @@
-//! This process by `getrusage` and `/proc/self`.
+//! Reads this process with `getrusage` and from `/proc/self`.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{CpuTime, OwnReading};
+use super::reading::{CpuTime, ProcessReading};
 use crate::sampler::cpu_list::count_online;
 use crate::sampler::files::{Files, kib, value};
 use crate::sampler::probe::{Failures, Part, ProbeError};
@@ -20,32 +20,32 @@ const STATUS: Part = "/proc/self/status";
 #[derive(Default)]
 pub(super) struct Reader {
     files: Files,
-    /// When it started, after the machine did.
+    /// The start of the process, as the time since the machine started.
     started: Option<Duration>,
 }
 
 impl Reader {
-    pub(super) fn read(&mut self, failures: &mut Failures) -> Result<OwnReading, ProbeError> {
+    pub(super) fn read(&mut self, failures: &mut Failures) -> Result<ProcessReading, ProbeError> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)
             .map_err(|error| ProbeError(format!("getrusage: {}", error.desc()).into()))?;
-        let mut reading = OwnReading {
+        let mut reading = ProcessReading {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
             switches: [usage.voluntary_context_switches(), usage.involuntary_context_switches()].map(counted),
             faults: [usage.minor_page_faults(), usage.major_page_faults()].map(counted),
             uptime: self.uptime(failures),
-            ..OwnReading::default()
+            ..ProcessReading::default()
         };
         let snapshot = &mut reading.snapshot;
         snapshot.file_descriptors = file_descriptors();
         snapshot.file_descriptor_limit = getrlimit(Resource::Nofile).current;
-        if let Some(status) = failures.in_any_case(STATUS, self.files.read("proc/self/status")) {
+        if let Some(status) = failures.required(STATUS, self.files.read("proc/self/status")) {
             of_status(&status, snapshot);
             if snapshot.memory.is_none() {
-                failures.add(STATUS, "`VmRSS` is missing, or no number");
+                failures.add(STATUS, "`VmRSS` is missing or is not a number");
             }
         }
-        // Closed to a process that may not be inspected, such as one with rights that its user does not have.
-        if let Some(io) = failures.unless("/proc/self/io", self.files.read("proc/self/io")) {
+        // Not readable in a process that may not be inspected, such as one with more privileges than its user.
+        if let Some(io) = failures.optional("/proc/self/io", self.files.read("proc/self/io")) {
             snapshot.disk_read = value(&io, "read_bytes: ");
             snapshot.disk_written = value(&io, "write_bytes: ");
         }
@@ -55,7 +55,7 @@ impl Reader {
 
     fn uptime(&mut self, failures: &mut Failures) -> Option<Duration> {
         if self.started.is_none() {
-            let stat = failures.in_any_case("/proc/self/stat", self.files.read("proc/self/stat"));
+            let stat = failures.required("/proc/self/stat", self.files.read("proc/self/stat"));
             self.started = stat.and_then(|stat| started(&stat));
         }
         let now = Duration::try_from(clock_gettime(ClockId::Boottime)).ok()?;
@@ -70,17 +70,17 @@ fn of_status(status: &str, reading: &mut ProcessSnapshot) {
     reading.threads = value(status, "Threads:");
 }
 
-/// When a process started, in `/proc/PID/stat`: the 20th field behind the name, which may hold anything.
+/// The start of a process in `/proc/PID/stat`: the 20th field after the name, which may contain any characters.
 fn started(stat: &str) -> Option<Duration> {
     let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
     let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(procfs::ticks_per_second().max(1));
     Some(Duration::from_nanos(u64::try_from(nanos).ok()?))
 }
 
-/// `procfs` counts the handle that it asks through as well, and in a listing the names `.` and `..`.
+/// Not with `procfs`, which also counts its own handle, and in a listing the names `.` and `..`.
 fn file_descriptors() -> Option<u64> {
     match fs::metadata("/proc/self/fd").ok()?.len() {
-        // The one that the listing itself needs is not counted.
+        // Without the descriptor of the listing itself.
         0 => fs::read_dir("/proc/self/fd").ok().map(|list| (list.count() as u64).saturating_sub(1)),
         open => Some(open),
     }
@@ -90,7 +90,7 @@ fn duration(time: TimeVal) -> Duration {
     Duration::from_micros(u64::try_from(time.num_microseconds()).unwrap_or_default())
 }
 
-/// Counters of the kernel are not negative, unless they are of 32 bits and ran over.
+/// `None` for a negative counter, which had 32 bits and overflowed.
 fn counted(count: impl TryInto<u64>) -> Option<u64> {
     count.try_into().ok()
 }
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_read_as_far_as_it_goes() {
+    fn malformed_lines_of_a_status_do_not_affect_the_others() {
         let mut reading = ProcessSnapshot::default();
         of_status(
             "Name:\todd: VmRSS: \u{fffd}\t1 kB\nVmSize:\t  20 kB\nVmHWM:\t lots kB\nVmRSS:\t  8 kB\nThreads:\t3\nVmRSS:\t9 kB\n",
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(reading.memory_peak, None);
         of_status("", &mut reading);
         assert_eq!((reading.memory, reading.threads), (None, None));
-        // As gVisor writes it, with all that it has: `procfs` insists on more.
+        // The complete file of gVisor, which `procfs` rejects as incomplete.
         let gvisor = "Name:\ta\nState:\tR (running)\nTgid:\t1\nPid:\t1\nPPid:\t0\nTracerPid:\t0\nUid:\t0\t0\t0\t0\n\
             Gid:\t0\t0\t0\t0\nFDSize:\t4\nGroups:\t \nVmSize:\t20 kB\nVmRSS:\t8 kB\nVmData:\t4 kB\nThreads:\t3\n\
             CapInh:\t0\nCapPrm:\t0\nCapEff:\t0\nCapBnd:\t0\nCapAmb:\t0\nSeccomp:\t0\nMems_allowed:\t1\n";
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_program_does_not_lead_astray() {
+    fn any_name_of_a_program_can_be_read() {
         let stat =
             format!("7 (a) b (c)) S 1 7 7 0 -1 4194560 1 0 0 0 5 6 0 0 20 0 1 0 12345{}\n", " 1".repeat(16));
         let ticks = procfs::ticks_per_second();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn p41_the_way_of_other_systems_tells_the_same() {
+    fn p41_both_readers_agree() {
         let none = &mut Failures::default();
         let ours = Reader::default().read(none).unwrap();
         let theirs = other::Reader::default().read(none).unwrap();
@@ -154,7 +154,7 @@ mod tests {
             theirs.uptime.unwrap().as_millis().try_into().unwrap(),
             2_000,
         );
-        let time = |reading: &OwnReading| u64::try_from(reading.cpu.all().as_millis()).unwrap();
+        let time = |reading: &ProcessReading| u64::try_from(reading.cpu.all().as_millis()).unwrap();
         near(time(&ours), time(&theirs), 500);
         assert_eq!(ours.cpus, theirs.cpus);
     }

@@ -1,10 +1,10 @@
-//! This process where there is no `/proc`: what `sysinfo` tells of it.
+//! Reads this process with `sysinfo`, on systems without `/proc`.
 
 use std::time::Duration;
 
 use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
-use super::{CpuTime, OwnReading};
+use super::reading::{CpuTime, ProcessReading};
 use crate::sampler::probe::{Failures, ProbeError};
 use crate::sampler::snapshot::ProcessSnapshot;
 
@@ -15,17 +15,18 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn read(&mut self, _failures: &mut Failures) -> Result<OwnReading, ProbeError> {
+    pub(super) fn read(&mut self, _failures: &mut Failures) -> Result<ProcessReading, ProbeError> {
         let system = &mut self.system;
         let pid = Pid::from_u32(std::process::id());
-        // By name: "everything" would read the command line and walk all threads.
+        // "everything" would also read the command line and all threads.
         let figures =
             ProcessRefreshKind::nothing().with_cpu().with_memory().with_disk_usage().without_tasks();
         system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, figures);
-        let process = system.process(pid).ok_or(ProbeError("this process is not in the list".into()))?;
+        let process =
+            system.process(pid).ok_or(ProbeError("this process is not in the list of processes".into()))?;
         let disk = process.disk_usage();
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(OwnReading {
+        Ok(ProcessReading {
             cpu: CpuTime { user: Duration::from_millis(process.accumulated_cpu_time()), system: None },
             cpus: Some(system.cpus().len().max(cpus) as u64),
             snapshot: ProcessSnapshot {
@@ -36,7 +37,7 @@ impl Reader {
                 ..ProcessSnapshot::default()
             },
             uptime: Some(Duration::from_secs(process.run_time())),
-            ..OwnReading::default()
+            ..ProcessReading::default()
         })
     }
 }

@@ -1,4 +1,4 @@
-//! How long a task waits for a worker.
+//! Measures how long a task waits for a worker.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,37 +11,37 @@ use tokio::runtime::Handle;
 use crate::base::clock;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 
-/// It did not run yet.
+/// The task has not run yet.
 const WAITS: u64 = u64::MAX;
-/// It was dropped before it ran: its runtime was shut down.
+/// The task was dropped before it ran, because its runtime was shut down.
 const DROPPED: u64 = u64::MAX - 1;
 
-/// Measures again and again; at most one task is on its way.
+/// Measures repeatedly. At most one task waits.
 #[derive(Default)]
 pub(super) struct Delay(Option<Sent>);
 
 /// A task that was spawned.
 struct Sent {
     at: Instant,
-    /// The nanoseconds until it ran, or one of the two words above.
+    /// The nanoseconds until it ran, or one of the two constants above.
     ran_after: Arc<AtomicU64>,
 }
 
-/// The task: does nothing but tell when.
-struct Errand {
+/// The task, which only stores when it ran.
+struct Measurement {
     sent: Instant,
     ran_after: Arc<AtomicU64>,
 }
 
 impl Delay {
-    /// How long the task of the measurement before this one waited, or waits already; `Some(None)` for the first
-    /// one, and `None` when the runtime was shut down.
-    #[allow(clippy::option_option)] // Each says another thing, to one caller.
+    /// Spawns a task, and returns how long the previous one waited or has waited so far. `Some(None)` for the first
+    /// measurement, `None` if the runtime was shut down.
+    #[allow(clippy::option_option)] // The two are different results, for one caller.
     pub(super) fn measure(&mut self, runtime: &Handle) -> Option<Option<Duration>> {
         let delay = match &self.0 {
             None => None,
             Some(sent) => match sent.ran_after.load(Ordering::Relaxed) {
-                // A second one behind it would tell nothing new.
+                // A second task behind it would not add information.
                 WAITS => return Some(Some(clock::real_now().duration_since(sent.at))),
                 DROPPED => return None,
                 nanos => Some(Duration::from_nanos(nanos)),
@@ -59,12 +59,12 @@ impl Sent {
     fn to(runtime: &Handle) -> Self {
         let ran_after = Arc::new(AtomicU64::new(WAITS));
         let at = clock::real_now();
-        drop(runtime.spawn(Errand { sent: at, ran_after: Arc::clone(&ran_after) }));
+        drop(runtime.spawn(Measurement { sent: at, ran_after: Arc::clone(&ran_after) }));
         Self { at, ran_after }
     }
 }
 
-impl Future for Errand {
+impl Future for Measurement {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -74,9 +74,9 @@ impl Future for Errand {
     }
 }
 
-impl Drop for Errand {
+impl Drop for Measurement {
     fn drop(&mut self) {
-        // Fails when it ran.
+        // Has no effect if the task ran.
         let _ = self.ran_after.compare_exchange(WAITS, DROPPED, Ordering::Relaxed, Ordering::Relaxed);
     }
 }

@@ -1,16 +1,15 @@
-//! What Tokio tells only a program that was built with `--cfg tokio_unstable`.
+//! The metrics that Tokio reports only in a program built with `--cfg tokio_unstable`.
 
 use tokio::runtime::RuntimeMetrics;
 
-use crate::sampler::count;
-use crate::sampler::probe::{Labels, Sample};
+use crate::sampler::probe::{Labels, Sample, count};
 use crate::signal::{
     RUNTIME_BLOCKING_THREADS, RUNTIME_BUDGET_YIELDS, RUNTIME_POLLS, RUNTIME_QUEUE_DEPTH, RUNTIME_SPAWNED,
     RUNTIME_STEALS,
 };
 
-/// The labels of the series that there are more.
-pub(super) struct More {
+/// The labels of these metrics.
+pub(super) struct UnstableMetrics {
     plain: Labels,
     local_queues: Labels,
     blocking_queue: Labels,
@@ -18,7 +17,7 @@ pub(super) struct More {
     used: Labels,
 }
 
-impl More {
+impl UnstableMetrics {
     pub(super) fn new(runtime: &str) -> Self {
         let with = |key, value| Labels::new([("runtime", runtime), (key, value)]);
         Self {
@@ -37,7 +36,7 @@ impl More {
         sample.with(&RUNTIME_QUEUE_DEPTH, count(waiting as u64), &self.blocking_queue);
         let (all, idle) = (metrics.num_blocking_threads(), metrics.num_idle_blocking_threads());
         sample.with(&RUNTIME_BLOCKING_THREADS, count(idle as u64), &self.idle);
-        // They are not read in one step.
+        // The two counts are not read at the same moment.
         sample.with(&RUNTIME_BLOCKING_THREADS, count(all.saturating_sub(idle) as u64), &self.used);
 
         let polls = (0..workers).map(|worker| metrics.worker_poll_count(worker)).sum();

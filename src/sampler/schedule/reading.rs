@@ -1,4 +1,4 @@
-//! One reading of one source, whatever it does.
+//! One reading of one source, which may panic or hang.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use crate::base::clock::{self, Tick};
 use crate::base::panics::catch;
 use crate::sampler::probe::{Make, Probe, ProbeError, Sample};
 
-/// A reading to make. The probe travels, so that a reader that hangs takes nothing else with it.
+/// A reading to make. It owns the probe, so that a thread that hangs holds nothing else.
 pub(super) struct Job {
     pub(super) source: usize,
     pub(super) make: Make,
     pub(super) probe: Option<Box<dyn Probe>>,
-    /// Empty, with the room of an earlier one.
+    /// An empty sample, with the allocations of an earlier one.
     pub(super) sample: Sample,
     pub(super) started: Tick,
 }
 
-/// A reading that came to an end.
+/// A finished reading.
 pub(super) struct Done {
     pub(super) source: usize,
-    /// `None` after a panic: what it left behind may be broken.
+    /// `None` after a panic, because its state may be inconsistent.
     pub(super) probe: Option<Box<dyn Probe>>,
     pub(super) result: Result<Sample, ProbeError>,
     pub(super) started: Tick,
@@ -27,7 +27,7 @@ pub(super) struct Done {
 }
 
 impl Job {
-    /// Reads the source, and makes its probe first where there is none.
+    /// Reads the source. Makes its probe first if there is none.
     pub(super) fn read(self) -> Done {
         let Self { source, make, probe, mut sample, started } = self;
         let outcome = catch(move || {
@@ -39,8 +39,8 @@ impl Job {
         match outcome {
             Ok((probe, result)) => Done { source, probe: Some(probe), result, started, took },
             Err(panic) => {
-                let said = panic.said().unwrap_or("without a message");
-                let error = ProbeError(format!("it panicked: {said}").into());
+                let message = panic.message().unwrap_or("no message");
+                let error = ProbeError(format!("the probe panicked: {message}").into());
                 Done { source, probe: None, result: Err(error), started, took }
             }
         }

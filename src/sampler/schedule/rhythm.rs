@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use crate::base::clock::Tick;
 
-/// Beats for every interval, moved by one draw of chance.
+/// The beats of every interval, with one random offset.
 ///
-/// All sources of one interval are read at the same beats, and those of a multiple of it at some of them, so that
-/// a process wakes as rarely as it can. The chance is drawn once for all, not for each reading: processes that were
-/// started together, on one machine or on many, do not read together, and intervals stay even.
+/// Sources with the same interval are read at the same beats, and sources with a multiple of it at some of them, so that
+/// the process wakes as rarely as possible. The offset is drawn once and not for each reading, so that intervals stay
+/// even, and processes that were started together do not read together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rhythm {
     shift: u64,
 }
 
 impl Rhythm {
-    pub(super) fn by_chance() -> Self {
-        // Any number will do that is not small against the longest interval.
+    pub(super) fn random() -> Self {
+        // Any range that is much longer than the longest interval.
         Self { shift: fastrand::u64(..1 << 53) }
     }
 
@@ -36,7 +36,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_next_beat_is_near_and_shared(
+        fn beats_are_within_one_interval_and_are_shared(
             shift in 0..1_u64 << 53,
             every in 1..3_600_000_000_000_u64,
             times in 1..60_u64,
@@ -47,7 +47,7 @@ mod tests {
             prop_assert!(beat.0 >= earliest && beat.0 - earliest < every.max(shift + 1));
             prop_assert_eq!(rhythm.beat(interval, beat), beat);
             prop_assert_eq!(rhythm.beat(interval, Tick(beat.0 + 1)), beat + interval);
-            // A beat of a longer interval is one of each interval that goes into it.
+            // A beat of a multiple of an interval is a beat of that interval too.
             let long = rhythm.beat(interval * u32::try_from(times).unwrap(), Tick(earliest));
             prop_assert_eq!(rhythm.beat(interval, long), long);
         }

@@ -3,20 +3,20 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 use crate::signal::Watched;
 
-/// From when on a figure of the machine speaks against its health.
+/// The limits of the figures of the machine. Above them, its health is worse.
 ///
-/// `None` switches one off. Each default leaves a machine that is well used alone, and speaks while there is still
-/// time to do something:
+/// `None` turns a limit off. The defaults do not warn about a machine that is well used, and warn while there is still time
+/// to act:
 ///
-/// | figure | warns from | critical from | readings | why |
+/// | figure | warns from | critical from | readings | reason |
 /// |---|---|---|---|---|
-/// | `cpu` | 0.85 | 0.95 | 3 | above 85 % what waits for a processor grows steeply; short peaks are what processors are for |
-/// | `memory` | 0.85 | 0.95 | 2 | of what counts as used nothing can be given back; the last 5 % are gone in moments |
-/// | `disk` | 0.85 | 0.95 | 1 | a file system fragments when nearly full, and does not empty itself |
-/// | `load` | 2 | 4 | 1 | two tasks for each processor over five minutes: work comes in faster than it is done; the mean is smooth already |
-/// | `temperature` | 85 °C | 92 °C | 2 | where a device does not say when it slows down; else 10 °C below that, and there |
+/// | `cpu` | 0.85 | 0.95 | 3 | above 85 %, waiting times grow steeply; short peaks are normal |
+/// | `memory` | 0.85 | 0.95 | 2 | memory that counts as used cannot be freed, and the last 5 % fill within moments |
+/// | `disk` | 0.85 | 0.95 | 1 | a nearly full file system fragments, and does not empty itself |
+/// | `load` | 2 | 4 | 1 | two tasks per processor over five minutes: work arrives faster than it is done; the mean is already smooth |
+/// | `temperature` | 85 °C | 92 °C | 2 | if a device does not report its slowdown temperature; otherwise that temperature, and 10 °C below it |
 ///
-/// Memory and processors are those of the container where it has a limit.
+/// If the container has a limit of memory or processors, its figures are used instead of those of the machine.
 ///
 /// # Example
 /// ```
@@ -34,35 +34,35 @@ use crate::signal::Watched;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct Thresholds {
-    /// Share of the processors in use, in 0..=1.
+    /// The share of the processors in use, in 0..=1.
     pub cpu: Option<Threshold>,
-    /// Share of the memory in use, in 0..=1.
+    /// The share of the memory in use, in 0..=1.
     pub memory: Option<Threshold>,
-    /// Share of each file system in use, in 0..=1.
+    /// The share of each file system in use, in 0..=1.
     pub disk: Option<Threshold>,
-    /// Load average of five minutes for each logical processor.
+    /// The load average of five minutes per logical processor.
     pub load: Option<Threshold>,
-    /// Degrees Celsius of each device. Where a device states its own limits, those stand for `warn` and `critical`.
+    /// The temperature of each device, in degrees Celsius. Limits that a device states replace `warn` and `critical`.
     pub temperature: Option<Threshold>,
-    /// Whether a device that says of itself that it is degraded, or that it failed, warns or is critical at once.
+    /// Whether a device that reports a degraded state warns, and one that reports a failure is critical.
     pub state: bool,
 }
 
-/// Two limits of one figure.
+/// The two limits of one figure.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Threshold {
-    /// Warns at this value and above: more than 0.
+    /// The level is a warning at this value and above. More than 0.
     pub warn: f64,
-    /// Critical at this value and above: at least `warn`.
+    /// The level is critical at this value and above. At least `warn`.
     pub critical: f64,
-    /// How far below a limit the value must fall before the limit counts as left, as a share of it: at least 0, less
-    /// than 1. 0.05, so that a value that moves about its limit does not come and go.
+    /// How far below its limit a level ends, as a share of the limit: at least 0, less than 1. Default: 0.05, so that a
+    /// figure near its limit does not flap.
     #[serde(default = "five_percent")]
     pub clear: f64,
-    /// This number of readings in a row must say so before anything changes, for the worse or for the better: from 1 to
-    /// 1,000. 1 where nothing else is said.
+    /// The number of consecutive readings that change the level, for the worse or for the better: from 1 to 1,000. Default:
+    /// 1.
     #[serde(default = "one")]
     pub readings: u32,
 }
@@ -76,22 +76,19 @@ fn one() -> u32 {
 }
 
 impl Threshold {
-    /// Limits that the first reading counts for.
+    /// Limits that one reading reaches.
     #[must_use]
     pub fn new(warn: f64, critical: f64) -> Self {
         Self { warn, critical, clear: five_percent(), readings: one() }
     }
 
-    /// The same, once this number of readings in a row says so.
-    #[must_use]
-    pub fn readings(mut self, readings: u32) -> Self {
+    pub(super) fn readings(mut self, readings: u32) -> Self {
         self.readings = readings;
         self
     }
 
-    /// The same, left at this share below a limit.
-    #[must_use]
-    pub fn clear(mut self, clear: f64) -> Self {
+    #[cfg(test)]
+    pub(super) fn clear(mut self, clear: f64) -> Self {
         self.clear = clear;
         self
     }
@@ -121,13 +118,13 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// No thresholds: nothing of the machine speaks for health.
+    /// No limits: the machine has no health.
     #[must_use]
     pub fn none() -> Self {
         Self { cpu: None, memory: None, disk: None, load: None, temperature: None, state: false }
     }
 
-    /// That of a figure; `None` where it is switched off.
+    /// The threshold of a figure; `None` if it is turned off.
     pub(super) fn of(&self, watched: Watched) -> Option<Threshold> {
         match watched {
             Watched::Cpu => self.cpu,

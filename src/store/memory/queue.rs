@@ -1,7 +1,7 @@
-//! One queue: its letters, and what they are found by.
+//! One queue: its letters and their indexes.
 //!
-//! Each index leads to letters in the order of their ids, so that a page costs what it shows, however many letters and
-//! causes there are.
+//! Each index yields letters in the order of their ids, so that the cost of a page depends on its length only, not on the
+//! number of letters and causes.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,68 +9,65 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::base::outcome::FailureKind;
-use crate::store::group::{CAUSES, minute};
-use crate::store::{
-    Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull,
-};
+use crate::store::group::{CAUSES, LONGEST_LOOK_BACK, minute};
+use crate::store::{Entry, Fingerprint, LetterId, Limits, Owner, PurgeRecord, Put, WhenFull};
 
-/// What is known of failures by cause and minute, of which letters are not the only ones: those of letters that are gone
-/// count too. Beyond this many the oldest are forgotten.
+/// The number of failure counts, one for each pair of minute and fingerprint, that a queue keeps. It drops the oldest.
 pub(super) const FAILURES: usize = 50_000;
 
-/// The smallest and the largest id there can be.
-pub(super) const FIRST: [u8; 16] = [0; 16];
-pub(super) const LAST: [u8; 16] = [0xff; 16];
+/// The smallest and the largest possible id.
+pub(super) const FIRST_ID: [u8; 16] = [0; 16];
+pub(super) const LAST_ID: [u8; 16] = [0xff; 16];
 
-/// Letters that a claim takes in the same way.
+/// When a claim may take a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Lane {
-    /// At any time.
-    Free,
-    /// From a set time on.
+pub(super) enum Availability {
+    Anytime,
+    /// From its due time on.
     Due,
-    /// Not unless asked for.
-    Aside,
+    /// Only when the filter asks for letters that are set aside.
+    SetAside,
 }
 
-/// What letters have in common that are found together.
+/// The property by which an index finds letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum By {
+pub(super) enum IndexKey {
     All,
+    /// The number of a component and kind, in [`Queue::origins`].
     Origin(u32),
     Cause(Fingerprint),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    pub(super) letters: BTreeMap<LetterId, Kept>,
-    /// In the order in which they came, whatever their ids say.
+    pub(super) letters: BTreeMap<LetterId, Stored>,
+    /// In the order of arrival. Ids follow the clocks of the processes that made them.
     arrivals: BTreeMap<u64, LetterId>,
-    came: u64,
+    last_arrival: u64,
     pub(super) bytes: u64,
-    /// Each component and kind; its place is its number.
+    /// Each component and kind. Its position is its number.
     pub(super) origins: Vec<(Arc<str>, FailureKind)>,
-    pub(super) places: BTreeSet<(By, Lane, LetterId)>,
+    pub(super) by_key: BTreeSet<(IndexKey, Availability, LetterId)>,
     pub(super) due: BTreeSet<(u32, SystemTime, LetterId)>,
     expiry: BTreeSet<(SystemTime, LetterId)>,
-    /// The letters of each cause and origin.
+    /// The number of letters of each cause and origin.
     causes: BTreeMap<(Fingerprint, u32), u64>,
-    /// The largest causes of each origin first.
+    /// The causes of each origin, largest first.
     pub(super) sizes: BTreeSet<(u32, Reverse<u64>, Fingerprint)>,
-    /// Causes of more than one origin.
+    /// The number of causes that have more than one origin.
     pub(super) mixed: usize,
-    /// When the causes of those that wait were seen first and last.
+    /// The first and last failure of each cause that has letters.
     pub(super) seen: BTreeMap<Fingerprint, Seen>,
     pub(super) failures: BTreeMap<(u64, Fingerprint), Failures>,
     pub(super) purges: VecDeque<PurgeRecord>,
 }
 
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct Stored {
     pub(super) entry: Entry,
     arrival: u64,
     origin: u32,
-    /// Who holds it, and until when.
+    /// The owner that holds it, and the end of its lease.
     pub(super) held: Option<(Owner, SystemTime)>,
 }
 
@@ -81,7 +78,7 @@ pub(super) struct Seen {
     pub(super) last: SystemTime,
 }
 
-/// What failed within one minute.
+/// The failures of one cause within one minute.
 #[derive(Debug)]
 pub(super) struct Failures {
     pub(super) component: Arc<str>,
@@ -89,17 +86,17 @@ pub(super) struct Failures {
     pub(super) count: u64,
 }
 
-impl Kept {
-    fn lane(&self) -> Lane {
+impl Stored {
+    fn availability(&self) -> Availability {
         match (self.entry.set_aside, self.entry.due) {
-            (true, _) => Lane::Aside,
-            (false, Some(_)) => Lane::Due,
-            (false, None) => Lane::Free,
+            (true, _) => Availability::SetAside,
+            (false, Some(_)) => Availability::Due,
+            (false, None) => Availability::Anytime,
         }
     }
 
     /// Whether an owner other than `owner` holds it.
-    pub(super) fn is_held(&self, owner: Owner, now: SystemTime) -> bool {
+    pub(super) fn is_held_by_other(&self, owner: Owner, now: SystemTime) -> bool {
         self.held.is_some_and(|(holder, until)| holder != owner && until > now)
     }
 }
@@ -113,7 +110,7 @@ impl Queue {
         let mut evicted = 0;
         while self.letters.len() as u64 >= limits.capacity || self.bytes.saturating_add(size) > limits.bytes {
             let oldest = self.arrivals.first_key_value().map(|(_, id)| *id);
-            // Dropping all others would not make room for one that is larger than all there is.
+            // A letter that is larger than the limit does not fit even into an empty queue.
             match oldest {
                 Some(oldest) if limits.when_full == WhenFull::DropOldest && size <= limits.bytes => {
                     self.remove(oldest);
@@ -123,16 +120,16 @@ impl Queue {
             }
         }
         self.count_failure(&entry, now);
-        self.came += 1;
-        self.insert(entry, self.came);
+        self.last_arrival += 1;
+        self.insert(entry, self.last_arrival);
         Put::Kept { evicted }
     }
 
     fn insert(&mut self, entry: Entry, arrival: u64) {
         let origin = self.origin(&entry);
-        let print = entry.fingerprint;
+        let fingerprint = entry.fingerprint;
         self.bytes += entry.size();
-        let seen = self.seen.entry(print).or_insert(Seen {
+        let seen = self.seen.entry(fingerprint).or_insert(Seen {
             letters: 0,
             first: entry.first_failed,
             last: entry.last_failed,
@@ -140,59 +137,59 @@ impl Queue {
         seen.letters += 1;
         seen.first = seen.first.min(entry.first_failed);
         seen.last = seen.last.max(entry.last_failed);
-        self.resize(print, origin, |letters| letters + 1);
-        let kept = Kept { entry, arrival, origin, held: None };
-        self.index(&kept, true);
-        self.letters.insert(kept.entry.id, kept);
+        self.update_group_size(fingerprint, origin, |letters| letters + 1);
+        let stored = Stored { entry, arrival, origin, held: None };
+        self.update_indexes(&stored, true);
+        self.letters.insert(stored.entry.id, stored);
     }
 
-    pub(super) fn remove(&mut self, id: LetterId) -> Option<Kept> {
-        let kept = self.letters.remove(&id)?;
-        let print = kept.entry.fingerprint;
-        self.index(&kept, false);
-        self.bytes = self.bytes.saturating_sub(kept.entry.size());
-        self.resize(print, kept.origin, |letters| letters - 1);
-        if let Some(seen) = self.seen.get_mut(&print) {
+    pub(super) fn remove(&mut self, id: LetterId) -> Option<Stored> {
+        let stored = self.letters.remove(&id)?;
+        let fingerprint = stored.entry.fingerprint;
+        self.update_indexes(&stored, false);
+        self.bytes = self.bytes.saturating_sub(stored.entry.size());
+        self.update_group_size(fingerprint, stored.origin, |letters| letters - 1);
+        if let Some(seen) = self.seen.get_mut(&fingerprint) {
             seen.letters -= 1;
             if seen.letters == 0 {
-                self.seen.remove(&print);
+                self.seen.remove(&fingerprint);
             }
         }
         if self.letters.is_empty() {
             self.origins.clear();
         }
-        Some(kept)
+        Some(stored)
     }
 
-    /// Puts `entry` in the place of the one with its id, unless that is gone or another owner holds it.
-    pub(super) fn replace(&mut self, entry: Entry, owner: Owner, leased: SystemTime) -> bool {
-        let print = entry.fingerprint;
-        let before = self.seen.get(&print).copied();
-        if self.letters.get(&entry.id).is_none_or(|kept| kept.is_held(owner, leased)) {
+    /// Replaces the entry of the same id by `entry`, unless it is gone or another owner holds it.
+    pub(super) fn replace(&mut self, entry: Entry, owner: Owner, lease_now: SystemTime) -> bool {
+        let fingerprint = entry.fingerprint;
+        let before = self.seen.get(&fingerprint).copied();
+        if self.letters.get(&entry.id).is_none_or(|stored| stored.is_held_by_other(owner, lease_now)) {
             return false;
         }
         let Some(old) = self.remove(entry.id) else { return false };
         self.insert(entry, old.arrival);
-        // Its group was never empty, even if it is alone in it.
-        if let (Some(seen), Some(before)) = (self.seen.get_mut(&print), before) {
+        // The group was never empty in between, even if this is its only letter.
+        if let (Some(seen), Some(before)) = (self.seen.get_mut(&fingerprint), before) {
             seen.first = seen.first.min(before.first);
             seen.last = seen.last.max(before.last);
         }
         true
     }
 
-    /// Enters a letter in each index, or takes it out.
-    fn index(&mut self, kept: &Kept, enter: bool) {
-        let Kept { entry, arrival, origin, .. } = kept;
-        let (id, lane) = (entry.id, kept.lane());
-        for by in [By::All, By::Origin(*origin), By::Cause(entry.fingerprint)] {
-            put_or_take(&mut self.places, (by, lane, id), enter);
+    /// Adds a letter to each index, or removes it from each.
+    fn update_indexes(&mut self, stored: &Stored, enter: bool) {
+        let Stored { entry, arrival, origin, .. } = stored;
+        let (id, availability) = (entry.id, stored.availability());
+        for by in [IndexKey::All, IndexKey::Origin(*origin), IndexKey::Cause(entry.fingerprint)] {
+            insert_or_remove(&mut self.by_key, (by, availability, id), enter);
         }
-        if let (Lane::Due, Some(due)) = (lane, entry.due) {
-            put_or_take(&mut self.due, (*origin, due, id), enter);
+        if let (Availability::Due, Some(due)) = (availability, entry.due) {
+            insert_or_remove(&mut self.due, (*origin, due, id), enter);
         }
         if let Some(expires) = entry.expires {
-            put_or_take(&mut self.expiry, (expires, id), enter);
+            insert_or_remove(&mut self.expiry, (expires, id), enter);
         }
         if enter {
             self.arrivals.insert(*arrival, id);
@@ -212,23 +209,23 @@ impl Queue {
         u32::try_from(place).unwrap_or(u32::MAX)
     }
 
-    /// Changes how many letters a cause has of an origin.
-    fn resize(&mut self, print: Fingerprint, origin: u32, change: impl FnOnce(u64) -> u64) {
-        let before = self.causes.get(&(print, origin)).copied().unwrap_or(0);
+    /// Changes the number of letters that a cause has of an origin.
+    fn update_group_size(&mut self, fingerprint: Fingerprint, origin: u32, change: impl FnOnce(u64) -> u64) {
+        let before = self.causes.get(&(fingerprint, origin)).copied().unwrap_or(0);
         let after = change(before);
-        self.sizes.remove(&(origin, Reverse(before), print));
-        let was_mixed = self.is_mixed(print);
+        self.sizes.remove(&(origin, Reverse(before), fingerprint));
+        let was_mixed = self.is_mixed(fingerprint);
         if after > 0 {
-            self.sizes.insert((origin, Reverse(after), print));
-            self.causes.insert((print, origin), after);
+            self.sizes.insert((origin, Reverse(after), fingerprint));
+            self.causes.insert((fingerprint, origin), after);
         } else {
-            self.causes.remove(&(print, origin));
+            self.causes.remove(&(fingerprint, origin));
         }
-        self.mixed = self.mixed + usize::from(self.is_mixed(print)) - usize::from(was_mixed);
+        self.mixed = self.mixed + usize::from(self.is_mixed(fingerprint)) - usize::from(was_mixed);
     }
 
-    fn is_mixed(&self, print: Fingerprint) -> bool {
-        self.causes.range((print, 0)..=(print, u32::MAX)).nth(1).is_some()
+    fn is_mixed(&self, fingerprint: Fingerprint) -> bool {
+        self.causes.range((fingerprint, 0)..=(fingerprint, u32::MAX)).nth(1).is_some()
     }
 
     pub(super) fn count_failure(&mut self, entry: &Entry, now: SystemTime) {
@@ -237,7 +234,7 @@ impl Queue {
         while self.failures.first_key_value().is_some_and(|((minute, _), _)| *minute < oldest) {
             self.failures.pop_first();
         }
-        // No later than now, whatever the clock said that it is dated by.
+        // An entry may be dated by a clock that is ahead.
         let at = minute(entry.last_failed).min(now);
         if at < oldest {
             return;
@@ -258,9 +255,9 @@ impl Queue {
         }
     }
 
-    /// Those whose time is over at `now`.
+    /// The letters that have expired at `now`.
     pub(super) fn expired(&self, now: SystemTime) -> Vec<LetterId> {
-        let last = LetterId::from_bytes(LAST);
+        let last = LetterId::from_bytes(LAST_ID);
         self.expiry.range(..=(now, last)).map(|(_, id)| *id).collect()
     }
 
@@ -269,7 +266,7 @@ impl Queue {
     }
 }
 
-fn put_or_take<T: Ord>(set: &mut BTreeSet<T>, value: T, put: bool) {
+fn insert_or_remove<T: Ord>(set: &mut BTreeSet<T>, value: T, put: bool) {
     if put {
         set.insert(value);
     } else {

@@ -1,8 +1,8 @@
-//! The way to Redis: one connection that all share, made anew when it is lost.
+//! One connection to Redis that all calls share, and reconnecting.
 //!
-//! Every call ends within the response timeout, whatever happens: it waits for a connection, asks, and asks again where
-//! the answer was lost, since every script can run twice. Once Redis has been away for a while, calls fail at once
-//! until an attempt succeeds, so that nobody waits for what is known to fail.
+//! Every call ends within the response timeout. It waits for a connection, runs its script, and runs it again if the
+//! answer was lost. After Redis has been unreachable for a second, calls fail at once until an attempt to connect succeeds,
+//! so that callers do not wait for a call that would fail.
 
 use std::time::Duration;
 
@@ -11,62 +11,60 @@ use tokio::sync::{self, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::scripts::Call;
-use super::server;
 use super::target::{Connection, Target};
+use super::{errors, server};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
-use crate::store::error::Kind;
-use crate::store::steady::{Reading, Steady};
+use crate::store::clock::{Reading, StoreClock};
 
-/// Calls on their way at one time; those beyond wait, within their own timeout.
+/// The most calls at one time. Further calls wait, within their own timeout.
 const CALLS: usize = 256;
 
-/// The time between two attempts to connect: the first, and the longest.
+/// The first and the longest time between two attempts to connect.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// After so long, calls do not wait for Redis to come back.
-const AWAY: Duration = Duration::from_secs(1);
+/// After this time without a connection, calls no longer wait for one.
+const OUTAGE: Duration = Duration::from_secs(1);
 
-/// How soon to ask again when Redis says that it is not ready.
+/// The time before a call is repeated when Redis was not ready.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How a script says that the format of a queue is of a later version; that version and the one it knows follow.
-const FORMAT: &str = "FORMAT";
-
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct SharedConnection {
     target: Target,
     timeout: Duration,
     replicas: u32,
     calls: Semaphore,
     /// The clock of the server.
-    steady: Steady,
+    clock: StoreClock,
     state: Mutex<State>,
-    /// Held by the one that connects.
+    /// Held by the call that connects.
     connecting: sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     current: Option<Connection>,
-    /// Grows with each connection, so that nobody drops a newer one than the one that failed.
+    /// Grows with each connection, so that a late failure of an old connection does not drop the current one.
     generation: u64,
-    failed: Option<Failed>,
-    /// Whether the server was looked at.
+    outage: Option<Outage>,
+    /// Whether the version and settings of the server were checked.
     checked: bool,
 }
 
 /// Attempts to connect that failed in a row.
 #[derive(Debug)]
-struct Failed {
+struct Outage {
+    /// The last error.
     error: StoreError,
     since: Instant,
-    until: Instant,
+    /// When the next attempt may begin.
+    next_attempt: Instant,
     wait: Duration,
 }
 
-/// How far a call has come, told when its time is over.
+/// The progress of a call, for the error when it times out.
 #[derive(Debug, Default)]
 struct Progress {
     generation: Option<u64>,
@@ -78,19 +76,19 @@ impl std::fmt::Debug for State {
         f.debug_struct("State")
             .field("connected", &self.current.is_some())
             .field("generation", &self.generation)
-            .field("failed", &self.failed)
+            .field("outage", &self.outage)
             .finish_non_exhaustive()
     }
 }
 
-impl Link {
+impl SharedConnection {
     pub(super) fn new(target: Target, timeout: Duration, replicas: u32) -> Self {
         Self {
             target,
             timeout,
             replicas,
             calls: Semaphore::new(CALLS),
-            steady: Steady::default(),
+            clock: StoreClock::default(),
             state: Mutex::default(),
             connecting: sync::Mutex::default(),
         }
@@ -100,27 +98,27 @@ impl Link {
         self.target.address()
     }
 
-    /// Connects once, and says what is wrong.
+    /// Tries to connect once.
     pub(super) async fn connect(&self) -> Result<(), StoreError> {
-        match timeout(self.timeout.max(AWAY), self.establish()).await {
+        match timeout(self.timeout.max(OUTAGE), self.establish()).await {
             Ok(connected) => connected.map(|_| ()),
-            Err(_) => Err(self.silent(None)),
+            Err(_) => Err(self.timed_out(None)),
         }
     }
 
-    /// Reads the clock of the server. The first one who asks connects, within the response timeout.
+    /// Reads the clock of the server. The first call connects, within the response timeout.
     pub(super) async fn reading(&self) -> Result<Reading, StoreError> {
         if !self.state.lock().checked {
             match timeout(self.timeout, self.connection()).await {
                 Ok(connected) => drop(connected?),
                 Err(_) => {
-                    let error = self.silent(None);
-                    self.fail(&error);
+                    let error = self.timed_out(None);
+                    self.record_failure(&error);
                     return Err(error);
                 }
             }
         }
-        Ok(self.steady.read())
+        Ok(self.clock.read())
     }
 
     /// Runs a script, within the response timeout.
@@ -131,11 +129,11 @@ impl Link {
             return answer;
         }
         let Progress { generation, last } = std::mem::take(&mut *progress.lock());
-        let error = self.silent(last);
+        let error = self.timed_out(last);
         match generation {
-            // It may be a connection that leads nowhere any more.
-            Some(generation) => self.lost(generation),
-            None => self.fail(&error),
+            // The connection may be dead without an error.
+            Some(generation) => self.drop_connection(generation),
+            None => self.record_failure(&error),
         }
         Err(error)
     }
@@ -147,23 +145,24 @@ impl Link {
         progress: &Mutex<Progress>,
     ) -> Result<Value, StoreError> {
         let _permit = self.calls.acquire().await;
-        let mut whole = false;
+        let mut by_source = false;
         loop {
             let (mut connection, generation) = self.connection().await?;
             progress.lock().generation = Some(generation);
-            let error = match connection.send(&call.command(whole)).await {
+            let error = match connection.send(&call.command(by_source)).await {
                 Ok(answer) => {
                     if self.replicas > 0 {
-                        progress.lock().last = Some("`wait_for_replicas` waits for more of them".to_owned());
+                        progress.lock().last =
+                            Some("too few replicas confirmed the change (`wait_for_replicas`)".to_owned());
                     }
-                    self.replicated(&mut connection, call, deadline).await?;
+                    self.wait_for_replicas(&mut connection, call, deadline).await?;
                     return Ok(answer);
                 }
                 Err(error) => error,
             };
             match error.kind() {
-                ErrorKind::Server(ServerErrorKind::NoScript) if !whole => {
-                    whole = true;
+                ErrorKind::Server(ServerErrorKind::NoScript) if !by_source => {
+                    by_source = true;
                     continue;
                 }
                 ErrorKind::Server(
@@ -172,10 +171,10 @@ impl Link {
                     | ServerErrorKind::ClusterDown
                     | ServerErrorKind::MasterDown,
                 ) => {}
-                // What was the master is a replica by now: the way to the new one begins anew.
+                // After a fail-over, the former master is a replica. A new connection finds the new master.
                 ErrorKind::Server(ServerErrorKind::ReadOnly)
                 | ErrorKind::Io
-                | ErrorKind::ClusterConnectionNotFound => self.lost(generation),
+                | ErrorKind::ClusterConnectionNotFound => self.drop_connection(generation),
                 _ => return Err(self.explain(error)),
             }
             *progress.lock() = Progress { generation: None, last: Some(error.to_string()) };
@@ -183,8 +182,8 @@ impl Link {
         }
     }
 
-    /// Waits until as many replicas as are asked for have what was written.
-    async fn replicated(
+    /// Waits until `wait_for_replicas` replicas have the change.
+    async fn wait_for_replicas(
         &self,
         connection: &mut Connection,
         call: &Call,
@@ -198,47 +197,40 @@ impl Link {
             return Ok(());
         };
         let mut wait = redis::cmd("WAIT");
-        // Less than what is left, so that the answer still comes in time.
+        // Less than the remaining time, so that the answer arrives before the deadline.
         wait.arg(self.replicas).arg((left.as_millis() * 3 / 4).max(1).to_string());
         let answer = connection.send_to(key, wait).await.map_err(|error| self.explain(error))?;
         let replicas: u32 = super::rows::read(answer)?;
         if replicas < self.replicas {
-            return Err(StoreError::new(
-                Kind::Unreachable,
-                format!(
-                    "{replicas} of the {} replicas that `wait_for_replicas` asks for have what Redis at {} wrote",
-                    self.replicas,
-                    self.address()
-                ),
-            ));
+            return Err(errors::too_few_replicas(self.address(), replicas, self.replicas));
         }
         Ok(())
     }
 
     async fn connection(&self) -> Result<(Connection, u64), StoreError> {
         loop {
-            let (again, away) = {
+            let (next_attempt, is_outage) = {
                 let state = self.state.lock();
                 if let Some(connection) = &state.current {
                     return Ok((connection.clone(), state.generation));
                 }
                 let now = Instant::now();
-                match &state.failed {
-                    Some(failed) => {
-                        let away = !failed.error.is_unreachable() || now >= failed.since + AWAY;
-                        if away && now < failed.until {
-                            return Err(failed.error.again());
+                match &state.outage {
+                    Some(outage) => {
+                        let is_outage = !outage.error.is_unreachable() || now >= outage.since + OUTAGE;
+                        if is_outage && now < outage.next_attempt {
+                            return Err(outage.error.duplicate());
                         }
-                        (failed.until, away)
+                        (outage.next_attempt, is_outage)
                     }
                     None => (now, false),
                 }
             };
-            sleep_until(again).await;
+            sleep_until(next_attempt).await;
             let connecting = match self.connecting.try_lock() {
                 Ok(connecting) => connecting,
-                // Another call finds out whether Redis is back.
-                Err(_) if away => return Err(self.silent(None)),
+                // Another call is trying to connect.
+                Err(_) if is_outage => return Err(self.timed_out(None)),
                 Err(_) => {
                     drop(self.connecting.lock().await);
                     continue;
@@ -256,17 +248,17 @@ impl Link {
     async fn establish(&self) -> Result<(), StoreError> {
         let connected = async {
             let mut connection = self.target.connect().await.map_err(|error| self.explain(error))?;
-            // A port may be open although nobody listens to what is said.
-            server::answers(&mut connection).await.map_err(|error| self.explain(error))?;
+            // An open port does not mean that a server answers.
+            server::ping(&mut connection).await.map_err(|error| self.explain(error))?;
             if !self.state.lock().checked {
                 server::check(self.address(), &mut connection).await.map_err(|error| match error {
                     server::Fault::Redis(error) => self.explain(error),
                     server::Fault::Unfit(error) => error,
                 })?;
             }
-            // Where it may not be asked, the wall clock of this machine has to do.
+            // If the user may not run `TIME`, the wall clock of this machine is used.
             if let Some(time) = server::time(&mut connection).await {
-                self.steady.set(time);
+                self.clock.set(time);
             }
             Ok(connection)
         };
@@ -275,108 +267,42 @@ impl Link {
                 let mut state = self.state.lock();
                 state.current = Some(connection);
                 state.generation += 1;
-                state.failed = None;
+                state.outage = None;
                 state.checked = true;
                 Ok(())
             }
             Err(error) => {
-                self.fail(&error);
+                self.record_failure(&error);
                 Err(error)
             }
         }
     }
 
-    /// The connection of that generation is of no use any more.
-    fn lost(&self, generation: u64) {
+    /// Drops the connection of that generation.
+    fn drop_connection(&self, generation: u64) {
         let mut state = self.state.lock();
         if state.generation == generation {
             state.current = None;
         }
     }
 
-    fn fail(&self, error: &StoreError) {
+    fn record_failure(&self, error: &StoreError) {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let (since, wait) = match &state.failed {
-            // Several calls may have waited for one attempt.
-            Some(failed) if now < failed.until => return,
-            Some(failed) => (failed.since, (failed.wait * 2).min(LONGEST_WAIT)),
+        let (since, wait) = match &state.outage {
+            // Several calls may have waited for the same attempt.
+            Some(outage) if now < outage.next_attempt => return,
+            Some(outage) => (outage.since, (outage.wait * 2).min(LONGEST_WAIT)),
             None => (now, FIRST_WAIT),
         };
-        state.failed = Some(Failed { error: error.again(), since, until: now + wait, wait });
+        state.outage = Some(Outage { error: error.duplicate(), since, next_attempt: now + wait, wait });
     }
 
-    fn silent(&self, last: Option<String>) -> StoreError {
-        let (address, timeout) = (self.address(), self.timeout);
-        let error = StoreError::new(
-            Kind::Unreachable,
-            format!("Redis at {address} cannot be reached: it did not answer within {timeout:?}"),
-        );
-        match last {
-            Some(last) => error.with_source(last),
-            None => error,
-        }
+    fn timed_out(&self, last: Option<String>) -> StoreError {
+        errors::timed_out(self.address(), self.timeout, last)
     }
 
     fn explain(&self, error: RedisError) -> StoreError {
-        let address = self.address();
-        if error.code() == Some(FORMAT) {
-            return newer(address, error.detail().unwrap_or_default());
-        }
-        let denied = matches!(
-            error.kind(),
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm)
-        ) || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"));
-        let moved =
-            matches!(error.kind(), ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::CrossSlot));
-        let away = matches!(
-            error.kind(),
-            ErrorKind::Io
-                | ErrorKind::ClusterConnectionNotFound
-                | ErrorKind::Server(
-                    ServerErrorKind::BusyLoading
-                        | ServerErrorKind::TryAgain
-                        | ServerErrorKind::ClusterDown
-                        | ServerErrorKind::MasterDown
-                        | ServerErrorKind::ReadOnly
-                )
-        );
-        if error.code() == Some("OOM") {
-            let message = format!(
-                "the memory of Redis at {address} is full: send or purge letters, or raise `maxmemory`"
-            );
-            return StoreError::new(Kind::DiskFull, message).with_source(error);
-        }
-        if error.code() == Some("WRONGTYPE") {
-            let key = error.detail().unwrap_or("a key of the letters");
-            let message = format!(
-                "another program wrote to the letters in Redis at {address}: `{key}` is of another type than theirs; \
-                 delete that key, and the letters that are left are put in order again"
-            );
-            return StoreError::new(Kind::Foreign, message);
-        }
-        let (kind, message) = match () {
-            () if denied => (
-                Kind::Denied,
-                format!(
-                    "Redis at {address} does not allow it: name a user and a password in the URL, and let the user \
-                     run scripts on keys that begin with `{{campanile:`"
-                ),
-            ),
-            () if moved => (Kind::Other, format!("Redis at {address} is a part of a cluster: set `cluster`")),
-            () if away => (Kind::Unreachable, format!("Redis at {address} cannot be reached")),
-            () => (Kind::Other, format!("Redis at {address} failed")),
-        };
-        StoreError::new(kind, message).with_source(error)
+        errors::explain(self.address(), error)
     }
-}
-
-fn newer(address: &str, versions: &str) -> StoreError {
-    let mut versions = versions.split(' ');
-    let (there, known) = (versions.next().unwrap_or("?"), versions.next().unwrap_or("?"));
-    let message = format!(
-        "the letters in Redis at {address} have format {there}, and this version of campanile knows up to {known}; update \
-         campanile, or give it another queue or database"
-    );
-    StoreError::new(Kind::NewerSchema, message)
 }

@@ -1,7 +1,7 @@
-//! The names of what Redis keeps.
+//! The names of the Redis keys.
 //!
-//! All keys of a queue hold one hash tag, which is what the slot of a cluster is found by: a script may touch several
-//! keys only where they lie on one node. `{`, `}` and the like are escaped, so that no name can leave its tag.
+//! All keys of a queue contain the same hash tag, which decides the cluster slot: a script may access several keys only
+//! if one node holds them all. `{`, `}` and similar characters are escaped, so that a queue name cannot end its tag.
 
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
@@ -9,24 +9,24 @@ use std::time::{Duration, SystemTime};
 use crate::store::group::minute;
 use crate::store::{Entry, group};
 
-/// How many keys every script is given.
+/// The number of keys that every script gets.
 pub(super) const COUNT: usize = 13;
 
-/// The keys that every script is given, in the order that its beginning names them.
+/// The keys that every script gets, in the order of `prelude.lua`.
 const PARTS: [&str; COUNT] = [
     "ids", "meta", "heads", "bodies", "index", "due", "expiry", "groups", "bytes", "stream", "purges",
     "sizes", "format",
 ];
 
-/// How long the failures of a minute are kept beyond the time that anyone looks back: clocks differ.
+/// How long the failures of a minute are kept beyond the longest look-back, because clocks differ.
 const GRACE: Duration = Duration::from_secs(3_600);
 
-/// What the keys of a queue begin with.
+/// The prefix of all keys of a queue.
 pub(super) fn tag(queue: &str) -> String {
     format!("{{campanile:{}}}", escaped(queue))
 }
 
-/// The keys that every script on a queue is given.
+/// The keys of a queue that every script gets.
 pub(super) fn of(queue: &str) -> Vec<String> {
     let tag = tag(queue);
     PARTS.iter().map(|part| format!("{tag}:{part}")).collect()
@@ -37,22 +37,22 @@ pub(super) fn failures(queue: &str, minute: u64) -> String {
     format!("{}:failures:{minute}", tag(queue))
 }
 
-/// The key that a failure is counted in, the field, and the second of which on nobody asks for it.
+/// Where a failure is counted: the key, the field, and the second at which the key expires.
 pub(super) fn failure(entry: &Entry, now: SystemTime) -> (String, String, u64) {
-    // No later than now, whatever the clock said that it is dated by.
+    // An entry may be dated by a clock that is ahead.
     let minute = minute(entry.last_failed.min(now));
     let field = format!("{}|{}|{}", entry.fingerprint, entry.kind.as_str(), escaped(&entry.component));
     let until = (minute + 1) * 60 + (group::LONGEST_LOOK_BACK + GRACE).as_secs();
     (failures(&entry.queue, minute), field, until)
 }
 
-/// The minutes that somebody looks back for.
+/// The minutes of the time span that ends at `now` and lasts `last`.
 pub(super) fn minutes(now: SystemTime, last: Duration) -> std::ops::RangeInclusive<u64> {
-    // Letters may have failed by a clock that is ahead of this one.
+    // Other processes may count by a clock that is ahead of this one.
     group::first_minute(now, last)..=minute(now) + 5
 }
 
-/// `text` with nothing in it that divides anything: in keys, in members of sets and in lists of fields.
+/// `text` without the characters that separate parts of keys, of set members and of fields.
 pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {

@@ -1,14 +1,15 @@
-//! Asking whether Redis is there, for health: no letters are involved.
+//! `PING`, for health checks. It does not access letters.
 
 use std::time::Duration;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind, from_redis_value};
 
+use super::keys;
 use super::settings::RedisSettings;
 use super::target::{Connection, Target};
 use crate::base::error::ConfigError;
 
-/// Connects to a Redis, or to a cluster of it, and asks for an answer.
+/// Connects to a Redis server or cluster and sends `PING`.
 #[derive(Debug)]
 pub(crate) struct Ping {
     target: Target,
@@ -21,7 +22,7 @@ impl Ping {
         Ok(Self { target: Target::new(settings)?, timeout: settings.response_timeout })
     }
 
-    /// Hosts and ports, for messages.
+    /// The hosts and ports, for messages.
     pub(crate) fn address(&self) -> &str {
         self.target.address()
     }
@@ -30,19 +31,23 @@ impl Ping {
         self.timeout
     }
 
-    /// Asks by a connection of its own; a cluster is asked whether it is whole, too.
+    /// Opens a new connection and sends `PING`. A cluster must also serve all slots.
     pub(crate) async fn ask(&self) -> Result<(), RedisError> {
         let mut connection = self.target.connect().await?;
         answered(connection.send(&redis::cmd("PING")).await)?;
-        if matches!(connection, Connection::Cluster(_)) { whole(&mut connection).await } else { Ok(()) }
+        if matches!(connection, Connection::Cluster(_)) {
+            serves_all_slots(&mut connection).await
+        } else {
+            Ok(())
+        }
     }
 }
 
-/// Whether a cluster serves all keys: a master that is away is left out of what goes to all of them.
-async fn whole(connection: &mut Connection) -> Result<(), RedisError> {
+/// Fails if a cluster does not serve all slots. `PING` does not tell: it is not sent to a master that is down.
+async fn serves_all_slots(connection: &mut Connection) -> Result<(), RedisError> {
     let mut command = redis::cmd("CLUSTER");
     command.arg("INFO");
-    let answer = connection.send_to(&super::keys::tag(""), command).await;
+    let answer = connection.send_to(&keys::tag(""), command).await;
     let info: String = match answer {
         Ok(info) => from_redis_value(info)?,
         refused => return answered(refused),
@@ -56,7 +61,7 @@ async fn whole(connection: &mut Connection) -> Result<(), RedisError> {
     }
 }
 
-/// That somebody may not ask is an answer too.
+/// Success if the server answered, also if it answered that the user lacks the permission.
 pub(crate) fn answered<T>(answer: Result<T, RedisError>) -> Result<(), RedisError> {
     match answer {
         Err(error) if !matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) => Err(error),

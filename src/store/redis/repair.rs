@@ -1,280 +1,182 @@
-//! Mending a queue of which Redis lost a part: a key was deleted, evicted, or written by another program.
+//! Repairing a queue of which Redis lost a part: a key was deleted, evicted, or overwritten by another program.
 //!
-//! Every script compares the sizes of all keys and tells what contradicts something else. A task then goes through the
-//! queue, some letters in each script, while all others go on. What is left of letters is the truth: the rest is made
-//! anew from it.
+//! Every script compares the sizes of all keys of its queue and reports an inconsistency. A task then goes through the
+//! queue, a few letters in each script, while other calls go on. It keeps what is left of the letters and derives all
+//! other keys from it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
 
-use super::pages::texts;
-use super::{RedisStore, rows, scripts};
+use super::client::Client;
+use super::rows;
+use super::scripts::{self, texts};
 use crate::base::outcome::FailureKind;
-use crate::base::sync::Mutex;
-use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
+use crate::store::{Entry, Fingerprint, LetterId, StoreError};
 
-/// What is mended, in this order: letters first, then what is found by them.
+/// The parts of a repair, in this order: first the letters, then their indexes.
 const PARTS: [&str; 13] = [
     "stream", "metas", "heads", "bodies", "ids", "index", "due", "expiry", "causes", "groups", "sizes",
     "bytes", "format",
 ];
 
-/// Goes through a queue that are made in a row: others write to it meanwhile.
-const ROUNDS: usize = 3;
+/// The most passes through a queue in one repair. Other calls write meanwhile, so one pass may not be enough.
+const PASSES: usize = 3;
 
-/// How long to wait after a repair that failed.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The number of lost letters whose ids one repair remembers. Further ones may be counted twice.
+const REMEMBERED: usize = 100_000;
 
-/// Lost letters that are told apart in one repair; those beyond may count twice.
-const TOLD_APART: usize = 100_000;
-
-/// What the head of a letter begins with of which a part is lost; the scripts write it.
+/// The head of a damaged letter begins with this. The scripts write it.
 const LOST: &[u8] = b"lost: ";
 
-/// Letters that are taken up in one script.
+/// The most letters that one script adopts.
 const ADOPTED: usize = 50;
 
-/// The repairs of all queues.
-#[derive(Debug)]
-pub(super) struct Repairs {
-    /// How long a call waits for the repair that it needs.
-    patience: Duration,
-    queues: Mutex<BTreeMap<Arc<str>, Repair>>,
-}
-
+/// The outcome of a repair.
 #[derive(Debug, Default)]
-struct Repair {
-    /// Open while a task is at it.
-    running: Option<watch::Receiver<()>>,
-    failed: Option<Instant>,
-    /// Repairs that came to their end.
-    done: u64,
-    /// Letters that were lost, in whole or in part.
-    lost: u64,
-    /// The last letter whose expiry was looked at.
-    looked_at: String,
-}
-
-impl Repair {
-    fn is_running(&self) -> bool {
-        // A task that was dropped with its runtime has closed it.
-        self.running.as_ref().is_some_and(|running| running.has_changed().is_ok())
-    }
-}
-
-impl Repairs {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { patience, queues: Mutex::default() }
-    }
-
-    fn with<T>(&self, queue: &str, change: impl FnOnce(&mut Repair) -> T) -> T {
-        let mut queues = self.queues.lock();
-        match queues.get_mut(queue) {
-            Some(repair) => change(repair),
-            None => change(queues.entry(queue.into()).or_default()),
-        }
-    }
-
-    /// Begins one, unless one is under way or has just failed.
-    fn begin(&self, queue: &str) -> Option<watch::Sender<()>> {
-        self.with(queue, |repair| {
-            let rests = repair.failed.is_some_and(|at| at.elapsed() < PAUSE);
-            if repair.is_running() || rests {
-                return None;
-            }
-            let (sender, receiver) = watch::channel(());
-            repair.running = Some(receiver);
-            Some(sender)
-        })
-    }
-
-    /// How many repairs of a queue came to their end.
-    pub(super) fn done(&self, queue: &str) -> u64 {
-        self.queues.lock().get(queue).map_or(0, |repair| repair.done)
-    }
-
-    /// Waits for the repair that is under way, if one is; whether there was one since `before` were done.
-    pub(super) async fn mended(&self, queue: &str, before: u64) -> bool {
-        let running = self.queues.lock().get(queue).and_then(|repair| repair.running.clone());
-        if let Some(mut running) = running {
-            // It ends with its sender.
-            let _ = timeout(self.patience, async { while running.changed().await.is_ok() {} }).await;
-        }
-        self.done(queue) > before
-    }
-
-    /// Whether a repair is under way.
-    pub(super) fn is_running(&self, queue: &str) -> bool {
-        self.queues.lock().get(queue).is_some_and(Repair::is_running)
-    }
-
-    pub(super) fn count_in(&self, queue: &str, depth: Depth) -> Depth {
-        let (repairs, lost) =
-            self.queues.lock().get(queue).map_or((0, 0), |repair| (repair.done, repair.lost));
-        Depth { repairs, lost, ..depth }
-    }
-
-    pub(super) fn looked_at(&self, queue: &str) -> String {
-        self.queues.lock().get(queue).map(|repair| repair.looked_at.clone()).unwrap_or_default()
-    }
-
-    pub(super) fn look_on(&self, queue: &str, looked_at: String) {
-        if !looked_at.is_empty() || !self.looked_at(queue).is_empty() {
-            self.with(queue, |repair| repair.looked_at = looked_at);
-        }
-    }
-}
-
-/// What a repair did.
-#[derive(Debug, Default)]
-struct Mended {
-    found: u64,
+struct Report {
+    /// Letters that are complete again.
+    restored: u64,
     /// Letters of which a part is lost.
     damaged: u64,
+    /// The ids of letters that are lost.
     lost: HashSet<String>,
-    lost_beyond: u64,
+    /// Lost letters beyond [`REMEMBERED`].
+    more_lost: u64,
 }
 
-impl Mended {
+impl Report {
     fn lost(&self) -> u64 {
-        self.lost.len() as u64 + self.lost_beyond
+        self.lost.len() as u64 + self.more_lost
     }
 }
 
-impl fmt::Display for Mended {
+impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} letters were put in order, a part of {} is lost, and {} are lost",
-            self.found,
+            "{} letters restored, {} damaged (set aside), {} lost",
+            self.restored,
             self.damaged,
             self.lost()
         )
     }
 }
 
-/// One answer of the script.
+/// One answer of the script: the next cursor, the ids of lost letters, how many were restored and damaged, and orphans.
 type Answer = (String, Vec<String>, u64, u64, Vec<Vec<u8>>);
 
-impl RedisStore {
-    /// Has a task mend a queue, unless one is at it.
-    pub(super) fn mend(&self, queue: &str, torn: String) {
+impl Client {
+    /// Starts a task that repairs a queue, unless one is running.
+    pub(super) fn start_repair(&self, queue: &str, inconsistency: String) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let Some(ends) = self.shared.repairs.begin(queue) else {
+        let Some(running) = self.repairs().begin(queue) else {
             return;
         };
-        let (store, queue): (_, Arc<str>) = (self.clone(), queue.into());
+        let (client, queue): (_, Arc<str>) = (self.clone(), queue.into());
         runtime.spawn(async move {
-            store.mend_all(&queue, &torn).await;
-            drop(ends);
+            client.repair(&queue, &inconsistency).await;
+            drop(running);
         });
     }
 
-    async fn mend_all(&self, queue: &Arc<str>, torn: &str) {
-        let mut mended = Mended::default();
-        let mut left = String::new();
+    async fn repair(&self, queue: &Arc<str>, inconsistency: &str) {
+        let mut report = Report::default();
+        let mut remaining = String::new();
         let mut error = None;
-        for round in 0..ROUNDS {
-            match self.mend_once(queue, round, &mut mended).await {
-                Ok(torn) => left = torn,
+        for pass in 0..PASSES {
+            match self.repair_pass(queue, pass, &mut report).await {
+                Ok(inconsistency) => remaining = inconsistency,
                 Err(failed) => error = Some(failed),
             }
-            if left.is_empty() || error.is_some() {
+            if remaining.is_empty() || error.is_some() {
                 break;
             }
         }
-        let (redis, queue) = (self.shared.link.address(), &**queue);
-        let whole = error.is_none() && left.is_empty();
-        let (done, failed_before) = self.shared.repairs.with(queue, |repair| {
-            let failed_before = repair.failed.is_some();
-            repair.failed = (!whole).then(Instant::now);
-            repair.done += u64::from(whole);
-            repair.lost += mended.damaged + mended.lost();
-            (repair.done, failed_before)
-        });
-        // Each time the number doubles: a server that evicts must not fill the log as well.
-        if whole && done.is_power_of_two() {
+        let (redis, queue) = (self.address(), &**queue);
+        let is_completed = error.is_none() && remaining.is_empty();
+        let recorded = self.repairs().record(queue, is_completed, report.damaged + report.lost());
+        // Logged each time the number doubles: a server that evicts keys must not fill the log.
+        if is_completed && recorded.completed.is_power_of_two() {
             tracing::warn!(
                 redis,
                 queue,
-                found = torn,
-                repairs = done,
-                "Redis had lost a part of what it keeps of dead letters: {mended}; see that no program deletes keys \
-                 that begin with `{{campanile:`, and that `maxmemory-policy` is `noeviction`"
+                found = inconsistency,
+                repairs = recorded.completed,
+                "Redis lost keys of a dead-letter queue, and the queue was repaired: {report}; make sure that no program \
+                 deletes keys that begin with `{{campanile:` and that `maxmemory-policy` is `noeviction`"
             );
-        } else if !whole && !failed_before {
-            let why = error.map_or(left, |error| error.to_string());
+        } else if !is_completed && !recorded.failed_before {
+            let why = error.map_or(remaining, |error| error.to_string());
             tracing::warn!(
                 redis,
                 queue,
-                found = torn,
-                "Redis lost a part of what it keeps of dead letters, which cannot be mended for now: {why}"
+                found = inconsistency,
+                "Redis lost keys of a dead-letter queue, and the repair failed; it is tried again after the next call: \
+                 {why}"
             );
         }
     }
 
-    /// Goes through all parts once; gives what contradicts something else after that.
-    async fn mend_once(
+    /// Goes through all parts once. Returns the inconsistency that is left, or an empty string.
+    async fn repair_pass(
         &self,
         queue: &Arc<str>,
-        round: usize,
-        mended: &mut Mended,
+        pass: usize,
+        report: &mut Report,
     ) -> Result<String, StoreError> {
         for part in PARTS {
-            // Bodies are large to look at: only where some may belong to no letter.
-            if part == "bodies" && round == 0 && mended.lost() == 0 {
+            // Bodies are large. The first pass visits them only where letters were lost, whose bodies may be left.
+            if part == "bodies" && pass == 0 && report.lost() == 0 {
                 continue;
             }
             let mut cursor = String::new();
             loop {
-                let (on, orphans) = self.mend_part(queue, texts([part, &cursor]), mended).await?;
-                self.adopt(queue, orphans, mended).await?;
-                if on.is_empty() {
+                let (next, orphans) = self.repair_part(queue, texts([part, &cursor]), report).await?;
+                self.adopt(queue, orphans, report).await?;
+                if next.is_empty() {
                     break;
                 }
-                cursor = on;
+                cursor = next;
             }
         }
-        let (torn, _) = self.ask(&scripts::DEPTH, queue, Vec::new(), Vec::new()).await?;
-        Ok(torn)
+        let (inconsistency, _) = self.run_unrepaired(&scripts::DEPTH, queue, Vec::new(), Vec::new()).await?;
+        Ok(inconsistency)
     }
 
-    async fn mend_part(
+    async fn repair_part(
         &self,
         queue: &str,
         args: Vec<Vec<u8>>,
-        mended: &mut Mended,
+        report: &mut Report,
     ) -> Result<(String, Vec<Vec<u8>>), StoreError> {
-        let (_, answer) = self.ask(&scripts::REPAIR, queue, Vec::new(), args).await?;
-        let (on, lost, found, damaged, orphans): Answer = rows::read(answer)?;
-        mended.found += found;
-        mended.damaged += damaged;
+        let (_, answer) = self.run_unrepaired(&scripts::REPAIR, queue, Vec::new(), args).await?;
+        let (next, lost, restored, damaged, orphans): Answer = rows::read(answer)?;
+        report.restored += restored;
+        report.damaged += damaged;
         for id in lost {
-            if mended.lost.len() < TOLD_APART {
-                mended.lost.insert(id);
-            } else if !mended.lost.contains(&id) {
-                mended.lost_beyond += 1;
+            if report.lost.len() < REMEMBERED {
+                report.lost.insert(id);
+            } else if !report.lost.contains(&id) {
+                report.more_lost += 1;
             }
         }
-        Ok((on, orphans))
+        Ok((next, orphans))
     }
 
-    /// Takes up letters of which only the head and perhaps the body are left.
+    /// Restores letters of which only the head, and perhaps the body, is left.
     async fn adopt(
         &self,
         queue: &Arc<str>,
         orphans: Vec<Vec<u8>>,
-        mended: &mut Mended,
+        report: &mut Report,
     ) -> Result<(), StoreError> {
         let (reading, mut orphans) = (self.reading().await?, orphans.into_iter().peekable());
         while orphans.peek().is_some() {
@@ -289,7 +191,7 @@ impl RedisStore {
                     continue;
                 };
                 let (mut entry, needs_no_body) = entry(queue, letter, &head);
-                reading.arrive(&mut entry);
+                reading.entry_from_wall(&mut entry);
                 let (before, component) = rows::around_size(&entry);
                 let body = match body {
                     known if !known.is_empty() => known,
@@ -298,15 +200,15 @@ impl RedisStore {
                 };
                 args.extend([id, sid, body, before.into_bytes(), component.into_bytes()]);
             }
-            self.mend_part(queue, args, mended).await?;
+            self.repair_part(queue, args, report).await?;
         }
         Ok(())
     }
 }
 
-/// What the head of a letter says about it.
+/// The fields of an entry that its head repeats.
 #[derive(Deserialize)]
-struct Known {
+struct Head {
     component: String,
     kind: FailureKind,
     fingerprint: Fingerprint,
@@ -320,22 +222,22 @@ struct Known {
     expires: Option<SystemTime>,
     #[serde(default)]
     set_aside: bool,
-    payload: Sort,
+    payload: Payload,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Sort {
-    /// It has no body beside its head.
+enum Payload {
+    /// The whole request is in the head.
     Value(IgnoredAny),
     Http(IgnoredAny),
 }
 
-/// The fields of a letter by its head alone, and whether it is whole without a body. Of a head that says nothing, the id
-/// tells when it failed.
+/// The entry of a letter by its head alone, and whether it is complete without a body. If the head cannot be read, the
+/// time of the id stands for the times of failure.
 fn entry(queue: &Arc<str>, id: LetterId, head: &[u8]) -> (Entry, bool) {
     let made_at = id.made_at();
-    let nothing = Entry {
+    let unknown = Entry {
         id,
         queue: Arc::clone(queue),
         component: "unknown".into(),
@@ -349,10 +251,10 @@ fn entry(queue: &Arc<str>, id: LetterId, head: &[u8]) -> (Entry, bool) {
         head: Vec::new(),
         body: Vec::new(),
     };
-    let Ok(known) = serde_json::from_slice::<Known>(head) else {
-        return (nothing, false);
+    let Ok(known) = serde_json::from_slice::<Head>(head) else {
+        return (unknown, false);
     };
-    let needs_no_body = matches!(known.payload, Sort::Value(IgnoredAny));
+    let needs_no_body = matches!(known.payload, Payload::Value(IgnoredAny));
     let entry = Entry {
         component: known.component.into(),
         kind: known.kind,
@@ -362,7 +264,7 @@ fn entry(queue: &Arc<str>, id: LetterId, head: &[u8]) -> (Entry, bool) {
         due: known.due,
         expires: known.expires,
         set_aside: known.set_aside,
-        ..nothing
+        ..unknown
     };
     (entry, needs_no_body)
 }

@@ -1,4 +1,4 @@
-//! Letters as Redis keeps them, and back.
+//! Converting letters to the format in Redis and back.
 
 use std::sync::Arc;
 
@@ -8,20 +8,20 @@ use redis::{FromRedisValue, Value, from_redis_value};
 use super::keys::escaped;
 use crate::base::moment::{from_micros, micros};
 use crate::base::outcome::FailureKind;
+use crate::store::clock::Reading;
 use crate::store::error::Kind;
-use crate::store::steady::Reading;
 use crate::store::{Depth, Entry, Fingerprint, LetterId, StoreError};
 
-/// How a queue stands: letters, bytes, the oldest id, and what contradicts something else. Every script tells it.
-pub(super) type Stands = (u64, u64, String, String);
+/// The state of a queue, which every script returns: letters, bytes, the oldest id, and an inconsistency or an empty string.
+pub(super) type QueueState = (u64, u64, String, String);
 
-/// What is known of a letter, less its place in the stream; the scripts read it too.
+/// The metadata of a letter without its stream id. The scripts parse it too.
 pub(super) fn meta(entry: &Entry) -> String {
     let (before, component) = around_size(entry);
     format!("{before}|{}|{component}", entry.size())
 }
 
-/// What is known of a letter, before and after its size.
+/// The metadata of a letter before and after its size.
 pub(super) fn around_size(entry: &Entry) -> (String, String) {
     let moment = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
     let before = format!(
@@ -37,8 +37,8 @@ pub(super) fn around_size(entry: &Entry) -> (String, String) {
     (before, escaped(&entry.component))
 }
 
-/// A letter without its bytes; none where its id is none. Where what is known of it cannot be read, it is shown with
-/// what its id tells: one damaged letter must not hide the others.
+/// A letter without its head and body; `None` if the id is invalid. If the metadata cannot be read, the entry has the time
+/// of its id: one damaged letter must not hide the others.
 pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Reading) -> Option<Entry> {
     let id: LetterId = std::str::from_utf8(id).ok()?.parse().ok()?;
     let read = || {
@@ -59,7 +59,7 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Readi
             head: Vec::new(),
             body: Vec::new(),
         };
-        reading.depart(&mut entry);
+        reading.entry_to_wall(&mut entry);
         Some(entry)
     };
     Some(read().unwrap_or_else(|| Entry {
@@ -78,7 +78,7 @@ pub(super) fn read_meta(queue: &Arc<str>, id: &[u8], meta: &[u8], reading: Readi
     }))
 }
 
-/// Rows of id, what is known, head and body.
+/// Letters from rows of id, metadata, head and body.
 pub(super) fn entries(queue: &Arc<str>, rows: Vec<Vec<u8>>, reading: Reading) -> Vec<Entry> {
     let mut entries = Vec::with_capacity(rows.len() / 4);
     let mut rows = rows.into_iter();
@@ -95,16 +95,18 @@ pub(super) fn depth((waiting, bytes, oldest): (u64, u64, &str)) -> Depth {
     Depth { waiting, bytes, oldest, ..Depth::default() }
 }
 
-/// The fingerprint, kind and component of a row of failures.
+/// Parses the field of a failure count.
 pub(super) fn failure(field: &str) -> Option<(Fingerprint, FailureKind, Arc<str>)> {
     let mut parts = field.split('|');
     Some((parts.next()?.parse().ok()?, kind(parts.next()?), unescaped(parts.next()?)))
 }
 
-/// An answer, as the caller expects it.
+/// Converts the answer of a script.
 pub(super) fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
     from_redis_value(value).map_err(|error| {
-        StoreError::new(Kind::Other, "Redis answered what its script does not say").with_source(error)
+        let message = "the answer of Redis to a script of the dead-letter store has an unexpected type; check that no \
+                       proxy or other server answers in place of Redis";
+        StoreError::new(Kind::Other, message).with_source(error)
     })
 }
 

@@ -1,17 +1,17 @@
-//! What Redis runs: each change is one script, so that it happens whole or not at all.
+//! The Lua scripts. Each change is one script, so that it happens as a whole or not at all.
 //!
-//! Each is idempotent by the letter's id: run twice, because an answer was lost, it does what it does once.
+//! Scripts are idempotent by the letter's id, so that one whose answer was lost can be repeated.
 
 use std::fmt;
 use std::sync::LazyLock;
 
 use redis::Cmd;
 
-/// A script, which Redis knows by its hash once it has run it.
+/// A script. Redis knows it by its hash after it has run it once.
 pub(super) struct Script {
     source: &'static str,
     hash: LazyLock<String>,
-    /// Whether replicas have anything to learn from it.
+    /// Whether it changes data, which replicas then have to receive.
     pub(super) writes: bool,
 }
 
@@ -21,9 +21,9 @@ impl fmt::Debug for Script {
     }
 }
 
-/// What a script begins with that may run while the memory of Redis is full: it removes letters, or needs little.
+/// The first line of a script. A script that frees memory, or needs little, may run while the memory of Redis is full.
 macro_rules! first_line {
-    (in_need) => {
+    (when_full) => {
         "#!lua flags=allow-oom\n"
     };
     (with_room) => {
@@ -52,17 +52,17 @@ scripts! {
     GROUPS = "lua/groups.lua", writes: false, with_room;
     SEEN = "lua/seen.lua", writes: false, with_room;
     FREQUENCIES = "lua/frequencies.lua", writes: false, with_room;
-    CLAIM = "lua/claim.lua", writes: true, in_need;
-    RENEW = "lua/renew.lua", writes: true, in_need;
-    SETTLE = "lua/settle.lua", writes: true, in_need;
-    PURGE = "lua/purge.lua", writes: true, in_need;
+    CLAIM = "lua/claim.lua", writes: true, when_full;
+    RENEW = "lua/renew.lua", writes: true, when_full;
+    SETTLE = "lua/settle.lua", writes: true, when_full;
+    PURGE = "lua/purge.lua", writes: true, when_full;
     PURGES = "lua/purges.lua", writes: false, with_room;
-    EXPIRE = "lua/expire.lua", writes: true, in_need;
+    EXPIRE = "lua/expire.lua", writes: true, when_full;
     DEPTH = "lua/depth.lua", writes: false, with_room;
-    REPAIR = "lua/repair.lua", writes: true, in_need;
+    REPAIR = "lua/repair.lua", writes: true, when_full;
 }
 
-/// A script with what it is given.
+/// A script with its keys and arguments.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) script: &'static Script,
@@ -71,11 +71,16 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// The command that runs the script: by its hash, or whole, after which Redis knows it.
-    pub(super) fn command(&self, whole: bool) -> Cmd {
-        let mut command = if whole { redis::cmd("EVAL") } else { redis::cmd("EVALSHA") };
-        command.arg(if whole { self.script.source } else { &self.script.hash });
+    /// The command that runs the script: by its hash, or by its source, after which Redis knows the hash.
+    pub(super) fn command(&self, by_source: bool) -> Cmd {
+        let mut command = if by_source { redis::cmd("EVAL") } else { redis::cmd("EVALSHA") };
+        command.arg(if by_source { self.script.source } else { &self.script.hash });
         command.arg(self.keys.len()).arg(&self.keys).arg(&self.args);
         command
     }
+}
+
+/// The arguments of a script that are texts.
+pub(super) fn texts<const N: usize>(texts: [&str; N]) -> Vec<Vec<u8>> {
+    texts.map(|text| text.as_bytes().to_vec()).into()
 }

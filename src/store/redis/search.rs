@@ -1,4 +1,4 @@
-//! A filter as the scripts read it.
+//! A filter as arguments of a script.
 
 use std::time::SystemTime;
 
@@ -6,24 +6,24 @@ use super::keys::escaped;
 use crate::base::moment::micros;
 use crate::store::{LetterFilter, LetterId};
 
-/// What a walk over letters looks for, and where it is.
+/// A search through the letters of a queue, and its position.
 #[derive(Clone, Debug)]
 pub(super) struct Search {
-    /// What the members of the index begin with that are walked; all ids if it is empty.
+    /// The prefix of the index members to visit. Empty: visit all ids.
     source: String,
-    /// The last letter that was looked at.
+    /// The last letter that was visited.
     pub(super) after: String,
     up_to: String,
     id: String,
     component: String,
     kind: &'static str,
-    print: String,
+    fingerprint: String,
     aside: &'static str,
     latest: String,
     earliest: String,
-    /// How many are still wanted.
+    /// How many letters are still to be found.
     pub(super) limit: usize,
-    /// Whether nothing but the range of the source decides.
+    /// Whether every letter in the range of `source` matches.
     pub(super) exact: bool,
 }
 
@@ -32,11 +32,11 @@ impl Search {
         let text = |id: Option<LetterId>| id.map(|id| id.to_string()).unwrap_or_default();
         let micros = |moment| Option::map_or(moment, String::new(), |moment| micros(moment).to_string());
         let component = filter.component.as_deref().map(escaped);
-        let print = filter.fingerprint.map(|print| print.to_string());
+        let fingerprint = filter.fingerprint.map(|fingerprint| fingerprint.to_string());
         let aside = filter.set_aside.map(|aside| if aside { "1" } else { "0" });
-        // The narrowest first: a cause is of one component, mostly.
+        // The most selective first. Most fingerprints occur in one component only.
         let sources = [
-            print.as_ref().map(|print| format!("f:{print}:")),
+            fingerprint.as_ref().map(|fingerprint| format!("f:{fingerprint}:")),
             component.as_ref().map(|component| format!("c:{component}:")),
             filter.kind.map(|kind| format!("k:{}:", kind.as_str())),
             aside.map(|aside| format!("s:{aside}:")),
@@ -53,7 +53,7 @@ impl Search {
             id: text(filter.id),
             component: component.map(|component| format!("={component}")).unwrap_or_default(),
             kind: filter.kind.map_or("", |kind| kind.as_str()),
-            print: print.unwrap_or_default(),
+            fingerprint: fingerprint.unwrap_or_default(),
             aside: aside.unwrap_or_default(),
             latest: micros(latest),
             earliest: micros(earliest),
@@ -61,7 +61,7 @@ impl Search {
         }
     }
 
-    /// What a script is given of it.
+    /// The arguments of a script.
     pub(super) fn args(&self) -> impl Iterator<Item = Vec<u8>> {
         let limit = self.limit.min(1 << 40).to_string();
         let texts: [&str; 11] = [
@@ -71,7 +71,7 @@ impl Search {
             &self.id,
             &self.component,
             self.kind,
-            &self.print,
+            &self.fingerprint,
             self.aside,
             &self.latest,
             &self.earliest,
@@ -80,8 +80,8 @@ impl Search {
         texts.map(|text| text.as_bytes().to_vec()).into_iter()
     }
 
-    /// Goes on after what a script looked at last, with so many less to find; whether there is more to do.
-    pub(super) fn go_on(&mut self, cursor: String, found: usize) -> bool {
+    /// Continues after the cursor of a script that found `found` letters. Returns whether there may be more.
+    pub(super) fn advance(&mut self, cursor: String, found: usize) -> bool {
         self.limit = self.limit.saturating_sub(found);
         self.after = cursor;
         self.limit > 0 && !self.after.is_empty()

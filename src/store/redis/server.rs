@@ -1,45 +1,48 @@
-//! What kind of a server it is: too old, or one that forgets.
+//! Checking the version and the settings of the server.
 
 use std::time::SystemTime;
 
 use redis::{RedisError, Value, from_redis_value};
 
+use super::keys;
 use super::target::Connection;
 use crate::base::moment::from_micros;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
-/// The first version that has all that the scripts need.
+/// The first major version that supports all that the scripts use.
 const OLDEST: u32 = 7;
 
 pub(super) enum Fault {
+    /// The server could not be asked.
     Redis(RedisError),
+    /// The server cannot be used.
     Unfit(StoreError),
 }
 
-/// Waits for any answer.
-pub(super) async fn answers(connection: &mut Connection) -> Result<(), RedisError> {
-    match connection.send_to(&super::keys::tag(""), redis::cmd("PING")).await {
-        // That it may not be asked is an answer.
-        Err(error) if !may_not(&error) => Err(error),
+/// Waits for any answer to `PING`.
+pub(super) async fn ping(connection: &mut Connection) -> Result<(), RedisError> {
+    match connection.send_to(&keys::tag(""), redis::cmd("PING")).await {
+        // A missing permission is an answer too.
+        Err(error) if !is_no_permission(&error) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// What time it is there.
+/// The time of the server, if the user may ask for it.
 pub(super) async fn time(connection: &mut Connection) -> Option<SystemTime> {
-    let answer = connection.send_to(&super::keys::tag(""), redis::cmd("TIME")).await.ok()?;
+    let answer = connection.send_to(&keys::tag(""), redis::cmd("TIME")).await.ok()?;
     let (seconds, micros): (u64, u64) = from_redis_value(answer).ok()?;
     Some(from_micros(seconds.checked_mul(1_000_000)?.checked_add(micros)?))
 }
 
-/// Looks at a server once: refuses one that is too old, and warns of one that may lose letters.
+/// Refuses a server that is too old, and warns of settings by which it may lose letters.
 pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<(), Fault> {
-    let key = super::keys::tag("");
+    let key = keys::tag("");
     let info = match connection.send_to(&key, redis::cmd("INFO")).await {
         Ok(info) => from_redis_value::<String>(info).unwrap_or_default(),
-        // Not everyone may ask. Without a password, nobody may do anything.
-        Err(error) if may_not(&error) => return Ok(()),
+        // The user may lack the permission for `INFO`. A wrong password is another error.
+        Err(error) if is_no_permission(&error) => return Ok(()),
         Err(error) => return Err(Fault::Redis(error)),
     };
     let of = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -51,22 +54,23 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
             .and_then(|major| major.parse::<u32>().ok())
             .is_some_and(|major| major < OLDEST)
     {
-        let message =
-            format!("Redis at {address} is of version {version}: {OLDEST}.0 or a later one is needed");
+        let message = format!(
+            "Redis at {address} has version {version}, and the store needs {OLDEST}.0 or later; upgrade Redis"
+        );
         return Err(Fault::Unfit(StoreError::new(Kind::Other, message)));
     }
     if of("aof_enabled") == Some("0") {
         if setting(&key, connection, "save").await.as_deref() == Some("") {
             tracing::warn!(
                 redis = address,
-                "Redis writes nothing to its disk (`appendonly no`, `save \"\"`): when it ends, all dead letters are lost; \
-                 set `appendonly yes`"
+                "Redis does not write to disk (`appendonly no`, `save \"\"`): all dead letters are lost when it stops; set \
+                 `appendonly yes`"
             );
         } else {
             tracing::warn!(
                 redis = address,
-                "Redis writes no log to its disk (`appendonly no`): when it ends, the dead letters since its last \
-                 snapshot are lost; set `appendonly yes`"
+                "Redis has no append-only file (`appendonly no`): the dead letters since its last snapshot are lost when it \
+                 stops; set `appendonly yes`"
             );
         }
     } else if let Some(sync) = setting(&key, connection, "appendfsync").await
@@ -75,8 +79,8 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
         tracing::warn!(
             redis = address,
             appendfsync = sync,
-            "Redis answers before its log is on its disk: when its machine ends, the dead letters of up to a second are \
-             lost, or of more if it never syncs; `appendfsync always` keeps all"
+            "Redis answers before its append-only file is on disk: a crash of its machine loses the dead letters of up to a \
+             second (`everysec`) or of more (`no`); set `appendfsync always` to lose none"
         );
     }
     if let Some(policy) = of("maxmemory_policy")
@@ -87,15 +91,15 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
             tracing::warn!(
                 redis = address,
                 policy,
-                "Redis removes keys that expire when its memory is full: counts of failures may be missing, and letters \
-                 if another program lets their keys expire; set `maxmemory-policy` to `noeviction`"
+                "Redis evicts keys with an expiry when its memory is full: failure counts of dead letters may be lost, and \
+                 letters if another program sets an expiry on their keys; set `maxmemory-policy` to `noeviction`"
             );
         } else {
             tracing::warn!(
                 redis = address,
                 policy,
-                "Redis removes keys when its memory is full, and dead letters may be among them: set \
-                 `maxmemory-policy` to `noeviction`"
+                "Redis evicts keys when its memory is full, which may lose dead letters; set `maxmemory-policy` to \
+                 `noeviction`"
             );
         }
     }
@@ -105,11 +109,11 @@ pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<
 async fn setting(key: &str, connection: &mut Connection, name: &str) -> Option<String> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg(name);
-    // Where somebody else runs the server, it is theirs to know.
+    // Hosted servers often forbid `CONFIG`. Then the settings are not checked.
     let answer: Value = connection.send_to(key, command).await.ok()?;
     from_redis_value::<Vec<String>>(answer).ok()?.into_iter().nth(1)
 }
 
-fn may_not(error: &RedisError) -> bool {
+fn is_no_permission(error: &RedisError) -> bool {
     matches!(error.kind(), redis::ErrorKind::Server(redis::ServerErrorKind::NoPerm))
 }

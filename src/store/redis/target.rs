@@ -1,4 +1,4 @@
-//! Where Redis is, and how it is spoken to.
+//! The address of Redis, and one connection to it.
 
 use std::fmt;
 #[cfg(feature = "tls")]
@@ -14,20 +14,20 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionIn
 use super::settings::RedisSettings;
 use crate::base::error::ConfigError;
 
-/// Where Redis is.
+/// A Redis server or cluster to connect to.
 pub(super) struct Target {
-    client: Kind,
-    /// Hosts and ports, for messages: no password is among them.
+    client: ClientKind,
+    /// Hosts and ports, for messages. It contains no password.
     address: String,
     timeout: Duration,
 }
 
-enum Kind {
+enum ClientKind {
     Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 
-/// A way to Redis, shared by all who call: what they ask at the same time goes in one write.
+/// A multiplexed connection. Clones share it, and commands that are sent at the same time share one write.
 #[derive(Clone)]
 pub(super) enum Connection {
     Single(MultiplexedConnection),
@@ -56,13 +56,13 @@ impl Target {
 
     pub(super) async fn connect(&self) -> RedisResult<Connection> {
         match &self.client {
-            Kind::Single(client) => {
+            ClientKind::Single(client) => {
                 let config = AsyncConnectionConfig::new()
                     .set_connection_timeout(Some(self.timeout))
                     .set_response_timeout(Some(self.timeout));
                 client.get_multiplexed_async_connection_with_config(&config).await.map(Connection::Single)
             }
-            Kind::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
+            ClientKind::Cluster(client) => client.get_async_connection().await.map(Connection::Cluster),
         }
     }
 }
@@ -73,17 +73,17 @@ impl fmt::Debug for Target {
     }
 }
 
-/// The parts of a URL, none of which is shown when it is refused: it may hold a password.
+/// Parses a URL. Errors do not show it, because it may contain a password.
 fn info(setting: &'static str, url: &str) -> Result<ConnectionInfo, ConfigError> {
     let refused = |allowed: &'static str| ConfigError::new(setting, "(not shown)", allowed);
     let scheme = url.split("://").next().unwrap_or_default();
     if !cfg!(feature = "tls") && matches!(scheme, "rediss" | "valkeys") {
-        return Err(refused("a `redis://` address, or `rediss://` with the feature `tls`"));
+        return Err(refused("a `redis://` address, or `rediss://` with the feature `tls` of campanile"));
     }
     let info = url
         .into_connection_info()
         .map_err(|_| refused("an address such as `redis://user:password@host:6379/`"))?;
-    // We tell which library this is to nobody: older servers answer it with an error, and users may not be allowed to.
+    // Older servers answer `CLIENT SETINFO` with an error, and the user may lack the permission for it.
     let settings = info.redis_settings().clone().set_skip_set_lib_name();
     Ok(info.set_redis_settings(settings))
 }
@@ -93,15 +93,19 @@ fn client(
     settings: &RedisSettings,
     infos: Vec<ConnectionInfo>,
     refused: impl Fn(redis::RedisError) -> ConfigError,
-) -> Result<Kind, ConfigError> {
+) -> Result<ClientKind, ConfigError> {
     for (setting, file) in
         [("tls.ca_file", &settings.tls.ca_file), ("tls.client_certificate", &settings.tls.client_certificate)]
     {
         if let Some(file) = file {
-            return Err(ConfigError::new(setting, file.display(), "none, without the feature `tls`"));
+            return Err(ConfigError::new(
+                setting,
+                file.display(),
+                "no file, without the feature `tls` of campanile",
+            ));
         }
     }
-    made(settings, infos, refused)
+    without_tls(settings, infos, refused)
 }
 
 #[cfg(feature = "tls")]
@@ -109,15 +113,15 @@ fn client(
     settings: &RedisSettings,
     infos: Vec<ConnectionInfo>,
     refused: impl Fn(redis::RedisError) -> ConfigError,
-) -> Result<Kind, ConfigError> {
+) -> Result<ClientKind, ConfigError> {
     use redis::{ClientTlsConfig, ConnectionAddr, TlsCertificates};
 
     if !infos.iter().any(|info| matches!(info.addr(), ConnectionAddr::TcpTls { .. })) {
-        return made(settings, infos, refused);
+        return without_tls(settings, infos, refused);
     }
-    // The client takes the one that the process has. Where several are compiled in and none was chosen, it has none.
+    // The Redis client uses the default provider of the process. If several are compiled in, there may be none.
     if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Another thread may have been faster, which is as well.
+        // This fails if another thread installed one first, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let root_cert = settings.tls.ca_file.as_deref().map(|path| read("tls.ca_file", path)).transpose()?;
@@ -131,30 +135,30 @@ fn client(
     let certificates = TlsCertificates { client_tls, root_cert };
     if settings.cluster {
         let client = cluster(settings, infos).certs(certificates).build().map_err(refused)?;
-        return Ok(Kind::Cluster(Box::new(client)));
+        return Ok(ClientKind::Cluster(Box::new(client)));
     }
     match infos.into_iter().next() {
         Some(info) => Client::build_with_tls(info, certificates)
-            .map(|client| Kind::Single(Box::new(client)))
+            .map(|client| ClientKind::Single(Box::new(client)))
             .map_err(refused),
-        None => made(settings, Vec::new(), refused),
+        None => without_tls(settings, Vec::new(), refused),
     }
 }
 
-fn made(
+fn without_tls(
     settings: &RedisSettings,
     mut infos: Vec<ConnectionInfo>,
     refused: impl Fn(redis::RedisError) -> ConfigError,
-) -> Result<Kind, ConfigError> {
+) -> Result<ClientKind, ConfigError> {
     if settings.cluster {
-        cluster(settings, infos).build().map(|client| Kind::Cluster(Box::new(client))).map_err(refused)
+        cluster(settings, infos).build().map(|client| ClientKind::Cluster(Box::new(client))).map_err(refused)
     } else {
-        Client::open(infos.swap_remove(0)).map(|client| Kind::Single(Box::new(client))).map_err(refused)
+        Client::open(infos.swap_remove(0)).map(|client| ClientKind::Single(Box::new(client))).map_err(refused)
     }
 }
 
 fn cluster(settings: &RedisSettings, infos: Vec<ConnectionInfo>) -> ClusterClientBuilder {
-    // It follows letters that move to another node; whatever else fails is tried again by who calls.
+    // The cluster client follows slots that move to another node. `SharedConnection` repeats all other failed calls.
     ClusterClientBuilder::new(infos)
         .connection_timeout(settings.response_timeout)
         .response_timeout(settings.response_timeout)
@@ -179,7 +183,7 @@ impl Connection {
         answer.and_then(Value::extract_error)
     }
 
-    /// Sends what names no key to the node that has this one.
+    /// Sends a command that names no key to the cluster node that holds `key`.
     pub(super) async fn send_to(&mut self, key: &str, command: Cmd) -> RedisResult<Value> {
         let answer = match self {
             Self::Single(connection) => connection.req_packed_command(&command).await,

@@ -1,7 +1,8 @@
-//! Whether the store is known to be away.
+//! Whether the store is known to fail.
 //!
-//! Callers wait for each letter. Once a store has not answered, the next ones do not wait for it again until somebody
-//! has tried, and the tries become rarer. It is the drainer that tries; a caller does only where none seems to run.
+//! Callers wait until their letter is parked. After the store has failed, they do not ask it again until an attempt has
+//! succeeded; the time between attempts grows. The drainer makes the attempts. A caller makes one only if the drainer seems
+//! not to run.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use crate::base::clock::{self, Tick};
 use crate::base::sync::Mutex;
 use crate::store::{SpillReason, StoreError};
 
-/// The time until the first try after a failure; each one that fails doubles it.
+/// The time until the first attempt after a failure. Each further failure doubles it.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The time between two tries does not grow beyond this.
+/// The longest time between two attempts.
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
@@ -20,82 +21,83 @@ pub(super) struct Circuit(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Grows at each change: of those that tried at the same time, the first one decides.
+    /// Grows with each change, so that of attempts at the same time only the first result counts.
     generation: u64,
-    away: Option<Away>,
+    /// The current outage. `None` while the store answers.
+    outage: Option<Outage>,
 }
 
 #[derive(Debug)]
-struct Away {
+struct Outage {
     why: SpillReason,
     error: StoreError,
-    /// When somebody may try again.
-    until: Tick,
+    next_attempt: Tick,
     wait: Duration,
 }
 
-/// The right to try the store.
+/// The permission to ask the store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Try(u64);
+pub(super) struct Attempt(u64);
 
 impl Circuit {
-    /// Whether a caller may try the store; if not, why not.
-    pub(super) fn admit_caller(&self, patience: Duration) -> Result<Try, (SpillReason, StoreError)> {
+    /// Allows a caller to ask the store, or returns the failure of the outage. No other attempt starts within `timeout`.
+    pub(super) fn admit_caller(&self, timeout: Duration) -> Result<Attempt, (SpillReason, StoreError)> {
         let mut state = self.0.lock();
         let generation = state.generation;
-        if let Some(away) = &mut state.away {
+        if let Some(outage) = &mut state.outage {
             let now = clock::now();
-            if now < away.until + away.wait {
-                return Err((away.why, away.error.again()));
+            if now < outage.next_attempt + outage.wait {
+                return Err((outage.why, outage.error.duplicate()));
             }
-            away.until = now + away.wait.max(patience);
+            outage.next_attempt = now + outage.wait.max(timeout);
         }
-        Ok(Try(generation))
+        Ok(Attempt(generation))
     }
 
-    /// Whether the drainer may try the store.
-    pub(super) fn admit_drainer(&self, patience: Duration) -> Option<Try> {
+    /// Allows the drainer to ask the store. No other attempt starts within `timeout`.
+    pub(super) fn admit_drainer(&self, timeout: Duration) -> Option<Attempt> {
         let mut state = self.0.lock();
         let generation = state.generation;
-        if let Some(away) = &mut state.away {
+        if let Some(outage) = &mut state.outage {
             let now = clock::now();
-            if now < away.until {
+            if now < outage.next_attempt {
                 return None;
             }
-            away.until = now + away.wait.max(patience);
+            outage.next_attempt = now + outage.wait.max(timeout);
         }
-        Some(Try(generation))
+        Some(Attempt(generation))
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.0.lock().away.is_none()
+        self.0.lock().outage.is_none()
     }
 
-    /// How long the drainer has to wait for its next try.
+    /// The time until the next attempt of the drainer.
     pub(super) fn wait(&self) -> Duration {
-        self.0.lock().away.as_ref().map_or(Duration::ZERO, |away| away.until.since(clock::now()))
+        self.0.lock().outage.as_ref().map_or(Duration::ZERO, |outage| outage.next_attempt.since(clock::now()))
     }
 
-    /// The store has answered; tells whether it was away.
+    /// Records that the store answered. Returns whether this ends an outage.
     pub(super) fn answered(&self) -> bool {
         let mut state = self.0.lock();
-        let was_away = state.away.take().is_some();
-        state.generation += u64::from(was_away);
-        was_away
+        let was_outage = state.outage.take().is_some();
+        state.generation += u64::from(was_outage);
+        was_outage
     }
 
-    /// The store has failed; tells whether it is the first failure of a row.
-    pub(super) fn failed(&self, Try(generation): Try, why: SpillReason, error: &StoreError) -> bool {
+    /// Records that the store failed. Returns whether this begins an outage.
+    pub(super) fn failed(&self, Attempt(generation): Attempt, why: SpillReason, error: &StoreError) -> bool {
         let mut state = self.0.lock();
         if state.generation != generation {
             return false;
         }
         state.generation += 1;
-        let (wait, first) = match &state.away {
-            Some(away) => ((away.wait * 2).min(LONGEST), false),
+        let (wait, first) = match &state.outage {
+            Some(outage) => ((outage.wait * 2).min(LONGEST), false),
             None => (FIRST, true),
         };
-        state.away = Some(Away { why, error: error.again(), until: clock::now() + wait, wait });
+        state.outage =
+            Some(Outage { why, error: error.duplicate(), next_attempt: clock::now() + wait, wait });
         first
     }
 }
@@ -105,50 +107,50 @@ mod tests {
     use super::*;
     use tokio::time::advance;
 
-    const PATIENCE: Duration = Duration::from_millis(1);
+    const TIMEOUT: Duration = Duration::from_millis(1);
 
-    fn fail(circuit: &Circuit, at: Try) -> bool {
-        circuit.failed(at, SpillReason::Error, &StoreError::other("away"))
+    fn fail(circuit: &Circuit, attempt: Attempt) -> bool {
+        circuit.failed(attempt, SpillReason::Error, &StoreError::other("outage"))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_of_one_moment_are_one_and_tries_become_rarer() {
+    async fn simultaneous_failures_count_once_and_attempts_become_rarer() {
         let circuit = Circuit::default();
-        let tries: Vec<Try> = (0..50).map(|_| circuit.admit_caller(PATIENCE).unwrap()).collect();
-        let first = tries.into_iter().filter(|at| fail(&circuit, *at)).count();
+        let attempts: Vec<Attempt> = (0..50).map(|_| circuit.admit_caller(TIMEOUT).unwrap()).collect();
+        let first = attempts.into_iter().filter(|attempt| fail(&circuit, *attempt)).count();
         assert_eq!(first, 1);
         let mut waits = Vec::new();
         for _ in 0..10 {
-            assert!(circuit.admit_drainer(PATIENCE).is_none());
+            assert!(circuit.admit_drainer(TIMEOUT).is_none());
             let wait = circuit.wait();
             waits.push(wait.as_millis());
             advance(wait).await;
-            let at = circuit.admit_drainer(PATIENCE).unwrap();
-            assert!(circuit.admit_drainer(PATIENCE).is_none(), "one at a time");
-            assert!(!fail(&circuit, at));
+            let attempt = circuit.admit_drainer(TIMEOUT).unwrap();
+            assert!(circuit.admit_drainer(TIMEOUT).is_none(), "one at a time");
+            assert!(!fail(&circuit, attempt));
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000, 10_000]);
         assert!(circuit.answered() && !circuit.answered());
-        assert!(circuit.admit_caller(PATIENCE).is_ok());
+        assert!(circuit.admit_caller(TIMEOUT).is_ok());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_caller_tries_only_where_no_drainer_did() {
+    async fn a_caller_makes_an_attempt_only_if_the_drainer_did_not() {
         let circuit = Circuit::default();
-        let at = circuit.admit_caller(PATIENCE).unwrap();
-        fail(&circuit, at);
+        let attempt = circuit.admit_caller(TIMEOUT).unwrap();
+        fail(&circuit, attempt);
         advance(FIRST).await;
-        assert!(circuit.admit_caller(PATIENCE).is_err(), "it is the drainer's turn");
+        assert!(circuit.admit_caller(TIMEOUT).is_err(), "it is the drainer's turn");
         advance(FIRST).await;
-        assert!(circuit.admit_caller(PATIENCE).is_ok());
-        assert!(circuit.admit_caller(PATIENCE).is_err());
+        assert!(circuit.admit_caller(TIMEOUT).is_ok());
+        assert!(circuit.admit_caller(TIMEOUT).is_err());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_from_before_the_answer_says_nothing() {
+    async fn a_failure_from_before_an_answer_is_ignored() {
         let circuit = Circuit::default();
-        let early = circuit.admit_caller(PATIENCE).unwrap();
-        fail(&circuit, circuit.admit_caller(PATIENCE).unwrap());
+        let early = circuit.admit_caller(TIMEOUT).unwrap();
+        fail(&circuit, circuit.admit_caller(TIMEOUT).unwrap());
         circuit.answered();
         fail(&circuit, early);
         assert!(circuit.is_closed());

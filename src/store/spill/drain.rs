@@ -1,7 +1,8 @@
-//! The way from the spill to the store.
+//! The drainer: the task that moves letters from the spill to the store.
 //!
-//! A letter is put into the store first and removed from the spill then. Whoever is killed in between does the first
-//! again, which changes nothing. Letters are claimed before, so that of two processes on one file each takes others.
+//! It puts a letter into the store before it removes it from the spill. If the process is killed in between, the letter is
+//! put again later, which changes nothing. The drainer claims letters first, so that two processes that share the file
+//! move different letters.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::circuit::{LONGEST, Try};
-use super::wrapper::{Queue, Shared, for_store, no_answer};
+use super::circuit::{Attempt, LONGEST};
+use super::shared::{Queue, Shared, for_store, timed_out};
 use crate::base::clock;
 use crate::base::moment;
 use crate::base::outcome::within;
@@ -23,66 +24,67 @@ use crate::store::{
     guarded,
 };
 
-/// Letters that are moved at once.
+/// The most letters in a batch.
 const BATCH: usize = 64;
 
-/// The bytes of a batch, to which the last letter may add.
+/// The batch ends with the letter by which it reaches this many bytes.
 const BYTES: u64 = 4 * 1024 * 1024;
 
-/// Letters that are moved at once to a store that was away.
+/// The size of the first batch for a store that was failing.
 const PROBES: usize = 3;
 
-/// A letter that failed more often than this may be refused for what it is: it no longer says that the store is away.
-const ITS_OWN_FAULT: u32 = 5;
+/// After this many failures of one letter, the letter itself may be the cause. Its failures then no longer count as an
+/// outage of the store.
+const MAX_FAILURES: u32 = 5;
 
-/// How long the store may take for a letter for which nobody waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the store may take for a letter. It is longer than for a new letter, because no caller waits.
+const PUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Longer than a batch can take.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// The pause after the store was full; each further time doubles it.
+/// The pause after the store was full. Each further time doubles it.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// How a round ended.
+/// The result of one round through all queues.
 enum Round {
-    /// Nothing is left.
+    /// The spill is empty.
     Empty,
-    /// The store takes no more, or others hold what is left; whether some were moved.
+    /// Letters are left: the store is full, or another process has claimed them. `moved` says whether some were moved.
     Waiting { moved: bool },
-    /// The store is away and may be tried again after this time.
-    Away(Duration),
+    /// The store fails. The next attempt may begin after this time.
+    Outage(Duration),
 }
 
-/// How the letters of one queue went.
+/// The result for one queue, or for one batch.
 enum Moved {
     All,
     Some { moved: bool },
-    Away,
+    Outage,
 }
 
-/// Held by the task, which may end with its runtime.
+/// Marks the drainer as stopped when it is dropped. A runtime that shuts down drops the task.
 struct Running(Weak<Shared>);
 
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.draining.store(false, Ordering::SeqCst);
+            shared.is_draining.store(false, Ordering::SeqCst);
         }
     }
 }
 
 impl Shared {
-    /// Sees to it that a task drains the spill, in the runtime that asks.
+    /// Starts the drainer in the current runtime, or wakes it.
     pub(super) fn drain_soon(self: &Arc<Self>) {
-        if !self.draining.swap(true, Ordering::SeqCst) {
+        if !self.is_draining.swap(true, Ordering::SeqCst) {
             let running = Running(Arc::downgrade(self));
             match Handle::try_current() {
                 Ok(runtime) => drop(runtime.spawn(drain(running, Arc::clone(&self.wake)))),
-                // The next one who comes by may have a runtime.
+                // Without a runtime, a later call starts it.
                 Err(_) => drop(running),
             }
-        } else if self.idle.load(Ordering::SeqCst) {
+        } else if self.is_idle.load(Ordering::SeqCst) {
             self.wake.notify_one();
         }
     }
@@ -103,7 +105,7 @@ async fn drain(running: Running, wake: Arc<tokio::sync::Notify>) {
                 pause = if moved { SHORTEST } else { (pause * 2).min(LONGEST) };
                 Some(pause)
             }
-            Round::Away(wait) => Some(wait),
+            Round::Outage(wait) => Some(wait),
         };
         match wait {
             Some(wait) => {
@@ -111,14 +113,14 @@ async fn drain(running: Running, wake: Arc<tokio::sync::Notify>) {
                 let _ = timeout(wait, wake.notified()).await;
             }
             None => {
-                shared.idle.store(true, Ordering::SeqCst);
-                // One that came before the flag was seen has woken nobody.
+                shared.is_idle.store(true, Ordering::SeqCst);
+                // A letter that was spilled before the flag was set has not woken the drainer.
                 if shared.is_empty() {
                     drop(shared);
                     wake.notified().await;
                 }
                 if let Some(shared) = running.0.upgrade() {
-                    shared.idle.store(false, Ordering::SeqCst);
+                    shared.is_idle.store(false, Ordering::SeqCst);
                 }
             }
         }
@@ -126,18 +128,18 @@ async fn drain(running: Running, wake: Arc<tokio::sync::Notify>) {
 }
 
 impl Shared {
-    fn known(&self) -> Vec<(Arc<str>, Queue)> {
+    fn registered_queues(&self) -> Vec<(Arc<str>, Queue)> {
         self.queues.lock().iter().map(|(name, queue)| (Arc::clone(name), *queue)).collect()
     }
 
     fn is_empty(&self) -> bool {
-        self.known().iter().all(|(name, _)| self.spill.depth(name).waiting == 0)
+        self.registered_queues().iter().all(|(name, _)| self.spill.depth(name).waiting == 0)
     }
 
     async fn round(&self, owner: Owner) -> Round {
         let mut some_moved = false;
         let mut all = true;
-        for (name, queue) in self.known() {
+        for (name, queue) in self.registered_queues() {
             if self.spill.depth(&name).waiting == 0 {
                 continue;
             }
@@ -147,11 +149,12 @@ impl Shared {
                     some_moved |= moved;
                     all = false;
                 }
-                Ok(Moved::Away) => {
-                    return Round::Away(self.circuit.wait().max(SHORTEST));
+                Ok(Moved::Outage) => {
+                    return Round::Outage(self.circuit.wait().max(SHORTEST));
                 }
                 Err(error) => {
-                    tracing::debug!(queue = &*name, "the spill is not drained for now: {error}");
+                    let spill = self.spill.path().display();
+                    tracing::debug!(%spill, queue = &*name, "draining the spill failed and is tried again: {error}");
                     all = false;
                 }
             }
@@ -161,10 +164,9 @@ impl Shared {
 
     /// Moves the letters of one queue, batch by batch.
     async fn move_queue(&self, name: &str, limits: Limits, owner: Owner) -> Result<Moved, StoreError> {
-        let Some(at) = self.circuit.admit_drainer(PATIENCE) else {
-            return Ok(Moved::Away);
+        let Some(attempt) = self.circuit.admit_drainer(PUT_TIMEOUT) else {
+            return Ok(Moved::Outage);
         };
-        // A store that was away a moment ago gets a few to begin with.
         let mut size = if self.circuit.is_closed() { BATCH } else { PROBES };
         let mut moved = false;
         loop {
@@ -174,10 +176,10 @@ impl Shared {
                 let left = self.spill.count(name, &LetterFilter::all()).await?;
                 return Ok(if left == 0 { Moved::All } else { Moved::Some { moved } });
             }
-            match self.move_batch(name, limits, owner, at, batch).await? {
+            match self.move_batch(name, limits, owner, attempt, batch).await? {
                 Moved::All => (moved, size) = (true, BATCH),
                 Moved::Some { moved: some } => return Ok(Moved::Some { moved: moved || some }),
-                Moved::Away => return Ok(Moved::Away),
+                Moved::Outage => return Ok(Moved::Outage),
             }
         }
     }
@@ -187,20 +189,20 @@ impl Shared {
         name: &str,
         limits: Limits,
         owner: Owner,
-        at: Try,
+        attempt: Attempt,
         batch: Vec<Entry>,
     ) -> Result<Moved, StoreError> {
         let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
-        let _leaving = self.spill.leaving(ids.clone());
+        let _moving = self.spill.mark_moving(ids.clone());
         let began = clock::now();
         let puts = batch.into_iter().map(|entry| async move {
-            match within(PATIENCE, guarded(|| self.store.put(entry, for_store(limits)))).await {
+            match within(PUT_TIMEOUT, guarded(|| self.store.put(entry, for_store(limits)))).await {
                 Ok(put) => put.map_err(|error| (SpillReason::Error, error)),
-                Err(_) => Err((SpillReason::Timeout, no_answer(PATIENCE))),
+                Err(_) => Err((SpillReason::Timeout, timed_out(PUT_TIMEOUT))),
             }
         });
         let puts = in_order(puts).await;
-        let in_time = clock::now().since(began) <= self.patience;
+        let in_time = clock::now().since(began) <= self.put_timeout;
 
         let mut settled = Vec::with_capacity(ids.len());
         let mut failed = Vec::new();
@@ -230,27 +232,31 @@ impl Shared {
         if (moved || full) && in_time {
             self.answered();
         }
-        let away = !moved && !full;
+        let is_outage = !moved && !full;
         for (id, why, error) in &failed {
-            let times = self.failed(*id);
-            if away && times <= ITS_OWN_FAULT {
-                let _ = self.circuit.failed(at, *why, error);
+            let times = self.count_failure(*id);
+            if is_outage && times <= MAX_FAILURES {
+                let _ = self.circuit.failed(attempt, *why, error);
                 settled.push(Settled::Released(*id));
             } else if times.is_power_of_two() {
-                // It stays claimed for a while, so that others get their turn.
-                tracing::warn!(queue = name, %id, "a dead letter stays in the spill for now: {error}");
+                // The letter is not released: while its lease lasts, the drainer moves others.
+                let spill = self.spill.path().display();
+                tracing::warn!(
+                    %spill, queue = name, %id, failures = times,
+                    "a dead letter cannot be moved from the spill to the store, and is tried again: {error}"
+                );
             }
         }
         let _ = self.spill.settle(name, owner, settled).await?;
-        Ok(match (away, full || !failed.is_empty()) {
-            (true, _) => Moved::Away,
+        Ok(match (is_outage, full || !failed.is_empty()) {
+            (true, _) => Moved::Outage,
             (false, true) => Moved::Some { moved },
             (false, false) => Moved::All,
         })
     }
 
-    /// How often the letter has failed to be moved, this time included.
-    fn failed(&self, id: LetterId) -> u32 {
+    /// Counts a failure to move the letter. Returns the number of its failures.
+    fn count_failure(&self, id: LetterId) -> u32 {
         let mut failures = self.failures.lock();
         let times = failures.entry(id).or_default();
         *times += 1;
@@ -258,8 +264,8 @@ impl Shared {
     }
 }
 
-/// Waits for all of them, each of which begins after the one before: a store that takes what comes in turn takes the
-/// oldest first.
+/// Runs all futures at the same time and polls them in order, so that a store that works in the order of its calls gets
+/// the oldest letter first.
 async fn in_order<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut pending: Vec<Pin<Box<F>>> = futures.map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = pending.iter().map(|_| None).collect();

@@ -1,8 +1,8 @@
-//! Letters that their store did not take.
+//! The spill: a SQLite file that takes letters while their store cannot. Start with [`SpillStore`] in `store.rs`.
 //!
-//! A server can be away, a disk can be full. The letter of such a moment goes to a file of its own, and its caller
-//! is not kept waiting. Letters there are as safe as those in any SQLite store, but they are on their way: a task takes
-//! them to the store as soon as it answers, the oldest first.
+//! A server can be down, a disk can be full. Letters then go to a file of their own, and their callers do not wait for the
+//! store. Letters in the spill are as durable as in any SQLite store. When the store answers again, `drain.rs` moves them
+//! there, oldest first; `circuit.rs` decides who asks the store meanwhile, and when.
 
 #[cfg(feature = "sqlite")]
 mod circuit;
@@ -10,8 +10,10 @@ mod circuit;
 mod drain;
 mod settings;
 #[cfg(feature = "sqlite")]
-mod wrapper;
+mod shared;
+#[cfg(feature = "sqlite")]
+mod store;
 
 pub use settings::SpillSettings;
 #[cfg(feature = "sqlite")]
-pub use wrapper::SpillStore;
+pub use store::SpillStore;

@@ -1,4 +1,4 @@
-//! What can be set of a spill.
+//! The settings of the spill.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::ConfigError;
 
-/// Where letters go that the store does not take, and how many: see
+/// The settings of a spill: see
 /// [`DeadLetterQueueBuilder::spill`](crate::dead_letter::DeadLetterQueueBuilder::spill). Unknown keys are refused.
 ///
 /// # Example
@@ -22,16 +22,17 @@ use crate::base::error::ConfigError;
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SpillSettings {
-    /// The SQLite file, another than that of the letters and best on another disk. It is made when it is not there.
+    /// The path of the SQLite file, preferably on another disk than the store. It must not be the file of the store. It is
+    /// created if it does not exist.
     pub path: PathBuf,
     /// How long the store may take before a letter goes to the spill: more than zero and less than the park timeout.
-    /// Default: two fifths of that, which is 400 ms unless it is set.
+    /// Default: two fifths of the park timeout, which is 400 ms by default.
     #[serde(with = "crate::base::duration::option", default)]
     pub after: Option<Duration>,
-    /// The most letters of a queue in the spill: at least 1. Default 100,000.
+    /// The largest number of letters of one queue in the spill: at least 1. Default: 100,000.
     #[serde(default = "letters")]
     pub capacity: u64,
-    /// The most bytes of all of them: at least 65,536. Default 1 GiB.
+    /// The largest sum of bytes of the letters of one queue in the spill: at least 65,536. Default: 1 GiB.
     #[serde(default = "bytes")]
     pub max_bytes: u64,
 }
@@ -45,26 +46,26 @@ fn bytes() -> u64 {
 }
 
 impl SpillSettings {
-    /// The defaults, in the file at `path`.
+    /// The default settings for the file at `path`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), after: None, capacity: letters(), max_bytes: bytes() }
     }
 
     setters! {
-        /// How long the store may take before a letter goes to the spill.
+        /// Sets [`SpillSettings::after`].
         #[must_use]
         pub fn after(time: Duration) { after = Some(time); }
-        /// The most letters of a queue in the spill, at least 1.
+        /// Sets [`SpillSettings::capacity`].
         #[must_use]
         pub fn capacity(letters: u64) { capacity = letters; }
-        /// The most bytes of all letters of a queue in the spill, at least 65,536.
+        /// Sets [`SpillSettings::max_bytes`].
         #[must_use]
         pub fn max_bytes(bytes: u64) { max_bytes = bytes; }
     }
 
-    /// How long a store may take, where a caller waits for `park_timeout`.
-    pub(crate) fn patience(&self, park_timeout: Duration) -> Duration {
+    /// How long the store may take, given the park timeout of the queue.
+    pub(crate) fn put_timeout(&self, park_timeout: Duration) -> Duration {
         self.after.unwrap_or(park_timeout * 2 / 5)
     }
 
@@ -73,7 +74,7 @@ impl SpillSettings {
             cfg!(feature = "sqlite"),
             "spill",
             &self.path,
-            "it needs the feature `sqlite` of the crate",
+            "no spill, without the feature `sqlite` of campanile",
         )?;
         ConfigError::check(!self.path.as_os_str().is_empty(), "spill.path", &self.path, "not empty")?;
         if let Some(after) = self.after {
@@ -88,13 +89,13 @@ impl SpillSettings {
             (1..=i64::MAX as u64).contains(&self.capacity),
             "spill.capacity",
             self.capacity,
-            "at least 1 and at most 2^63 - 1",
+            "from 1 to 2^63 - 1",
         )?;
         ConfigError::check(
             (65_536..=i64::MAX as u64).contains(&self.max_bytes),
             "spill.max_bytes",
             self.max_bytes,
-            "at least 65536 bytes and at most 2^63 - 1",
+            "from 65536 to 2^63 - 1 bytes",
         )
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to letters within one transaction.
+//! The changes of one transaction.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,40 +7,41 @@ use std::time::SystemTime;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::rows::{self, Found, micros};
-use super::search::{Free, Search};
+use super::search::{Claimable, Search};
 use super::tally::Tally;
+use crate::store::purge::PURGES_KEPT;
 use crate::store::{
-    Depth, Entry, LetterFilter, LetterId, Limits, Owner, PURGES_KEPT, PurgeRecord, Put, Settled, WhenFull,
+    Depth, Entry, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, Settled, WhenFull,
 };
 
-/// A transaction, and the sums that it changes.
+/// A transaction and the sums that it changes.
 pub(super) struct Change<'c> {
     connection: &'c Connection,
     tally: Tally,
-    /// What was put already.
+    /// The letters that this transaction has put.
     put: BTreeSet<(i64, LetterId)>,
 }
 
-/// For whom letters are held, and until when, by the clock of leases.
+/// The owner of a lease and its end, converted by `Reading::lease_from_wall`.
 #[derive(Clone, Copy)]
 pub(super) struct Lease {
     pub(super) owner: Owner,
     pub(super) until: i64,
 }
 
-/// Now, by the clock of letters and by that of leases.
+/// The current time: for letters, and to compare with the ends of leases.
 #[derive(Clone, Copy)]
-pub(super) struct Now {
+pub(super) struct Times {
     pub(super) now: SystemTime,
-    pub(super) leased: i64,
+    pub(super) lease_now: i64,
 }
 
-/// A part of a purge.
-pub(super) struct Part {
-    /// The number of its record.
+/// The result of one batch of a purge.
+pub(super) struct PurgeBatch {
+    /// The row of the purge's record.
     pub(super) record: i64,
     pub(super) purged: u64,
-    /// The newest letter that it may take.
+    /// The newest letter that the purge may remove.
     pub(super) up_to: Option<LetterId>,
 }
 
@@ -49,7 +50,7 @@ impl<'c> Change<'c> {
         Self { connection, tally: Tally::default(), put: BTreeSet::new() }
     }
 
-    /// Writes the sums; gives the depth of each queue.
+    /// Writes the sums. Returns the depth of each queue.
     pub(super) fn finish(self) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
         self.tally.finish(self.connection)
     }
@@ -57,25 +58,25 @@ impl<'c> Change<'c> {
     pub(super) fn put(&mut self, entry: &Entry, limits: Limits, now: SystemTime) -> rusqlite::Result<Put> {
         let state = self.tally.queue_or_new(self.connection, &entry.queue)?;
         let (queue, newest) = (state.number, state.newest(self.connection)?);
-        // Ids grow: most are new beyond doubt, and need not be looked for.
+        // An id that is larger than all others is new. That holds for most letters and saves a lookup.
         let is_new = newest.is_none_or(|newest| entry.id > newest) & self.put.insert((queue, entry.id));
-        if !is_new && rows::place(self.connection, queue, entry.id)?.is_some() {
-            // The same letter, put twice.
+        if !is_new && rows::location(self.connection, queue, entry.id)?.is_some() {
+            // The letter was put before.
             return Ok(Put::Kept { evicted: 0 });
         }
         let size = entry.size();
         let mut evicted = 0;
         while !self.has_room(entry, limits)? {
-            // Dropping all others would not make room for one that is larger than all there is.
+            // A letter that is larger than the limit does not fit even into an empty queue.
             let drops = limits.when_full == WhenFull::DropOldest && size <= limits.bytes;
             if !drops || !self.remove_oldest(queue)? {
                 return Ok(Put::Full);
             }
             evicted += 1;
         }
-        let cause = self.tally.come(self.connection, queue, entry)?;
-        self.tally.fail(queue, entry, now);
-        let content = rows::write(self.connection, entry)?;
+        let cause = self.tally.add_letter(self.connection, queue, entry)?;
+        self.tally.count_failure(queue, entry, now);
+        let content = rows::insert_content(self.connection, entry)?;
         rows::insert(self.connection, queue, cause, content, entry)?;
         Ok(Put::Kept { evicted })
     }
@@ -87,7 +88,7 @@ impl<'c> Change<'c> {
     }
 
     fn remove_oldest(&mut self, queue: i64) -> rusqlite::Result<bool> {
-        let oldest = rows::first_come(self.connection, queue)?;
+        let oldest = rows::first_arrived(self.connection, queue)?;
         self.remove(queue, oldest.as_slice())?;
         Ok(oldest.is_some())
     }
@@ -95,18 +96,18 @@ impl<'c> Change<'c> {
     fn remove(&mut self, queue: i64, found: &[Found]) -> rusqlite::Result<()> {
         for found in found {
             rows::delete(self.connection, queue, found.lane, &found.key())?;
-            rows::forget(self.connection, found.content)?;
-            self.tally.go(self.connection, queue, found.cause, found.size)?;
+            rows::delete_content(self.connection, found.content)?;
+            self.tally.remove_letter(self.connection, queue, found.cause, found.size)?;
         }
         Ok(())
     }
 
-    /// Takes letters for an owner. What they say is read later: it must not hold up those who write.
+    /// Claims letters. Their contents are read later by a reader, so that they do not delay the writer.
     pub(super) fn claim(
         &mut self,
         queue: &str,
         filter: &LetterFilter,
-        claim: Free,
+        claim: Claimable,
         lease: Lease,
         bytes: u64,
     ) -> rusqlite::Result<Vec<Found>> {
@@ -163,12 +164,12 @@ impl<'c> Change<'c> {
         queue: &str,
         owner: Owner,
         settled: &[Settled],
-        now: Now,
+        times: Times,
     ) -> rusqlite::Result<Vec<bool>> {
         let Some(queue) = self.tally.queue(self.connection, queue)?.map(|queue| queue.number) else {
             return Ok(vec![false; settled.len()]);
         };
-        settled.iter().map(|settled| self.settle_one(queue, owner, settled, now)).collect()
+        settled.iter().map(|settled| self.settle_one(queue, owner, settled, times)).collect()
     }
 
     fn settle_one(
@@ -176,46 +177,46 @@ impl<'c> Change<'c> {
         queue: i64,
         owner: Owner,
         settled: &Settled,
-        now: Now,
+        times: Times,
     ) -> rusqlite::Result<bool> {
         let id = settled.id();
-        let Some(place) = rows::place(self.connection, queue, id)? else {
+        let Some(location) = rows::location(self.connection, queue, id)? else {
             return Ok(false);
         };
-        let is_held = place.holder.is_some_and(|holder| holder != owner.to_bytes())
-            && place.held_until.is_some_and(|until| until > now.leased);
+        let is_held = location.holder.is_some_and(|holder| holder != owner.to_bytes())
+            && location.held_until.is_some_and(|until| until > times.lease_now);
         match settled {
             Settled::Delivered(_) => {
-                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
-                rows::forget(self.connection, place.content)?;
-                self.tally.go(self.connection, queue, place.cause, place.size)?;
+                rows::delete(self.connection, queue, location.lane, &rows::key(id))?;
+                rows::delete_content(self.connection, location.content)?;
+                self.tally.remove_letter(self.connection, queue, location.cause, location.size)?;
             }
             _ if is_held => return Ok(false),
             Settled::Failed(entry) | Settled::Changed(entry) => {
-                // It comes before it goes: a group that has no other letter was never empty.
-                let cause = self.tally.come(self.connection, queue, entry)?;
-                self.tally.go(self.connection, queue, place.cause, place.size)?;
+                // Added before it is removed, so that a group with no other letter is never empty.
+                let cause = self.tally.add_letter(self.connection, queue, entry)?;
+                self.tally.remove_letter(self.connection, queue, location.cause, location.size)?;
                 if matches!(settled, Settled::Failed(_)) {
-                    self.tally.fail(queue, entry, now.now);
+                    self.tally.count_failure(queue, entry, times.now);
                 }
-                rows::delete(self.connection, queue, place.lane, &rows::key(id))?;
-                rows::rewrite(self.connection, place.content, entry)?;
-                rows::insert(self.connection, queue, cause, place.content, entry)?;
+                rows::delete(self.connection, queue, location.lane, &rows::key(id))?;
+                rows::update_content(self.connection, location.content, entry)?;
+                rows::insert(self.connection, queue, cause, location.content, entry)?;
             }
             Settled::Released(_) => {
                 let mut release = self.connection.prepare_cached(
                     "UPDATE letters SET holder = NULL, held_until = NULL
                      WHERE queue = ?1 AND lane = ?2 AND id = ?3",
                 )?;
-                release.execute(params![queue, place.lane, id.to_bytes()])?;
-                return Ok(place.holder.is_some());
+                release.execute(params![queue, location.lane, id.to_bytes()])?;
+                return Ok(location.holder.is_some());
             }
         }
         Ok(true)
     }
 
-    /// Removes up to `most` letters that `filter` lets through, and adds them to the record of the purge, which is
-    /// made when there is none.
+    /// Removes up to `most` letters that match `filter`, and counts them in the record of the purge. The first batch
+    /// passes the record and inserts it (`Err`); further batches pass its row (`Ok`).
     pub(super) fn purge(
         &mut self,
         queue: &str,
@@ -223,13 +224,13 @@ impl<'c> Change<'c> {
         most: usize,
         of: Result<i64, &PurgeRecord>,
         now: SystemTime,
-    ) -> rusqlite::Result<Part> {
+    ) -> rusqlite::Result<PurgeBatch> {
         let number = self.tally.queue_or_new(self.connection, queue)?.number;
         let mut filter = filter.clone();
         let record = match of {
             Ok(record) => record,
             Err(record) => {
-                // What is parked from now on stays: the purge must come to an end.
+                // The purge ignores letters that are parked from now on; otherwise it might never end.
                 let newest = rows::newest(self.connection, number)?;
                 filter.up_to = filter.up_to.into_iter().chain(newest).min();
                 self.record(number, record)?
@@ -242,7 +243,7 @@ impl<'c> Change<'c> {
         self.connection
             .prepare_cached("UPDATE purges SET purged = purged + ?2 WHERE id = ?1")?
             .execute((record, purged.cast_signed()))?;
-        Ok(Part { record, purged, up_to: filter.up_to })
+        Ok(PurgeBatch { record, purged, up_to: filter.up_to })
     }
 
     fn record(&self, queue: i64, record: &PurgeRecord) -> rusqlite::Result<i64> {

@@ -1,9 +1,9 @@
 //! The clock of the file.
 //!
-//! All processes that have the file open must agree when a lease is over, whatever the wall clock is set to. While the
-//! machine is up they count from one row of the file, by the time for which the machine has been up, sleep included.
-//! After a start of the machine nothing but the wall clock tells how long it was off: it counts then, as far as it is
-//! ahead of the last that the file knows.
+//! All processes that have the file open must agree when a lease ends, even if the wall clock is changed. While the machine
+//! is up, they count from one row of the file, by the uptime of the machine with sleep included. After a reboot only the
+//! wall clock shows how long the machine was off. The clock then continues with the wall clock, but never goes back behind
+//! the last time that the file knows.
 
 use std::time::SystemTime;
 
@@ -12,25 +12,25 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::columns;
 use super::rows::{micros, moment};
 use crate::base::moment;
-use crate::store::steady::uptime;
+use crate::store::clock::uptime;
 
-/// What was known when the machine started, or by the first process after it.
-struct Known {
+/// The row of the file. The first process after a boot of the machine writes it.
+struct Row {
     boot: String,
     up: i64,
     moment: i64,
 }
 
-/// What the clock of the file says now.
+/// The current time of the file's clock.
 pub(super) fn now(connection: &mut Connection) -> rusqlite::Result<SystemTime> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let known = change
         .query_row("SELECT boot, up, moment FROM clock", [], |row| {
             let number = |column| columns::number(row, column);
             let (boot, up, moment) = (columns::text(row, 0)?.into_owned(), number(1)?, number(2)?);
-            // Of a damaged row, nothing is counted on from.
+            // A damaged row is replaced.
             let boot = if up.is_some() && moment.is_some() { boot } else { String::new() };
-            Ok(Known { boot, up: up.unwrap_or(0), moment: moment.unwrap_or(0) })
+            Ok(Row { boot, up: up.unwrap_or(0), moment: moment.unwrap_or(0) })
         })
         .optional()?;
     let (boot, up) = (boot().unwrap_or_default(), uptime().map(|up| up.as_micros()));
@@ -40,7 +40,7 @@ pub(super) fn now(connection: &mut Connection) -> rusqlite::Result<SystemTime> {
             moment(known.moment.saturating_add(up - known.up))
         }
         _ => {
-            // Failures that were counted before there was this clock are dated by any.
+            // Files from before schema version 3 have no such row, but may have failures that are dated ahead.
             let last = match known {
                 Some(known) => known.moment.max(last_failure(&change)?),
                 None => 0,
@@ -58,9 +58,9 @@ pub(super) fn now(connection: &mut Connection) -> rusqlite::Result<SystemTime> {
     Ok(now)
 }
 
-/// The minute of the last failure, of which the clock cannot be behind.
+/// The minute of the last failure. The clock must not be behind it.
 fn last_failure(change: &Transaction<'_>) -> rusqlite::Result<i64> {
-    // One look into the index for each queue.
+    // One index lookup for each queue.
     let newest: Option<i64> = change.query_row(
         "SELECT max((SELECT max(minute) FROM failures WHERE queue = queues.id)) FROM queues",
         [],
@@ -69,7 +69,7 @@ fn last_failure(change: &Transaction<'_>) -> rusqlite::Result<i64> {
     Ok(newest.unwrap_or(0).saturating_mul(60_000_000))
 }
 
-/// Tells one start of the machine from another, and what counts its time differently.
+/// Identifies the boot of the machine, and the time namespace, which has an uptime of its own.
 #[cfg(target_os = "linux")]
 fn boot() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

@@ -1,7 +1,8 @@
-//! Columns that may hold something else than was written.
+//! Reading columns that may be damaged.
 //!
-//! SQLite keeps what it is given, and a disk may give back something else. A row that is damaged must not hide the others:
-//! it is read as far as it goes, and can be removed. Errors of SQLite itself, such as a damaged page, stay errors.
+//! SQLite does not enforce the types of columns, and a disk may return other bytes than were written. A damaged row must
+//! not hide others: it is read as far as possible, and can be removed. Errors of SQLite itself, such as a damaged page,
+//! stay errors.
 
 use std::borrow::Cow;
 
@@ -10,13 +11,13 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 
 use crate::store::{Fingerprint, LetterId};
 
-/// What stands in a column, to be found by it.
+/// The value of a column, to select its row by.
 #[derive(Clone, Debug)]
 pub(super) enum Stored {
     Null,
     Integer(i64),
     Real(f64),
-    /// It need not be UTF-8.
+    /// May be invalid UTF-8.
     Text(Vec<u8>),
     Blob(Vec<u8>),
 }
@@ -45,12 +46,12 @@ impl ToSql for Stored {
     }
 }
 
-/// A whole number; none for anything else.
+/// An integer; `None` for another type.
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<i64>> {
     Ok(row.get_ref(column)?.as_i64().ok())
 }
 
-/// A text; as much of it as can be read.
+/// A text; empty for another type. Invalid UTF-8 is replaced.
 pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<'r, str>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => String::from_utf8_lossy(bytes),
@@ -58,7 +59,7 @@ pub(super) fn text<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Cow<
     })
 }
 
-/// Bytes, or a text as bytes; none for anything else.
+/// A blob, or a text as bytes; empty for another type.
 pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
@@ -66,16 +67,16 @@ pub(super) fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Vec<u8>> {
     })
 }
 
-/// The 16 bytes of an owner; none for anything else.
+/// The 16 bytes of an owner; `None` for anything else.
 pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<[u8; 16]>> {
     Ok(row.get_ref(column)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()))
 }
 
-/// The id of a letter, and what stands in its place where that is none.
+/// The id of a letter, and the value of the column if it is no valid id.
 ///
-/// What stands there is shown as an id nevertheless, one that sorts where SQLite sorts the row, so that a list can be
-/// read page by page: a shorter blob with zeros behind it, a longer one as the next id after its first 16 bytes, anything
-/// else, which SQLite sorts before all blobs, as eight zeros and a hash.
+/// An invalid value is shown as an id that sorts where SQLite sorts the row, so that a list can be read page by page. A
+/// shorter blob is padded with zeros. A longer blob becomes the next id after its first 16 bytes. Any other value, which
+/// SQLite sorts before all blobs, becomes eight zeros and a hash.
 pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<(LetterId, Option<Stored>)> {
     let stored = row.get_ref(column)?;
     let mut shown = [0; 16];
@@ -100,23 +101,22 @@ pub(super) fn id(row: &Row<'_>, column: usize) -> rusqlite::Result<(LetterId, Op
     Ok((LetterId::from_bytes(shown), Some(stored.into())))
 }
 
-/// The id of a letter, or what is shown in its place; none where there is nothing.
+/// The id of a letter, or the id that is shown instead; `None` for `NULL`.
 pub(super) fn some_id(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<LetterId>> {
     Ok(if row.get_ref(column)? == ValueRef::Null { None } else { Some(id(row, column)?.0) })
 }
 
-/// Where rows lie that [`id`] shows as `shown`: conditions on the column `id` and their values. Each is a small range of
-/// the index.
-pub(super) fn places_of(shown: LetterId) -> Vec<(&'static str, Vec<Value>)> {
+/// The conditions, with their values, for rows that [`id`] shows as `shown`. Each selects a small range of the index.
+pub(super) fn conditions_for_shown(shown: LetterId) -> Vec<(&'static str, Vec<Value>)> {
     let bytes = shown.to_bytes();
     let before = u128::from_be_bytes(bytes).saturating_sub(1).to_be_bytes();
     let range = vec![Value::Blob(before.to_vec()), Value::Blob(bytes.to_vec())];
-    let mut places = vec![("id > ? AND id < ? AND length(id) > 16", range)];
+    let mut conditions = vec![("id > ? AND id < ? AND length(id) > 16", range)];
     for length in (0..16).rev().take_while(|length| bytes[*length] == 0) {
-        places.push(("id = ?", vec![Value::Blob(bytes[..length].to_vec())]));
+        conditions.push(("id = ?", vec![Value::Blob(bytes[..length].to_vec())]));
     }
     if bytes.starts_with(&[0; 8]) {
-        places.push(("id < ?", vec![Value::Blob(Vec::new())]));
+        conditions.push(("id < ?", vec![Value::Blob(Vec::new())]));
     }
-    places
+    conditions
 }

@@ -1,4 +1,4 @@
-//! The copy that is made of an older file before its schema changes.
+//! The copy of an older file that is made before its schema changes.
 
 use std::fs::File;
 use std::io;
@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, ErrorCode};
 
 use super::file;
-use super::place::FileId;
+use super::identity::FileId;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
-/// How far a copy came, or why it did not.
+/// Why a migration failed.
 pub(super) enum Fault {
+    /// SQLite failed.
     Sqlite(rusqlite::Error),
+    /// The copy could not be made.
     Copy(StoreError),
 }
 
@@ -23,15 +25,14 @@ impl From<rusqlite::Error> for Fault {
     }
 }
 
-/// A copy that was made.
+/// A finished copy.
 pub(super) struct Copied {
     pub(super) path: PathBuf,
     id: Option<FileId>,
 }
 
 impl Copied {
-    /// The schema could not be changed: the file is what it was, and the copy would only take room. Another process may
-    /// have made its own since, by the same name.
+    /// Removes the copy after the migration failed, unless another process has made its own by the same name since.
     pub(super) fn discard(&self) {
         if self.id.is_some() && FileId::at(&self.path).ok() == self.id {
             let _ = remove(&self.path);
@@ -39,29 +40,31 @@ impl Copied {
     }
 }
 
-/// Copies the letters of schema `version` that `reader` sees to a file beside `path`, for its owner alone.
+/// Copies the file of schema `version` that `reader` reads to a file beside `path` that only its owner can read.
 ///
-/// It is whole and on the disk when it has its name. One of an earlier try is replaced.
+/// The copy gets its final name when it is complete and on disk. A copy of an earlier attempt is replaced.
 pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Copied, StoreError> {
     let failed = |error: &dyn std::fmt::Display, full: bool| {
         let (kind, what) = match full {
-            true => (Kind::DiskFull, "make room for it on its disk"),
-            false => (Kind::Unwritable, "its folder must be writable"),
+            true => (Kind::DiskFull, "free enough disk space for a copy of the file"),
+            false => (Kind::Unwritable, "this process must have write permission for the folder"),
         };
         let message = format!(
-            "cannot copy `{}`, of schema version {version}, before it is changed: {error}; {what}",
+            "cannot copy `{}` before its migration from schema version {version}: {error}; {what}",
             path.display()
         );
         StoreError::new(kind, message)
     };
     let no = |error: io::Error| failed(&error, error.kind() == io::ErrorKind::StorageFull);
-    // Where the path is a link, the copy lies beside what it points to.
+    // If the path is a link, the copy lies beside its target.
     let real = std::fs::canonicalize(path).map_err(no)?;
-    let (copy, part) =
-        (file::beside(&real, &format!(".v{version}")), file::beside(&real, &format!(".v{version}.part")));
+    let (copy, part) = (
+        file::with_suffix(&real, &format!(".v{version}")),
+        file::with_suffix(&real, &format!(".v{version}.part")),
+    );
     remove(&part).map_err(no)?;
-    remove(&file::beside(&part, "-journal")).map_err(no)?;
-    file::admit(&part)?;
+    remove(&file::with_suffix(&part, "-journal")).map_err(no)?;
+    file::create(&part)?;
     let made = write(reader, &part, version).map_err(|error| {
         let _ = remove(&part);
         failed(&error, error.sqlite_error_code() == Some(ErrorCode::DiskFull))
@@ -69,7 +72,7 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Cop
     made?;
     file::secure(&part)?;
     std::fs::rename(&part, &copy).map_err(no)?;
-    // Not every file system can do that, or has to.
+    // Some file systems cannot sync a folder, or need not.
     if let Some(folder) = real.parent() {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
@@ -79,7 +82,7 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Cop
 fn write(reader: &Connection, part: &Path, version: i32) -> rusqlite::Result<()> {
     let text = part.to_str().ok_or_else(|| rusqlite::Error::InvalidPath(part.to_owned()))?;
     reader.execute("VACUUM INTO ?1", [text])?;
-    // What SQLite writes that way it leaves to the system to bring to the disk. A change of the header brings all.
+    // SQLite does not sync the result of `VACUUM INTO`. A change of the header syncs the whole file.
     let copy = Connection::open(part)?;
     copy.pragma_update(None, "synchronous", "FULL")?;
     copy.pragma_update(None, "user_version", 0)?;

@@ -1,46 +1,47 @@
-//! The files that SQLite opens: plain files that only their owner may read and write.
+//! Creating the files that SQLite opens, and restricting their permissions to their owner.
 //!
-//! Nothing here opens a file that exists. POSIX takes away all locks that a process has on a file when the process
-//! closes any descriptor of it, and SQLite's locks are of that kind: another process could write at the same time. What
-//! must be known comes from `stat`, what must change goes by the path.
+//! This module never opens an existing file. When a process closes any descriptor of a file, POSIX releases all its locks
+//! on the file, including those of SQLite; another process could then write at the same time. So this module uses `stat`,
+//! and changes permissions by path.
 
 use std::fs::{Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::open::{refused, unwritable};
+use super::errors::{refused, unwritable};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 
-/// Held while a file is made: the descriptor that made it is closed before another thread lets SQLite open it.
-static MAKING: Mutex<()> = Mutex::new(());
+/// Held while a file is created, so that the descriptor that created it is closed before another thread lets SQLite open
+/// the file.
+static CREATING: Mutex<()> = Mutex::new(());
 
-/// What SQLite keeps beside the file.
+/// The suffixes of the files that SQLite keeps beside the database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Makes the file if there is none. Refuses what is no plain file, and what another user may have put there; changes
-/// nothing of a file that is there, which may be that of another program.
-pub(super) fn admit(path: &Path) -> Result<(), StoreError> {
-    let _making = MAKING.lock();
-    make(path).map_err(|error| unwritable(path, error))?;
-    each(path, &own)
+/// Creates the file if it does not exist. Refuses a file that is no plain file or that another user may have put there. It
+/// does not change an existing file, which may belong to another program.
+pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+    let _creating = CREATING.lock();
+    create_missing(path).map_err(|error| unwritable(path, error))?;
+    for_each_file(path, &check_owner)
 }
 
-/// Sees to it that only their owner may read or write the file and what lies beside it.
+/// Restricts the permissions of the file and its companions to their owner.
 pub(super) fn secure(path: &Path) -> Result<(), StoreError> {
-    each(path, &|path, file| {
-        own(path, file)?;
+    for_each_file(path, &|path, file| {
+        check_owner(path, file)?;
         restrict(path, file)
     })
 }
 
-type Look<'a> = &'a dyn Fn(&Path, &Metadata) -> Result<(), StoreError>;
+type Visit<'a> = &'a dyn Fn(&Path, &Metadata) -> Result<(), StoreError>;
 
-/// Looks at the file, and at what lies beside it.
-fn each(path: &Path, look: Look<'_>) -> Result<(), StoreError> {
+/// Visits the file and its companions.
+fn for_each_file(path: &Path, visit: Visit<'_>) -> Result<(), StoreError> {
     let link = std::fs::symlink_metadata(path).map_err(|error| unwritable(path, error))?;
     if link.is_symlink() {
-        own(path, &link)?;
+        check_owner(path, &link)?;
     }
     match std::fs::metadata(path) {
         Ok(file) if file.is_file() => {}
@@ -50,13 +51,13 @@ fn each(path: &Path, look: Look<'_>) -> Result<(), StoreError> {
         }
         Err(error) => return Err(unwritable(path, error)),
     }
-    // Where the path is a link, they lie beside what it points to.
+    // If the path is a link, the companions lie beside its target.
     let real = std::fs::canonicalize(path).map_err(|error| unwritable(path, error))?;
     let file = std::fs::symlink_metadata(&real).map_err(|error| unwritable(path, error))?;
-    look(&real, &file)?;
-    for companion in COMPANIONS.map(|suffix| beside(&real, suffix)) {
+    visit(&real, &file)?;
+    for companion in COMPANIONS.map(|suffix| with_suffix(&real, suffix)) {
         match std::fs::symlink_metadata(&companion) {
-            Ok(file) if file.is_file() => look(&companion, &file)?,
+            Ok(file) if file.is_file() => visit(&companion, &file)?,
             Ok(_) => return Err(refused(&companion, "it is no plain file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unwritable(&companion, error)),
@@ -65,11 +66,11 @@ fn each(path: &Path, look: Look<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Refuses what may not be this user's in a folder that others may write to, such as `/tmp`: a stranger may have put a
-/// file there to read what is written to it, or a link or a second name to have the rights of another file changed. In a
-/// folder with the sticky bit, what is this user's stays so.
+/// In a folder that other users can write to, such as `/tmp`, refuses a file that belongs to another user or has several
+/// names. Another user may have created it to read the letters, or may have linked another file of this user to have its
+/// permissions changed.
 #[cfg(target_os = "linux")]
-fn own(path: &Path, file: &Metadata) -> Result<(), StoreError> {
+fn check_owner(path: &Path, file: &Metadata) -> Result<(), StoreError> {
     use std::os::unix::fs::MetadataExt;
 
     const OTHERS_WRITE: u32 = 0o022;
@@ -80,16 +81,19 @@ fn own(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         return Ok(());
     }
     if user().is_some_and(|user| user != file.uid()) {
-        return Err(refused(path, "it belongs to another user, in a folder that others may write to"));
+        return Err(refused(path, "it belongs to another user, in a folder that other users can write to"));
     }
     if file.is_file() && file.nlink() > 1 {
-        return Err(refused(path, "it has a second name, in a folder that others may write to"));
+        return Err(refused(
+            path,
+            "it has a second name (a hard link), in a folder that other users can write to",
+        ));
     }
     Ok(())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn own(_: &Path, _: &Metadata) -> Result<(), StoreError> {
+fn check_owner(_: &Path, _: &Metadata) -> Result<(), StoreError> {
     Ok(())
 }
 
@@ -97,20 +101,20 @@ fn own(_: &Path, _: &Metadata) -> Result<(), StoreError> {
 #[cfg(target_os = "linux")]
 fn user() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    // The real one, the effective one, and more.
+    // The real user, the effective user, and more.
     let users = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     users.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
-/// The path of what SQLite keeps beside a file.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// The path with a suffix: that of a companion of the file.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut companion = path.as_os_str().to_owned();
     companion.push(suffix);
     companion.into()
 }
 
-/// Makes the file where there is nothing. SQLite would do it too, but for everybody to read, and through a link.
-fn make(path: &Path) -> io::Result<()> {
+/// Creates the file if nothing is at the path. SQLite would let all users read it, and would follow a link.
+fn create_missing(path: &Path) -> io::Result<()> {
     if std::fs::metadata(path).is_ok() {
         return Ok(());
     }
@@ -119,31 +123,32 @@ fn make(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
-        // Another process made it just now, or it is a link.
+        // Another process has just created it, or the path is a link.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map(drop),
     }
 }
 
-/// SQLite keeps the log under the name by which a file is opened: two processes that open it by two names, or one after the
-/// other's crash, do not see each other's log.
+/// Warns of hard links. SQLite names the log after the path by which it opens the file, so two processes that use two names
+/// do not see each other's log.
 #[cfg(unix)]
-pub(super) fn warn_of_names(path: &Path) {
+pub(super) fn warn_of_hard_links(path: &Path) {
     let names = std::fs::metadata(path).map_or(1, |file| std::os::unix::fs::MetadataExt::nlink(&file));
     if names > 1 {
         tracing::warn!(
             target: "campanile::dead_letter",
             file = %path.display(),
             names,
-            "a file of letters has more than one name (hard links): open it by this one alone, or letters are lost"
+            "the dead-letter file has several names (hard links), and opening it by two of them loses letters; always use \
+             this path, or remove the other names"
         );
     }
 }
 
 #[cfg(not(unix))]
-pub(super) fn warn_of_names(_: &Path) {}
+pub(super) fn warn_of_hard_links(_: &Path) {}
 
-/// Takes all rights to `file` from its group and from others.
+/// Removes all permissions of the group and of others.
 #[cfg(unix)]
 fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
     use std::os::unix::fs::PermissionsExt;
@@ -156,24 +161,24 @@ fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
     }
     let rights = file.permissions().mode() & 0o700;
     let restricted = std::fs::set_permissions(path, PermissionsExt::from_mode(rights))
-        // Not every file system keeps what it is told.
+        // Some file systems ignore the change.
         .and_then(|()| std::fs::metadata(path));
     match restricted {
         Ok(file) if exposed(&file) => {
-            Err(refused(path, "its group or others have rights to it, and its file system keeps them"))
+            Err(refused(path, "other users can access it, and its file system does not allow to change that"))
         }
         Ok(_) => {
             tracing::warn!(
                 target: "campanile::dead_letter",
                 file = %path.display(),
-                "others had rights to a file of letters; now only its owner has"
+                "other users could access a dead-letter file; its permissions are now restricted to its owner"
             );
             Ok(())
         }
-        // SQLite of another process removed it.
+        // Another process has removed it.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => {
-            let why = "its group or others have rights to it, and this process may not take them away";
+            let why = "other users can access it, and this process lacks the permission to change that";
             Err(refused(path, why).with_source(error))
         }
     }

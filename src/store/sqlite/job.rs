@@ -1,4 +1,4 @@
-//! What the writer is asked to do.
+//! Jobs for the writer.
 
 use tokio::sync::oneshot;
 
@@ -7,21 +7,21 @@ use crate::store::StoreError;
 
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// A part of a transaction, and the one who waits for it.
+/// A part of a transaction, and the caller that waits for it.
 pub(super) trait Job: Send {
     /// About how many letters it touches.
     fn weight(&self) -> usize;
 
-    /// Whether it must be on the disk before anybody hears of it.
+    /// Whether the commit must be on disk before the caller gets its answer.
     fn is_durable(&self) -> bool;
 
-    /// Whether it makes the file grow: it does without the reserve.
+    /// Whether it makes the file grow. Such a job may not use the reserve.
     fn grows(&self) -> bool;
 
-    /// Does it. It may be done again, when the transaction failed for another's fault.
+    /// Runs in a transaction. It runs again if the transaction failed because of another job.
     fn run(&mut self, change: &mut Change<'_>) -> rusqlite::Result<()>;
 
-    /// Tells how it ended, after the commit.
+    /// Answers the caller after the commit.
     fn answer(self: Box<Self>, end: Result<(), StoreError>);
 }
 
@@ -29,10 +29,10 @@ pub(super) struct Task<T, F> {
     work: F,
     weight: usize,
     durable: bool,
-    /// Nobody needs it once the one who asked has gone.
+    /// Whether it is skipped when its caller no longer waits.
     optional: bool,
     grows: bool,
-    done: Option<T>,
+    result: Option<T>,
     reply: Reply<T>,
 }
 
@@ -42,22 +42,22 @@ where
     F: FnMut(&mut Change<'_>) -> rusqlite::Result<T> + Send + 'static,
 {
     pub(super) fn new(weight: usize, work: F, reply: Reply<T>) -> Self {
-        Self { work, weight, durable: true, optional: false, grows: false, done: None, reply }
+        Self { work, weight, durable: true, optional: false, grows: false, result: None, reply }
     }
 
-    /// A crash of the machine may undo it.
-    pub(super) fn fleeting(mut self) -> Self {
+    /// The task need not survive a crash of the machine.
+    pub(super) fn not_durable(mut self) -> Self {
         self.durable = false;
         self
     }
 
-    /// It makes the file grow.
+    /// The task makes the file grow.
     pub(super) fn growing(mut self) -> Self {
         self.grows = true;
         self
     }
 
-    /// It is left out if nobody waits for it any more.
+    /// The task is skipped when its caller no longer waits.
     pub(super) fn optional(mut self) -> Self {
         self.optional = true;
         self
@@ -83,15 +83,15 @@ where
 
     fn run(&mut self, change: &mut Change<'_>) -> rusqlite::Result<()> {
         if !(self.optional && self.reply.is_closed()) {
-            self.done = Some((self.work)(change)?);
+            self.result = Some((self.work)(change)?);
         }
         Ok(())
     }
 
     fn answer(self: Box<Self>, end: Result<(), StoreError>) {
-        // Whoever asked may have gone.
-        match (end, self.done) {
-            (Ok(()), Some(done)) => drop(self.reply.send(Ok(done))),
+        // Sending fails if the caller no longer waits.
+        match (end, self.result) {
+            (Ok(()), Some(result)) => drop(self.reply.send(Ok(result))),
             (Err(error), _) => drop(self.reply.send(Err(error))),
             (Ok(()), None) => {}
         }

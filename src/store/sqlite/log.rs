@@ -1,9 +1,8 @@
-//! Bringing the log to the disk.
+//! Syncing the write-ahead log.
 //!
-//! SQLite can do it by itself (`synchronous = FULL`), with an `fsync` that also writes down when the log was changed:
-//! that takes several times as long, and nobody asks for it. So SQLite is told to leave the log alone after a commit
-//! (`NORMAL`), and it is synced here, as `FULL` would, before anybody hears of the commit. One sync serves all commits
-//! before it.
+//! SQLite can do it (`synchronous = FULL`), but its `fsync` also writes the time of change, which takes several times as
+//! long. So SQLite does not sync after a commit (`synchronous = NORMAL`), and the writer syncs the data of the log before
+//! it acknowledges the commit. One sync covers all commits before it.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -19,18 +18,18 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log of a file that is open: it stays the same for as long. SQLite has no locks on the log that a descriptor of
-    /// it could take away.
+    /// Opens the log of an open database, which stays the same while the database is open. SQLite holds no locks on the log
+    /// that closing this descriptor would release.
     pub(super) fn open(log: &Path) -> io::Result<Self> {
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(log)? })
     }
 
-    /// In bytes; zero when that cannot be told.
+    /// The size in bytes, or 0 if it is not known.
     pub(super) fn size(&self) -> u64 {
         self.file.metadata().map_or(0, |file| file.len())
     }
 
-    /// Waits until all that was committed is on the disk.
+    /// Waits until all commits are on disk.
     pub(super) fn sync(&self) -> rusqlite::Result<()> {
         self.file.sync_data().map_err(|error| {
             let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
@@ -40,7 +39,7 @@ impl Log {
     }
 }
 
-/// The path of the log of a file.
-pub(super) fn beside(path: &Path) -> PathBuf {
-    file::beside(path, "-wal")
+/// The path of the log of the database at `path`.
+pub(super) fn path_of(path: &Path) -> PathBuf {
+    file::with_suffix(path, "-wal")
 }

@@ -1,4 +1,4 @@
-//! Opening the file, and saying what is wrong with it.
+//! Opening the file.
 
 use std::io;
 use std::path::Path;
@@ -7,35 +7,35 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
+use super::errors::{corrupt, explain, foreign, newer_schema, unwritable};
 use super::schema::{APPLICATION, VERSION, migrate};
 use super::{copy, file};
 use crate::store::StoreError;
-use crate::store::error::Kind;
 
-/// How long to wait for another process that writes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for the lock of another process that writes.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait for another process that changes the schema.
-const MIGRATION: Duration = Duration::from_secs(120);
+/// How long to wait for the lock of another process that changes the schema.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Statements that a connection keeps ready: more than there are.
+/// The number of prepared statements that a connection caches. It is larger than the number of statements.
 const STATEMENTS: usize = 128;
 
-/// A file up to this size is checked page by page at opening; a larger one would take too long for a start.
+/// The size in bytes up to which a file is checked page by page when it is opened. A larger file would delay the start.
 const CHECKED: u64 = 32 * 1024 * 1024;
 
-/// The connection that writes, to a file that is there.
+/// Opens a connection that writes to an existing file.
 pub(super) fn writer(path: &Path) -> Result<Connection, StoreError> {
     let failed = |error| explain(path, "open", error);
     let connection = connect(path).map_err(failed)?;
-    // SQLite opens what it may not write all the same.
+    // SQLite opens a file without write permission as read-only, and does not fail.
     if connection.is_readonly(MAIN_DB).map_err(failed)? {
         return Err(unwritable(path, io::ErrorKind::PermissionDenied.into()));
     }
     prepare(path, connection)
 }
 
-/// The connection that reads.
+/// Opens a connection that reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let open = || {
         let connection = connect(path)?;
@@ -48,14 +48,13 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(LOCK_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // A plan is made once. Without this, SQLite plans anew for each lane, in case that it is that of a partial index.
+    // SQLite then plans a statement once. Otherwise it would plan it again for each lane, because of the partial indexes.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
 
-/// What the header of a file says about it.
 struct Header {
     version: i32,
     application: i32,
@@ -63,12 +62,12 @@ struct Header {
 }
 
 impl Header {
-    /// Reads it in one go: another process may be making the file just now, and halves of before and after would look
-    /// like a file of somebody else.
+    /// Reads the header in one transaction. Another process may be creating the file, and a mix of old and new values
+    /// would look like the file of another program.
     fn read(connection: &Connection) -> rusqlite::Result<Self> {
         let snapshot = connection.unchecked_transaction()?;
         let number = |sql| snapshot.query_row(sql, [], |row| row.get::<_, i32>(0));
-        // The first one takes the lock that holds for all of them.
+        // The first statement takes the lock of the transaction.
         let tables = number("SELECT count(*) FROM sqlite_schema")?;
         Ok(Self {
             version: number("PRAGMA user_version")?,
@@ -86,33 +85,29 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
     let failed = |error| explain(path, "open", error);
     let header = Header::read(&connection).map_err(failed)?;
     if header.is_foreign() {
-        let message = format!(
-            "`{}` is a SQLite database of another program; give the letters a file of their own",
-            path.display()
-        );
-        return Err(StoreError::new(Kind::Foreign, message));
+        return Err(foreign(path));
     }
     file::secure(path)?;
     if header.version > VERSION {
-        return Err(newer(path, header.version));
+        return Err(newer_schema(path, header.version, VERSION));
     }
     check(path, &connection)?;
 
-    // Both only take hold in a file without tables. The journal mode is kept in the file.
+    // `auto_vacuum` only takes effect in a file without tables.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     write_ahead(&connection).map_err(failed)?;
-    // What is more is done by `log.rs`.
+    // `log.rs` syncs the log after a commit.
     connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     connection.query_row("PRAGMA journal_size_limit = 67108864", [], |_| Ok(())).map_err(failed)?;
-    // In KiB: what one commit touches should fit.
+    // In KiB. The pages of one commit should fit.
     connection.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
 
-    // Another process may be at it, with a large file.
+    // Another process may be migrating a large file.
     let old = (1..VERSION).contains(&header.version);
-    connection.busy_timeout(if old { MIGRATION } else { PATIENCE }).map_err(failed)?;
+    connection.busy_timeout(if old { MIGRATION_TIMEOUT } else { LOCK_TIMEOUT }).map_err(failed)?;
     let mut copied = None;
     let migrated = migrate(&mut connection, |version| {
-        // The lock on the file is this connection's; another one reads what was there before.
+        // This connection holds the lock. Another one still reads the state before the transaction.
         copied = Some(copy::make(path, version, &connect(path)?).map_err(copy::Fault::Copy)?);
         Ok(())
     });
@@ -125,44 +120,44 @@ fn prepare(path: &Path, mut connection: Connection) -> Result<Connection, StoreE
             copy::Fault::Copy(error) => error,
         }
     })?;
-    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    connection.busy_timeout(LOCK_TIMEOUT).map_err(failed)?;
     if let Some(copied) = copied {
         tracing::warn!(
             target: "campanile::dead_letter",
             file = %path.display(),
             copy = %copied.path.display(),
-            "a file of letters was brought from schema version {version} to {VERSION}; remove the copy of what it was once \
-             you do not want to go back"
+            "the dead-letter file was migrated from schema version {version} to {VERSION}; delete the copy of the old file \
+             when you no longer need to go back"
         );
     }
-    // Once more: what lies beside the file is there by now.
+    // Once more: SQLite has created the files beside it by now.
     file::secure(path)?;
-    if version > VERSION { Err(newer(path, version)) } else { Ok(connection) }
+    if version > VERSION { Err(newer_schema(path, version, VERSION)) } else { Ok(connection) }
 }
 
-/// Makes the file one with a write-ahead log. That needs it for itself, and SQLite does not wait for that by itself.
+/// Switches the file to a write-ahead log. That needs an exclusive lock, for which SQLite itself does not wait.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     const PAUSE: Duration = Duration::from_millis(10);
     connection.busy_timeout(Duration::ZERO)?;
-    let mut patience = PATIENCE.as_millis() / PAUSE.as_millis();
+    let mut tries_left = LOCK_TIMEOUT.as_millis() / PAUSE.as_millis();
     loop {
         let switched = connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()));
         match switched.as_ref().err().and_then(rusqlite::Error::sqlite_error_code) {
             Some(
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed,
-            ) if patience > 0 => {
-                patience -= 1;
+            ) if tries_left > 0 => {
+                tries_left -= 1;
                 std::thread::sleep(PAUSE);
             }
             _ => {
-                connection.busy_timeout(PATIENCE)?;
+                connection.busy_timeout(LOCK_TIMEOUT)?;
                 return switched;
             }
         }
     }
 }
 
-/// Looks for damage: everywhere in a small file, at what is always read in a large one.
+/// Checks a small file for damage. Larger files are not checked.
 pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreError> {
     let size = std::fs::metadata(path).map_err(|error| unwritable(path, error))?.len();
     if size > CHECKED {
@@ -172,70 +167,4 @@ pub(super) fn check(path: &Path, connection: &Connection) -> Result<(), StoreErr
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|error| explain(path, "open", error))?;
     if found == "ok" { Ok(()) } else { Err(corrupt(path).with_source(found.replace('\n', " "))) }
-}
-
-fn newer(path: &Path, version: i32) -> StoreError {
-    let message = format!(
-        "`{}` has schema version {version}, and this version of campanile knows up to {VERSION}; \
-         update campanile, or give it another file",
-        path.display()
-    );
-    StoreError::new(Kind::NewerSchema, message)
-}
-
-fn corrupt(path: &Path) -> StoreError {
-    let message = format!(
-        "`{}` is damaged or is no SQLite database; move it away to start with a new one, \
-         and try `sqlite3 FILE .recover` to get the letters out of it",
-        path.display()
-    );
-    StoreError::new(Kind::Corrupt, message)
-}
-
-pub(super) fn unwritable(path: &Path, error: io::Error) -> StoreError {
-    let message = format!(
-        "cannot write letters to `{}`; its folder must exist, and the folder and the file must be writable",
-        path.display()
-    );
-    StoreError::new(Kind::Unwritable, message).with_source(error)
-}
-
-/// The file, or one that SQLite keeps beside it, is not one to keep letters in.
-pub(super) fn refused(path: &Path, why: &str) -> StoreError {
-    let message = format!(
-        "cannot write letters to `{}`: {why}; give the letters a plain file that belongs to the user of this process, \
-         of mode 600",
-        path.display()
-    );
-    StoreError::new(Kind::Unwritable, message)
-}
-
-pub(super) fn no_room(path: &Path, doing: &str) -> StoreError {
-    let shown = path.display();
-    let message = format!(
-        "cannot {doing} `{shown}`: there is no room on its disk; make some, or send or purge letters"
-    );
-    StoreError::new(Kind::DiskFull, message)
-}
-
-/// What an error of SQLite means for the one who reads it.
-pub(super) fn explain(path: &Path, doing: &str, error: rusqlite::Error) -> StoreError {
-    let shown = path.display();
-    let (kind, message) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            return corrupt(path).with_source(error);
-        }
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            (Kind::Unwritable, format!("cannot {doing} `{shown}`; the folder and the file must be writable"))
-        }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
-            Kind::Locked,
-            format!(
-                "cannot {doing} `{shown}`: another process holds a lock on it; end that process or wait for it"
-            ),
-        ),
-        Some(ErrorCode::DiskFull) => return no_room(path, doing).with_source(error),
-        _ => (Kind::Other, format!("cannot {doing} `{shown}`")),
-    };
-    StoreError::new(kind, message).with_source(error)
 }

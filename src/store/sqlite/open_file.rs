@@ -1,4 +1,4 @@
-//! What all handles on one file share.
+//! The state that all handles on one file share.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,79 +7,72 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::depths::Depths;
+use super::identity::Files;
 use super::job::Job;
-use super::place::Files;
 use super::readers::Readers;
-use super::registry::Slot;
 use crate::base::sync::Mutex;
 use crate::store::LetterId;
-use crate::store::steady::Steady;
+use crate::store::clock::StoreClock;
 
-/// The file, for those who read and for the thread that writes.
+/// What the handles share with the writer.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// As it was opened first.
+    /// The path by which the file was first opened.
     pub(super) path: Arc<Path>,
     pub(super) readers: Readers,
     pub(super) depths: Depths,
-    /// None while the file cannot be opened.
+    /// `None` while the file cannot be opened.
     pub(super) files: Mutex<Option<Arc<Files>>>,
-    /// That of the file that is open, and of the one before it while none can be opened.
-    pub(super) steady: Steady,
-    pub(super) slot: Arc<Slot>,
+    /// The clock of the open file, or of the last one while none can be opened.
+    pub(super) clock: StoreClock,
 }
 
 impl Shared {
-    /// Whether the files that are open are those at the path.
-    pub(super) fn stands(&self) -> bool {
+    /// Whether the open files are those at the path.
+    pub(super) fn is_current(&self) -> bool {
         let files = self.files.lock().clone();
-        files.is_some_and(|files| files.look().1.is_ok())
-    }
-
-    pub(super) fn has_open(&self, files: Option<Arc<Files>>) {
-        self.slot.is_now(files.as_ref().map(|files| files.database().clone()));
-        *self.files.lock() = files;
+        files.is_some_and(|files| files.check().1.is_ok())
     }
 }
 
-/// The file, for those who have something written. The thread that writes ends with it.
+/// What all handles share. The writer ends when the last handle is dropped.
 pub(super) struct OpenFile {
     pub(super) shared: Arc<Shared>,
     pub(super) jobs: mpsc::Sender<Box<dyn Job>>,
-    /// Letters that are being moved to another store.
-    leaving: Mutex<BTreeSet<LetterId>>,
+    /// Letters that the drainer is moving to another store.
+    moving: Mutex<BTreeSet<LetterId>>,
 }
 
 impl OpenFile {
     pub(super) fn new(shared: Arc<Shared>, jobs: mpsc::Sender<Box<dyn Job>>) -> Self {
-        Self { shared, jobs, leaving: Mutex::default() }
+        Self { shared, jobs, moving: Mutex::default() }
     }
 
-    pub(super) fn is_leaving(&self, id: LetterId) -> bool {
-        self.leaving.lock().contains(&id)
+    pub(super) fn is_moving(&self, id: LetterId) -> bool {
+        self.moving.lock().contains(&id)
     }
 }
 
-/// Letters on their way from a file to another store. For as long as this lives, they cannot be put into the same file: the
-/// other store would be this one by another way, and the letters would be removed where they were put.
+/// Marks letters as being moved from this file to another store. Until it is dropped, the letters cannot be put into this
+/// file. Otherwise, if the other store leads back to this file, the letters would be removed after the move, and lost.
 #[derive(Debug)]
-pub(crate) struct Leaving {
+pub(crate) struct MoveGuard {
     file: Arc<OpenFile>,
     ids: Vec<LetterId>,
 }
 
-impl Leaving {
+impl MoveGuard {
     pub(super) fn new(file: Arc<OpenFile>, ids: Vec<LetterId>) -> Self {
-        file.leaving.lock().extend(&ids);
+        file.moving.lock().extend(&ids);
         Self { file, ids }
     }
 }
 
-impl Drop for Leaving {
+impl Drop for MoveGuard {
     fn drop(&mut self) {
-        let mut leaving = self.file.leaving.lock();
+        let mut moving = self.file.moving.lock();
         for id in &self.ids {
-            leaving.remove(id);
+            moving.remove(id);
         }
     }
 }

@@ -1,6 +1,4 @@
-//! Connections that read.
-//!
-//! One that lists a million letters must not keep the one waiting who asks for a single letter.
+//! A pool of connections that read, so that a caller that lists a million letters does not block others.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +8,11 @@ use rusqlite::Connection;
 use tokio::runtime::Runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::open;
+use super::{errors, open};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 
-/// The most that read at once.
+/// The most concurrent reads.
 const READERS: u32 = 4;
 
 #[derive(Debug)]
@@ -30,27 +28,27 @@ impl Readers {
         Self { path, idle: Mutex::new(vec![first]), permits }
     }
 
-    /// The right to read; none when there are no readers any more.
+    /// A permit to read; `None` after the pool was closed.
     pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    /// Closes all connections; none is opened until what this gives is dropped. Nothing when some read for longer than
-    /// `patience`.
-    pub(super) fn close(&self, runtime: &Runtime, patience: Duration) -> Option<OwnedSemaphorePermit> {
+    /// Closes all connections. No other is opened until the returned permit is dropped. `None` if a read takes longer than
+    /// `timeout`.
+    pub(super) fn close(&self, runtime: &Runtime, timeout: Duration) -> Option<OwnedSemaphorePermit> {
         let all = Arc::clone(&self.permits).acquire_many_owned(READERS);
-        let all = runtime.block_on(async { tokio::time::timeout(patience, all).await }).ok()?.ok()?;
-        self.forget();
+        let all = runtime.block_on(async { tokio::time::timeout(timeout, all).await }).ok()?.ok()?;
+        self.close_idle();
         Some(all)
     }
 
-    /// Closes those that no one uses just now.
-    pub(super) fn forget(&self) {
+    /// Closes the connections that are not in use.
+    pub(super) fn close_idle(&self) {
         let idle = std::mem::take(&mut *self.idle.lock());
         drop(idle);
     }
 
-    /// Reads, all of it from the same state of the file. It blocks.
+    /// Reads from one snapshot of the file. Blocks the thread.
     pub(super) fn read<T>(
         &self,
         _permit: OwnedSemaphorePermit,
@@ -63,6 +61,6 @@ impl Readers {
         };
         let result = connection.unchecked_transaction().and_then(|snapshot| read(&snapshot));
         self.idle.lock().push(connection);
-        result.map_err(|error| open::explain(&self.path, "read", error))
+        result.map_err(|error| errors::explain(&self.path, "read", error))
     }
 }

@@ -1,8 +1,8 @@
-//! The files that are open in this process.
+//! The files that this process has open.
 //!
-//! Two handles on one file share one writer and its readers, whatever paths they were opened by. Otherwise the one would
-//! not hear when the other moves on to a file that replaced theirs, and SQLite's locks do not keep two files of one
-//! process apart that share a log by its name.
+//! All handles on one file share one writer and its readers, by whatever paths they were opened. With two writers, one
+//! would not notice that the other has changed over to a file that replaced theirs; and within one process, SQLite's locks
+//! do not separate two files that share a log by its name.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -10,42 +10,42 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::errors::unwritable;
 use super::file;
+use super::identity::FileId;
 use super::job::{Job, Task};
-use super::open::unwritable;
 use super::open_file::OpenFile;
-use super::place::FileId;
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 use crate::store::error::Kind;
 
-/// How long to wait for a writer to leave a file that was moved, and how often to look.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait until a writer closes a file that was moved, and the time between two checks.
+const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(2);
 
 static SLOTS: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
 
-/// A file that is open in this process, or is being opened.
+/// A file that this process has open or is opening.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// The path without links, as it was when the file was opened first.
+    /// The path without links, as it was when the file was first opened.
     real: PathBuf,
-    /// Which file it is; none while it cannot be opened.
+    /// The id of the open file. `None` while it cannot be opened.
     database: Mutex<Option<FileId>>,
-    /// Held by the one who opens it: others wait for what comes of that.
+    /// Held while the file is being opened, so that others wait for the result.
     pub(super) file: Mutex<Weak<OpenFile>>,
-    /// Held by the thread that writes: the one before it has closed the file.
+    /// Held by the writer while it has the file open.
     pub(super) writer: Mutex<()>,
-    /// The way to the thread that writes.
+    /// The inbox of the writer.
     jobs: Mutex<Option<mpsc::WeakSender<Box<dyn Job>>>>,
 }
 
 impl Slot {
-    pub(super) fn is_now(&self, database: Option<FileId>) {
+    pub(super) fn set_database(&self, database: Option<FileId>) {
         *self.database.lock() = database;
     }
 
-    pub(super) fn writes_by(&self, jobs: &mpsc::Sender<Box<dyn Job>>) {
+    pub(super) fn set_inbox(&self, jobs: &mpsc::Sender<Box<dyn Job>>) {
         *self.jobs.lock() = Some(jobs.downgrade());
     }
 
@@ -53,35 +53,35 @@ impl Slot {
         self.database.lock().as_ref() == Some(id)
     }
 
-    /// Whether the file is at the path by which it was opened.
+    /// Whether the file is still at the path by which it was opened.
     fn is_in_place(&self, id: &FileId) -> bool {
         FileId::at(&self.real).is_ok_and(|there| there == *id)
     }
 
-    /// Has the thread that writes look at its file, which it does with each job. One whose inbox is full does so anyway.
-    fn look(&self) {
+    /// Makes the writer check its file, which it does with each job. A writer whose inbox is full does so anyway.
+    fn wake_writer(&self) {
         let jobs = self.jobs.lock().as_ref().and_then(mpsc::WeakSender::upgrade);
         if let Some(jobs) = jobs {
             let (reply, _) = oneshot::channel();
-            let _ = jobs.try_send(Box::new(Task::new(0, |_| Ok(()), reply).fleeting()));
+            let _ = jobs.try_send(Box::new(Task::new(0, |_| Ok(()), reply).not_durable()));
         }
     }
 }
 
-/// The place of the file at `path`, which is made where there is none. It does not depend on the path by which the file is
-/// named; and a file that replaced one that is open has the place of that one. A file that is open and was moved has the
-/// place of its new path: the one of the old path goes on with what is there.
+/// The slot of the file at `path`. Creates the file if it does not exist. All paths of a file lead to the same slot. A file
+/// that replaced an open file gets the slot of that file. An open file that was moved gets a slot for its new path; the
+/// slot of the old path continues with the file that is there.
 pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     if path.as_os_str().is_empty() || path == Path::new(":memory:") {
         let message = format!(
-            "cannot write letters to `{}`: it names no file; for letters in memory use `in_memory`",
+            "cannot write letters to `{}`: it is not the path of a file; for a queue in memory use `in_memory`",
             path.display()
         );
         return Err(StoreError::new(Kind::Unwritable, message));
     }
-    file::admit(path)?;
-    let known = || Ok((FileId::at(path)?, std::fs::canonicalize(path)?));
-    let (id, real) = known().map_err(|error| unwritable(path, error))?;
+    file::create(path)?;
+    let identify = || Ok((FileId::at(path)?, std::fs::canonicalize(path)?));
+    let (id, real) = identify().map_err(|error| unwritable(path, error))?;
     let mut slots = SLOTS.lock();
     slots.retain(|slot| slot.strong_count() > 0);
     let open = || slots.iter().filter_map(Weak::upgrade);
@@ -89,7 +89,7 @@ pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     if let Some(slot) = same_file.or_else(|| open().find(|slot| slot.real == real)) {
         return Ok(slot);
     }
-    file::warn_of_names(path);
+    file::warn_of_hard_links(path);
     let slot = Arc::new(Slot {
         real,
         database: Mutex::new(Some(id)),
@@ -101,15 +101,15 @@ pub(super) fn slot(path: &Path) -> Result<Arc<Slot>, StoreError> {
     Ok(slot)
 }
 
-/// Waits until no other writer of this process has the file open that is at `path` now. One that has it opened it by
-/// another path, from which it was moved: it leaves the file when it looks. Two that have one file open by two paths would
-/// each write to a log that the other does not read.
-pub(super) fn vacate(path: &Path, own: &Arc<Slot>) -> Result<(), StoreError> {
-    let mut patience = PATIENCE.as_millis() / PAUSE.as_millis();
-    let mut has_looked = false;
+/// Waits until no other writer of this process has the file at `path` open. Such a writer opened the file by another path,
+/// from which it was moved, and closes it when it checks its file. Two writers that use two paths would write to two logs
+/// of the same file.
+pub(super) fn wait_until_released(path: &Path, own: &Arc<Slot>) -> Result<(), StoreError> {
+    let mut checks_left = TIMEOUT.as_millis() / PAUSE.as_millis();
+    let mut has_woken = false;
     loop {
         let Ok(id) = FileId::at(path) else {
-            // It is made by the one who opens it.
+            // No file: opening creates it.
             return Ok(());
         };
         let others: Vec<Arc<Slot>> = {
@@ -120,25 +120,26 @@ pub(super) fn vacate(path: &Path, own: &Arc<Slot>) -> Result<(), StoreError> {
         if others.is_empty() {
             return Ok(());
         }
-        if patience == 0 {
+        if checks_left == 0 {
             let message = format!(
-                "cannot open `{}`: this process has it open by another path, from which it was moved",
+                "cannot open `{}`: this process still has the file open by its former path; close the store on that path, or \
+                 try again later",
                 path.display()
             );
             return Err(StoreError::new(Kind::Locked, message));
         }
-        if !std::mem::replace(&mut has_looked, true) {
-            others.iter().for_each(|slot| slot.look());
+        if !std::mem::replace(&mut has_woken, true) {
+            others.iter().for_each(|slot| slot.wake_writer());
         }
         drop(others);
-        patience -= 1;
+        checks_left -= 1;
         std::thread::sleep(PAUSE);
     }
 }
 
-/// Whether a store of this process has another file open that lay at `path` before. SQLite must not open the new one then:
-/// it would take the index of the old one's log, by its name, for one that no process uses, and cut it off. Nor may it open
-/// a file that was moved there and is open by its old path, whose log it would not find.
+/// Whether SQLite must not open the file at `path`, because a store of this process has a file open that was there before,
+/// or opened the file by another path. In the first case SQLite would truncate the index of the old file's log, which it
+/// takes for unused; in the second case it would not find the log.
 #[cfg(feature = "checks")]
 pub(crate) fn is_replaced(path: &Path) -> bool {
     let (Ok(id), Ok(real)) = (FileId::at(path), std::fs::canonicalize(path)) else { return false };

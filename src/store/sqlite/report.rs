@@ -1,4 +1,4 @@
-//! What is told of many letters at once.
+//! Queries about many letters: counts, groups, frequencies and purges.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(super) fn groups(
         true => largest(connection, number, filter)?,
         false => sums(connection, number, filter, &search)?,
     };
-    // Only of those that are told the example is read.
+    // Examples are read only for the groups that are returned.
     sums.sort_by(|a, b| b.letters.cmp(&a.letters).then(a.fingerprint.cmp(&b.fingerprint)));
     sums.truncate(filter.limit.unwrap_or(usize::MAX));
     let mut groups = Vec::with_capacity(sums.len());
@@ -72,14 +72,14 @@ pub(super) fn groups(
     Ok(by_size(groups, None))
 }
 
-/// Whether letters of one fingerprint have different components or kinds. Those that the queue parks never do.
+/// Whether letters of one fingerprint have different components or kinds. Letters that a queue parks never do.
 fn is_mixed(connection: &Connection, queue: i64) -> rusqlite::Result<bool> {
     connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM known_causes INDEXED BY causes_mixed WHERE mixed = 1 AND queue = ?1)")?
         .query_row([queue], |row| row.get(0))
 }
 
-/// The largest groups of which letters are meant, where only the cause decides and each has one.
+/// The largest groups, for a filter by cause alone in a queue where each fingerprint has one cause.
 fn largest(connection: &Connection, queue: i64, filter: &LetterFilter) -> rusqlite::Result<Vec<Sum>> {
     let mut sums = Vec::new();
     let read = |row: &Row<'_>| {
@@ -101,7 +101,7 @@ fn largest(connection: &Connection, queue: i64, filter: &LetterFilter) -> rusqli
         let values = (queue, fingerprint.to_bits().cast_signed(), filter.component.as_deref(), kind);
         return statement.query_map(values, read)?.collect();
     }
-    // Of equals, by fingerprint, which has no sign.
+    // Groups of equal size are sorted by fingerprint, which is unsigned.
     let mut statement = connection.prepare_cached(
         "SELECT fingerprint, letters, first_seen, last_seen FROM known_causes INDEXED BY causes_by_size
          WHERE origin = ?1 AND letters > 0 ORDER BY letters DESC, fingerprint < 0, fingerprint LIMIT ?2",
@@ -115,7 +115,7 @@ fn largest(connection: &Connection, queue: i64, filter: &LetterFilter) -> rusqli
     Ok(sums)
 }
 
-/// The groups of which letters are meant.
+/// The groups of the letters that match.
 fn sums(
     connection: &Connection,
     queue: i64,
@@ -124,7 +124,7 @@ fn sums(
 ) -> rusqlite::Result<Vec<Sum>> {
     struct Cause {
         fingerprint: Fingerprint,
-        meant: bool,
+        matches: bool,
         letters: u64,
     }
     let mut statement = connection.prepare_cached(
@@ -137,11 +137,11 @@ fn sums(
         let print = fingerprint(row, 1)?;
         let component = columns::text(row, 2)?;
         let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
-        let meant = filter.fingerprint.is_none_or(|wanted| wanted == print)
+        let matches = filter.fingerprint.is_none_or(|wanted| wanted == print)
             && filter.component.as_deref().is_none_or(|wanted| *wanted == *component)
             && filter.kind.map_or(Ok(true), |wanted| kind(row, 3).map(|kind| wanted == kind))?;
         let letters = number(4)?.cast_unsigned();
-        causes.insert(row.get(0)?, Cause { fingerprint: print, meant, letters });
+        causes.insert(row.get(0)?, Cause { fingerprint: print, matches, letters });
         let (first_seen, last_seen) = (number(5)?, number(6)?);
         let sum = sums.entry(print).or_insert(Sum {
             fingerprint: print,
@@ -154,7 +154,7 @@ fn sums(
         sum.last_seen = sum.last_seen.max(last_seen);
     }
     if search.is_by_cause_alone() {
-        for cause in causes.values().filter(|cause| cause.meant) {
+        for cause in causes.values().filter(|cause| cause.matches) {
             if let Some(sum) = sums.get_mut(&cause.fingerprint) {
                 sum.letters += cause.letters;
             }
@@ -170,7 +170,7 @@ fn sums(
     Ok(sums.into_values().filter(|sum| sum.letters > 0).collect())
 }
 
-/// The newest letter of a group of which only the cause decides.
+/// The newest letter of a group, for a filter by cause alone.
 fn newest(
     connection: &Connection,
     queue: i64,

@@ -1,12 +1,12 @@
-//! Room on the disk for removing letters.
+//! Reserved disk space for removing letters.
 //!
-//! SQLite writes each change to its log first, so that even a removal needs room: a full disk would never be emptied. A
-//! file beside the letters holds some. It is as large as the log, since what lies in the log may have to go into the
-//! letters' file, and that may have to grow for it, before the log can begin anew. When there is no room left, the
-//! reserve goes, what removes letters is written, and the reserve comes back before another letter is parked.
+//! SQLite writes each change to its log first, so even a removal needs disk space, and a full disk could never be emptied. A
+//! file beside the database reserves space. It is as large as the log: the checkpoint of the log may make the database grow
+//! by as much before the log can restart. When the disk is full, the writer deletes the reserve, commits the jobs that
+//! remove letters, and creates the reserve again before it parks another letter.
 //!
-//! It does not help where another program takes the room at once, where a file system keeps what was removed, as those
-//! with snapshots may, and where a limit on the size of a file is reached.
+//! The reserve does not help when another program takes the space at once, when the file system keeps deleted data, as for
+//! snapshots, or when a limit on the size of files is reached.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 use super::file;
 
-/// Its size where the log is small: what the log takes for a few letters that go, many times over.
+/// The size for a small log: many times the log of removing a few letters.
 const SMALLEST: u64 = 512 * 1024;
 
-/// It grows by so much, so that it grows seldom, and is no larger than this.
+/// It grows in steps of this size, so that it grows seldom.
 const STEP: u64 = 256 * 1024;
+
 const LARGEST: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -29,30 +30,30 @@ pub(super) struct Reserve {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// It has so many bytes.
+    /// The reserve exists and has this size.
     Held(u64),
-    /// There is no room for it.
+    /// The disk has no space for it.
     Missing,
-    /// It cannot be had here.
+    /// It cannot be created here, for a reason other than a full disk.
     Unavailable,
 }
 
 impl Reserve {
-    /// The one of a file, made if there is room for it.
+    /// The reserve of the database at `path`. Creates it if the disk has space.
     pub(super) fn open(path: &Path) -> Self {
         let mut reserve = Self::at(path);
-        reserve.covers(0);
+        reserve.cover(0);
         reserve
     }
 
     fn at(path: &Path) -> Self {
-        // Where the file is a link, it lies beside what it points to.
+        // If the path is a link, the reserve lies beside its target.
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        Self { path: file::beside(&real, "-reserve"), state: State::Missing }
+        Self { path: file::with_suffix(&real, "-reserve"), state: State::Missing }
     }
 
-    /// Makes it large enough for a log of so many bytes; `false` while there is no room for that.
-    pub(super) fn covers(&mut self, log: u64) -> bool {
+    /// Makes the reserve large enough for a log of `log` bytes. Returns `false` if the disk has no space for that.
+    pub(super) fn cover(&mut self, log: u64) -> bool {
         let wanted = log.div_ceil(STEP).saturating_mul(STEP).clamp(SMALLEST, LARGEST);
         match self.state {
             State::Unavailable => return true,
@@ -62,14 +63,14 @@ impl Reserve {
         let made = self.make(wanted);
         match made {
             Ok(()) => self.state = State::Held(wanted),
-            // What there is stays.
-            Err(error) if is_no_room(&error) => return false,
+            // A smaller reserve stays.
+            Err(error) if is_full(&error) => return false,
             Err(_) => self.state = State::Unavailable,
         }
         true
     }
 
-    /// The log is empty: what is more than the least goes back to the disk.
+    /// Shrinks the reserve after the log was emptied.
     pub(super) fn shrink(&mut self) {
         if let State::Held(size) = self.state
             && size > SMALLEST
@@ -80,7 +81,7 @@ impl Reserve {
         }
     }
 
-    /// Gives its room back; `false` if there was none.
+    /// Deletes the reserve. Returns `false` if there was none.
     pub(super) fn release(&mut self) -> bool {
         let released = std::fs::remove_file(&self.path).is_ok();
         if self.state != State::Unavailable {
@@ -94,7 +95,7 @@ impl Reserve {
         options.append(true);
         let there = match std::fs::symlink_metadata(&self.path) {
             Ok(file) if !file.is_file() => return Err(ErrorKind::Unsupported.into()),
-            // Another process has the same file open, and needs more.
+            // Another process has the same database open and needs a larger reserve.
             Ok(file) if file.len() >= wanted => return Ok(()),
             Ok(file) => file.len(),
             Err(_) => {
@@ -104,10 +105,10 @@ impl Reserve {
                 0
             }
         };
-        if !may_have(wanted) {
+        if !is_allowed_size(wanted) {
             return Err(ErrorKind::Unsupported.into());
         }
-        // Zeros take no room where files are compressed.
+        // A compressing file system would store zeros without using space.
         let mut random = fastrand::Rng::with_seed(wanted);
         let missing = usize::try_from((wanted - there) / 8).unwrap_or(0);
         let bytes: Vec<u8> =
@@ -121,24 +122,24 @@ impl Reserve {
     }
 }
 
-/// Lets go of the reserve of a file that cannot be opened for want of room; `false` if there was none.
+/// Deletes the reserve of a database that cannot be opened because the disk is full. Returns `false` if there was none.
 pub(super) fn release(path: &Path) -> bool {
     Reserve::at(path).release()
 }
 
-fn is_no_room(error: &io::Error) -> bool {
+fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
-/// Whether a file may have that size. A process that goes beyond its limit is ended by a signal.
+/// Whether the limits of the process allow a file of that size. A signal ends a process that exceeds its limit.
 #[cfg(target_os = "linux")]
-fn may_have(size: u64) -> bool {
+fn is_allowed_size(size: u64) -> bool {
     let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let limit = limits.lines().find_map(|line| line.strip_prefix("Max file size")?.split_whitespace().next());
     limit.and_then(|limit| limit.parse::<u64>().ok()).is_none_or(|limit| limit >= size)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn may_have(_: u64) -> bool {
+fn is_allowed_size(_: u64) -> bool {
     true
 }

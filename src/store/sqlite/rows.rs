@@ -1,4 +1,7 @@
-//! Entries as rows.
+//! Entries as rows, and the lanes of letters.
+//!
+//! A lane is a class of letters that a search can treat alike. It is a part of the primary key, and each lane is sorted by
+//! id.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,25 +13,25 @@ use super::columns::{self, Stored};
 use crate::base::outcome::FailureKind;
 use crate::store::{Entry, Fingerprint, LetterId};
 
-/// Letters that failed about when their id says and that nobody else put off: almost all of them.
+/// Letters without a due time whose last failure is close to the time of their id: almost all letters.
 pub(super) const FRESH: i64 = 0;
-/// Letters that failed again later, or whose id says nothing about the time.
-pub(super) const AGAIN: i64 = 1;
-/// Letters that are to be sent at a set time.
+/// Letters without a due time that failed again later, or whose id contains no time.
+pub(super) const FAILED_AGAIN: i64 = 1;
+/// Letters with a due time.
 pub(super) const DUE: i64 = 2;
 /// Letters that are set aside.
-pub(super) const ASIDE: i64 = 3;
+pub(super) const SET_ASIDE: i64 = 3;
 
-/// How far from the time in its id a fresh letter may have failed, in milliseconds.
-pub(super) const SLACK: u64 = 60_000;
+/// The largest difference between the time of a fresh letter's id and its last failure, in milliseconds.
+pub(super) const TOLERANCE: u64 = 60_000;
 
-/// What a letter is found by.
+/// The row of a letter that a search found.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) lane: i64,
     pub(super) id: LetterId,
-    /// What stands in the place of its id, where that is none.
-    odd: Option<Stored>,
+    /// The value in the column of the id, if it is no valid id.
+    invalid_id: Option<Stored>,
     pub(super) cause: i64,
     pub(super) content: i64,
     pub(super) size: i64,
@@ -43,12 +46,12 @@ pub(super) const COLUMNS: &str = "id, cause, content, size, first_failed, last_f
 
 impl Found {
     pub(super) fn read(lane: i64, row: &Row<'_>) -> rusqlite::Result<Self> {
-        let (id, odd) = columns::id(row, 0)?;
+        let (id, invalid_id) = columns::id(row, 0)?;
         let number = |column| columns::number(row, column).map(Option::unwrap_or_default);
         Ok(Self {
             lane,
             id,
-            odd,
+            invalid_id,
             cause: number(1)?,
             content: number(2)?,
             size: number(3)?,
@@ -59,26 +62,26 @@ impl Found {
         })
     }
 
-    /// What stands in the column of its id.
+    /// The value in the column of the id.
     pub(super) fn key(&self) -> Stored {
-        self.odd.clone().unwrap_or_else(|| key(self.id))
+        self.invalid_id.clone().unwrap_or_else(|| key(self.id))
     }
 }
 
-/// An id as the file holds it.
+/// An id as the column holds it.
 pub(super) fn key(id: LetterId) -> Stored {
     Stored::Blob(id.to_bytes().to_vec())
 }
 
-/// The number of a cause, and that of its component and kind.
+/// The row of a cause, and that of its component and kind.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cause {
     pub(super) id: i64,
     pub(super) origin: i64,
 }
 
-/// Where a letter lies, and who holds it.
-pub(super) struct Place {
+/// Where a letter is stored, and its lease.
+pub(super) struct Location {
     pub(super) lane: i64,
     pub(super) cause: i64,
     pub(super) content: i64,
@@ -87,13 +90,13 @@ pub(super) struct Place {
     pub(super) held_until: Option<i64>,
 }
 
-/// The number of the queue called `name`, if it ever held a letter.
+/// The row of the queue `name`, if it ever held a letter.
 pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT id FROM queues WHERE name = ?1")?;
     statement.query_row([name], |row| row.get(0)).optional()
 }
 
-/// The components and kinds of a queue that are meant.
+/// The rows of a queue's components and kinds that match.
 pub(super) fn origins(
     connection: &Connection,
     queue: i64,
@@ -106,11 +109,11 @@ pub(super) fn origins(
     statement.query_map(params![queue, component, kind.map(FailureKind::as_str)], |row| row.get(0))?.collect()
 }
 
-/// The letter of a queue that came first, whatever its id says.
-pub(super) fn first_come(connection: &Connection, queue: i64) -> rusqlite::Result<Option<Found>> {
-    // Only a queue that drops the oldest pays for it.
+/// The letter of a queue that arrived first. Its id depends on the clock of the process that parked it.
+pub(super) fn first_arrived(connection: &Connection, queue: i64) -> rusqlite::Result<Option<Found>> {
+    // The index is created here because only a queue that drops the oldest letter needs it.
     connection.execute_batch("CREATE INDEX IF NOT EXISTS letters_by_arrival ON letters (queue, content)")?;
-    // The number of a content is larger than those of all that are there when it comes.
+    // A new content gets a larger number than all existing ones.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}, lane FROM letters INDEXED BY letters_by_arrival WHERE queue = ?1 ORDER BY content LIMIT 1"
     ))?;
@@ -123,7 +126,7 @@ pub(super) fn names(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("SELECT name FROM queues")?.query_map([], read)?.collect()
 }
 
-/// What asks for one end of all lanes: that of each is at hand, and one of them is it.
+/// Selects the smallest or largest id of all lanes, by the index of each lane.
 macro_rules! ends {
     ($end:literal) => {
         concat!(
@@ -148,7 +151,7 @@ macro_rules! ends {
 
 /// When the oldest letter of a queue was parked.
 pub(super) fn oldest(connection: &Connection, queue: i64) -> rusqlite::Result<Option<SystemTime>> {
-    // An id that is none of ours tells no time.
+    // An invalid id contains no time.
     let made = end(connection, queue, ends!("min"))?.map(LetterId::made_at);
     Ok(made.filter(|made| *made > SystemTime::UNIX_EPOCH))
 }
@@ -162,13 +165,17 @@ fn end(connection: &Connection, queue: i64, sql: &str) -> rusqlite::Result<Optio
     connection.prepare_cached(sql)?.query_row([queue], |row| columns::some_id(row, 0))
 }
 
-pub(super) fn place(connection: &Connection, queue: i64, id: LetterId) -> rusqlite::Result<Option<Place>> {
+pub(super) fn location(
+    connection: &Connection,
+    queue: i64,
+    id: LetterId,
+) -> rusqlite::Result<Option<Location>> {
     let mut statement = connection.prepare_cached(
         "SELECT lane, cause, content, size, holder, held_until FROM letters
          WHERE queue = ?1 AND lane IN (0, 1, 2, 3) AND id = ?2",
     )?;
     let read = |row: &Row<'_>| {
-        Ok(Place {
+        Ok(Location {
             lane: row.get(0)?,
             cause: columns::number(row, 1)?.unwrap_or_default(),
             content: columns::number(row, 2)?.unwrap_or_default(),
@@ -215,25 +222,25 @@ pub(super) fn delete(connection: &Connection, queue: i64, lane: i64, key: &Store
     Ok(())
 }
 
-/// Keeps what an entry says; gives the number of it.
-pub(super) fn write(connection: &Connection, entry: &Entry) -> rusqlite::Result<i64> {
+/// Inserts the content of an entry. Returns its row.
+pub(super) fn insert_content(connection: &Connection, entry: &Entry) -> rusqlite::Result<i64> {
     let mut statement = connection.prepare_cached("INSERT INTO contents (head, body) VALUES (?1, ?2)")?;
     statement.insert(params![entry.head, entry.body])
 }
 
-pub(super) fn rewrite(connection: &Connection, content: i64, entry: &Entry) -> rusqlite::Result<()> {
+pub(super) fn update_content(connection: &Connection, content: i64, entry: &Entry) -> rusqlite::Result<()> {
     let mut statement =
         connection.prepare_cached("UPDATE contents SET head = ?2, body = ?3 WHERE id = ?1")?;
     statement.execute(params![content, entry.head, entry.body])?;
     Ok(())
 }
 
-pub(super) fn forget(connection: &Connection, content: i64) -> rusqlite::Result<()> {
+pub(super) fn delete_content(connection: &Connection, content: i64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM contents WHERE id = ?1")?.execute([content])?;
     Ok(())
 }
 
-/// What of `found` is there still.
+/// The letters of `found` that still exist.
 pub(super) fn still_there(
     connection: &Connection,
     queue: &str,
@@ -244,15 +251,16 @@ pub(super) fn still_there(
     };
     let mut there = Vec::with_capacity(found.len());
     for found in &found {
-        // The number of a content that is gone may be that of another letter by now.
-        there.push(place(connection, queue, found.id)?.is_some_and(|place| place.content == found.content));
+        // Another letter may have the number of a content that was deleted.
+        let location = location(connection, queue, found.id)?;
+        there.push(location.is_some_and(|location| location.content == found.content));
     }
     let mut there = there.into_iter();
     found.retain(|_| there.next().unwrap_or(false));
     Ok(found)
 }
 
-/// The entries of what was found, in the same order.
+/// The entries of `found`, in the same order.
 pub(super) fn entries(
     connection: &Connection,
     queue: &Arc<str>,
@@ -269,8 +277,8 @@ pub(super) fn entries(
             None => {
                 let read =
                     |row: &Row<'_>| Ok((fingerprint(row, 0)?, columns::text(row, 1)?.into(), kind(row, 2)?));
-                let nothing = || (Fingerprint::from_bits(0), "".into(), FailureKind::Error);
-                let cause = cause_of.query_row([found.cause], read).optional()?.unwrap_or_else(nothing);
+                let unknown = || (Fingerprint::from_bits(0), "".into(), FailureKind::Error);
+                let cause = cause_of.query_row([found.cause], read).optional()?.unwrap_or_else(unknown);
                 causes.insert(found.cause, cause.clone());
                 cause
             }
@@ -287,7 +295,7 @@ pub(super) fn entries(
             last_failed: moment(found.last_failed),
             due: found.due.map(moment),
             expires: found.expires.map(moment),
-            set_aside: found.lane == ASIDE,
+            set_aside: found.lane == SET_ASIDE,
             head,
             body,
         });
@@ -308,17 +316,17 @@ pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<FailureKind
 fn lane(entry: &Entry) -> i64 {
     let failed = crate::base::moment::micros(entry.last_failed) / 1_000;
     if entry.set_aside {
-        ASIDE
+        SET_ASIDE
     } else if entry.due.is_some() {
         DUE
-    } else if failed.abs_diff(stamp(entry.id)) <= SLACK {
+    } else if failed.abs_diff(stamp(entry.id)) <= TOLERANCE {
         FRESH
     } else {
-        AGAIN
+        FAILED_AGAIN
     }
 }
 
-/// The milliseconds since 1970 that the first bytes of an id are, if it was made as ours are.
+/// The time in the first bytes of an id, in milliseconds since 1970.
 fn stamp(id: LetterId) -> u64 {
     id.to_bytes().iter().take(6).fold(0, |stamp, byte| stamp << 8 | u64::from(*byte))
 }

@@ -1,18 +1,17 @@
-//! The schema of the file, and how an older one becomes this one.
+//! The schema of the file, and its migrations.
 //!
-//! What a letter says is long and read seldom; what it is found by is short and read often. So both lie apart: a
-//! table of short rows that a filter can walk through, and one of contents. Sums are kept beside them, because a
-//! million letters are not counted within the time that somebody waits for a number.
+//! The content of a letter is long and read seldom; the columns that filters use are short and read often. So they are in
+//! two tables. Further tables hold sums, because counting a million letters would take too long.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// `CAMP`, in the header of the file: it tells ours from the databases of other programs.
+/// `CAMP`: the application id in the header, which distinguishes the file from those of other programs.
 pub(super) const APPLICATION: i32 = 0x4341_4d50;
 
-/// The version of the schema below. A new one is added to [`MIGRATIONS`]; the old ones never change.
+/// The current version of the schema. To change the schema, add a migration; existing migrations never change.
 pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 
-/// Each brings the schema from the version of its index to the next.
+/// Each migrates the schema from the version of its index to the next one.
 const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE queues (
@@ -40,7 +39,7 @@ const MIGRATIONS: &[&str] = &[
         UPDATE queues SET letters = letters - 1 WHERE id = old.queue;
     END;
 ",
-    // The lanes are those of `rows.rs`. Old letters go to lane 1, of which nothing is assumed.
+    // `rows.rs` defines the lanes. Old letters go to lane 1, which makes no assumption about the time of the id.
     "
     DROP TRIGGER letter_comes;
     DROP TRIGGER letter_goes;
@@ -112,9 +111,9 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX letters_by_expiry ON letters (queue, expires) WHERE expires IS NOT NULL;
     CREATE INDEX purges_by_queue ON purges (queue, id);
 ",
-    // An origin is a component and a kind: few for many causes. A cause is mixed when its fingerprint has another one.
-    // A program that has the file open and does not know of them finds no table of causes any more, and fails. Letters
-    // that a clock dated ahead are taken as of now.
+    // An origin is a component and a kind: there are few origins and many causes. A cause is mixed if another cause has the
+    // same fingerprint. The table `causes` gets a new name, so that an older program that has the file open fails instead of
+    // writing causes without origins. Letters that are dated ahead are dated back to now.
     "
     CREATE TABLE clock (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -155,17 +154,17 @@ const MIGRATIONS: &[&str] = &[
 ",
 ];
 
-/// Brings the schema to this version, all in one go, after `copy` has had its turn with the version that an older file
-/// has; gives that version.
+/// Migrates the schema to the current version in one transaction. Calls `copy` with the version of an older file before it
+/// changes the file. Returns the version that the file had.
 pub(super) fn migrate<E: From<rusqlite::Error>>(
     connection: &mut Connection,
     copy: impl FnOnce(i32) -> Result<(), E>,
 ) -> Result<i32, E> {
     let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // Another process may have come first.
+    // Another process may have migrated the file meanwhile.
     let version = change.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if (1..VERSION).contains(&version) {
-        // Nobody writes meanwhile.
+        // The transaction holds the write lock, so the copy is complete.
         copy(version)?;
     }
     let done = usize::try_from(version).unwrap_or(0);

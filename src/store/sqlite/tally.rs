@@ -1,7 +1,7 @@
-//! Sums that are kept beside the letters.
+//! Sums of letters, for each queue and cause.
 //!
-//! They change with the letters, in the same transaction, so that no crash comes between. A transaction holds many
-//! letters of few queues and causes: each sum is read once, changed in memory and written once.
+//! They change in the same transaction as the letters. A transaction changes many letters of few queues and causes, so each
+//! sum is read once, changed in memory and written once.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -13,10 +13,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::columns;
 use super::rows::{self, fingerprint, kind, micros, newest, oldest};
 use crate::base::outcome::FailureKind;
-use crate::store::group::{CAUSES, minute};
-use crate::store::{Depth, Entry, Fingerprint, LONGEST_LOOK_BACK, LetterId};
+use crate::store::group::{CAUSES, LONGEST_LOOK_BACK, minute};
+use crate::store::{Depth, Entry, Fingerprint, LetterId};
 
-/// The sums that one transaction touches.
+/// The sums that one transaction changes.
 #[derive(Default)]
 pub(super) struct Tally {
     queues: Vec<Queue>,
@@ -24,7 +24,7 @@ pub(super) struct Tally {
     /// The group of each cause that was looked up.
     keys: BTreeMap<i64, Key>,
     failures: BTreeMap<(i64, u64, Fingerprint), Failures>,
-    /// Now, where something failed.
+    /// The current minute, if a failure was counted.
     minute: u64,
 }
 
@@ -37,18 +37,18 @@ pub(super) struct Queue {
     pub(super) number: i64,
     pub(super) letters: i64,
     pub(super) bytes: i64,
-    /// The largest id at the start of the transaction, once it was asked for.
+    /// The largest id at the start of the transaction, after it was looked up.
     newest: Option<Option<LetterId>>,
 }
 
-/// The letters of a group that have component and kind in common too.
+/// The letters of a group with the same component and kind.
 struct Cause {
     id: i64,
     origin: i64,
     component: Arc<str>,
     kind: FailureKind,
     letters: i64,
-    /// When they failed first and last; none of them did since the group was empty.
+    /// The first and last failure since the group was last empty.
     seen: Option<(i64, i64)>,
     changed: bool,
 }
@@ -60,7 +60,7 @@ struct Failures {
 }
 
 impl Tally {
-    /// The queue called `name`, if it ever held a letter.
+    /// The queue `name`, if it ever held a letter.
     pub(super) fn queue(
         &mut self,
         connection: &Connection,
@@ -85,7 +85,7 @@ impl Tally {
         Ok(self.queues.last_mut())
     }
 
-    /// The queue called `name`; makes it when there is none.
+    /// The queue `name`. Inserts it if it does not exist.
     pub(super) fn queue_or_new(
         &mut self,
         connection: &Connection,
@@ -100,8 +100,8 @@ impl Tally {
         at.and_then(|at| self.queues.get_mut(at)).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
 
-    /// Counts a letter that comes; gives its cause.
-    pub(super) fn come(
+    /// Adds a letter to the sums. Returns its cause.
+    pub(super) fn add_letter(
         &mut self,
         connection: &Connection,
         queue: i64,
@@ -151,8 +151,8 @@ impl Tally {
         Ok(cause)
     }
 
-    /// Counts a letter that goes.
-    pub(super) fn go(
+    /// Removes a letter from the sums.
+    pub(super) fn remove_letter(
         &mut self,
         connection: &Connection,
         queue: i64,
@@ -166,7 +166,7 @@ impl Tally {
                     connection.prepare_cached("SELECT fingerprint FROM known_causes WHERE id = ?1")?;
                 let found = statement.query_row([id], |row| fingerprint(row, 0)).optional()?;
                 let Some(found) = found else {
-                    // A damaged row: it can go nevertheless.
+                    // The row of the cause is damaged. The letter can be removed nevertheless.
                     self.resize(queue, -1, -size);
                     return Ok(());
                 };
@@ -180,7 +180,7 @@ impl Tally {
             cause.changed = true;
         }
         if group.iter().all(|cause| cause.letters == 0) {
-            // What comes next begins a new one.
+            // The next letter begins a new group.
             for cause in group {
                 cause.seen = None;
                 cause.changed = true;
@@ -190,9 +190,8 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts a failure of the minute in which it happened, which is no later than now, whatever the clock said that it
-    /// is dated by.
-    pub(super) fn fail(&mut self, queue: i64, entry: &Entry, now: SystemTime) {
+    /// Counts a failure in its minute. An entry may be dated by a clock that is ahead; the minute is now at the latest.
+    pub(super) fn count_failure(&mut self, queue: i64, entry: &Entry, now: SystemTime) {
         self.minute = self.minute.max(minute(now));
         let at = minute(entry.last_failed).min(self.minute);
         let failures = self.failures.entry((queue, at, entry.fingerprint)).or_insert_with(|| Failures {
@@ -217,24 +216,24 @@ impl Tally {
         })
     }
 
-    /// Writes the sums; gives the depth of each queue.
+    /// Writes the sums. Returns the depth of each queue.
     pub(super) fn finish(self, connection: &Connection) -> rusqlite::Result<Vec<(Arc<str>, Depth)>> {
         let mut change = connection.prepare_cached(
             "UPDATE known_causes SET letters = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1",
         )?;
-        let mut forget = connection.prepare_cached("DELETE FROM known_causes WHERE id = ?1")?;
+        let mut delete = connection.prepare_cached("DELETE FROM known_causes WHERE id = ?1")?;
         for cause in self.groups.into_values().flatten().filter(|cause| cause.changed) {
             match cause.seen {
                 Some((first, last)) => change.execute((cause.id, cause.letters, first, last))?,
-                None => forget.execute([cause.id])?,
+                None => delete.execute([cause.id])?,
             };
         }
-        let mut again = connection.prepare_cached(
+        let mut add = connection.prepare_cached(
             "UPDATE failures SET failures = failures + ?4 WHERE queue = ?1 AND minute = ?2 AND fingerprint = ?3",
         )?;
         let mut causes =
             connection.prepare_cached("SELECT count(*) FROM failures WHERE queue = ?1 AND minute = ?2")?;
-        let mut fail = connection.prepare_cached(
+        let mut insert = connection.prepare_cached(
             "INSERT INTO failures (queue, minute, fingerprint, component, kind, failures)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (queue, minute, fingerprint) DO UPDATE SET failures = failures + ?6",
@@ -244,13 +243,13 @@ impl Tally {
         for ((queue, minute, fingerprint), Failures { component, kind, count }) in self.failures {
             let minute = minute.cast_signed();
             let mut cause = fingerprint.to_bits().cast_signed();
-            if again.execute((queue, minute, cause, count))? > 0 {
+            if add.execute((queue, minute, cause, count))? > 0 {
                 continue;
             }
             if causes.query_row((queue, minute), |row| row.get::<_, i64>(0))? >= CAUSES as i64 {
                 cause = Fingerprint::OTHER.to_bits().cast_signed();
             }
-            fail.execute(params![queue, minute, cause, &*component, kind.as_str(), count])?;
+            insert.execute(params![queue, minute, cause, &*component, kind.as_str(), count])?;
             prune.execute((queue, oldest))?;
         }
         let mut resize =

@@ -1,7 +1,7 @@
-//! Giving room back to the disk.
+//! Returning free space to the disk.
 //!
-//! What letters leave behind is used for the next ones. When nobody has come for a while, the rest goes back to the
-//! disk, a little at a time, and the log with it.
+//! New letters reuse the pages of letters that were removed. While the writer is idle, it returns further free pages to the
+//! disk in small steps, and then the log.
 
 use std::time::Duration;
 
@@ -9,27 +9,28 @@ use rusqlite::Connection;
 
 use super::log::Log;
 
-/// How long nobody must have come.
+/// How long the writer must be idle before a step.
 pub(super) const QUIET: Duration = Duration::from_millis(50);
 
-/// How long nobody must have come before a small log goes, and how long to wait for those who read it. Most files get
-/// a letter now and then, and a log that is there already is written faster.
+/// How long the writer must be idle before a small log is emptied, and the time between attempts while it is being read.
+/// Most files get a letter now and then, and writing to an existing log is faster.
 const LATER: Duration = Duration::from_secs(1);
 
-/// A log of so many bytes is not small.
+/// The size in bytes from which a log is not small.
 const LARGE: u64 = 1024 * 1024;
 
-/// Free pages that are left in the file for the next letters.
-const SPARE_PAGES: i64 = 16;
+/// The free pages that stay in the file for the next letters.
+const KEPT_PAGES: i64 = 16;
 
-/// Pages that are given back in one go: a few milliseconds for the one who comes meanwhile.
+/// The pages that one step returns. A step delays the next job by a few milliseconds.
 const STEP: i64 = 256;
 
-/// How it stands.
+/// The result of a step.
 pub(super) enum Tidy {
     Done,
+    /// There is more to do.
     More,
-    /// It is too soon, or somebody reads what would have to go.
+    /// It is too early, or the log is being read.
     Later,
 }
 
@@ -43,11 +44,11 @@ impl Tidy {
     }
 }
 
-/// One step of it, after so much quiet.
+/// One step, after the writer was idle for `quiet`.
 pub(super) fn step(connection: &Connection, log: &Log, quiet: Duration) -> rusqlite::Result<Tidy> {
     let free = number(connection, "PRAGMA freelist_count")?;
-    if free > SPARE_PAGES {
-        vacuum(connection, (free - SPARE_PAGES).min(STEP))?;
+    if free > KEPT_PAGES {
+        vacuum(connection, (free - KEPT_PAGES).min(STEP))?;
         return Ok(Tidy::More);
     }
     if quiet < LATER && log.size() < LARGE {
@@ -56,31 +57,31 @@ pub(super) fn step(connection: &Connection, log: &Log, quiet: Duration) -> rusql
     Ok(if truncate(connection)? { Tidy::Done } else { Tidy::Later })
 }
 
-/// For a file that is never left alone: a little, where most of it is free.
-pub(super) fn if_need_be(connection: &Connection) -> rusqlite::Result<()> {
+/// Runs a step if most of the file is free; for a writer that is never idle.
+pub(super) fn if_mostly_free(connection: &Connection) -> rusqlite::Result<()> {
     let free = number(connection, "PRAGMA freelist_count")?;
     let pages = number(connection, "PRAGMA page_count")?;
-    if free > SPARE_PAGES && free > pages / 2 { vacuum(connection, STEP) } else { Ok(()) }
+    if free > KEPT_PAGES && free > pages / 2 { vacuum(connection, STEP) } else { Ok(()) }
 }
 
 fn vacuum(connection: &Connection, pages: i64) -> rusqlite::Result<()> {
-    // One row for each page: the statement must be run to its end.
+    // The statement returns a row for each page, and must be run to its end.
     let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
     let mut freed = statement.query([])?;
     while freed.next()?.is_some() {}
     Ok(())
 }
 
-/// Empties the log; `false` while somebody reads from it.
+/// Empties the log. Returns `false` if it is being read.
 pub(super) fn truncate(connection: &Connection) -> rusqlite::Result<bool> {
-    let patience = number(connection, "PRAGMA busy_timeout")?;
+    let timeout = number(connection, "PRAGMA busy_timeout")?;
     connection.busy_timeout(Duration::ZERO)?;
     let busy = number(connection, "PRAGMA wal_checkpoint(TRUNCATE)");
-    connection.busy_timeout(Duration::from_millis(patience.unsigned_abs()))?;
+    connection.busy_timeout(Duration::from_millis(timeout.unsigned_abs()))?;
     Ok(busy? == 0)
 }
 
-/// Empties the log, and waits for those who read from it; `false` when they take too long.
+/// Empties the log after waiting for reads. Returns `false` if they take longer than the busy timeout.
 pub(super) fn empty(connection: &Connection) -> rusqlite::Result<bool> {
     Ok(number(connection, "PRAGMA wal_checkpoint(TRUNCATE)")? == 0)
 }

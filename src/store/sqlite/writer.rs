@@ -1,113 +1,114 @@
-//! The thread that writes.
+//! The thread that writes to the file.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::change::Change;
-use super::depths;
+use super::database::Database;
+use super::depths::{Depths, QueueDepths};
+use super::errors::{disk_full, explain, replaced_repeatedly};
+use super::identity::{Files, Invalidated};
 use super::job::Job;
 use super::open_file::{OpenFile, Shared};
-use super::place::Gone;
 use super::readers::Readers;
 use super::registry::Slot;
-use super::seat::Seat;
 use super::tally::Tally;
 use super::tidy::{self, Tidy};
-use super::{WAITING, clock, file, open, registry, reserve, rows};
+use super::{clock, file, open, registry, reserve, rows};
 use crate::base::sync::Mutex;
+use crate::store::StoreError;
+use crate::store::clock::StoreClock;
 use crate::store::error::Kind;
-use crate::store::steady::Steady;
-use crate::store::{Depth, StoreError};
 
-/// The most jobs in one commit: enough to hide the `fsync`, few enough not to keep the first one waiting.
+/// The jobs that may wait for the writer. Further callers wait before they can hand over their job.
+const WAITING: usize = 1_024;
+
+/// The most jobs in one commit: enough to amortize the `fsync`, and few enough not to delay the first one.
 const GROUP: usize = 256;
 
-/// The most letters in one commit, if it is of more than one job.
+/// The most letters in a commit of several jobs.
 const LETTERS: usize = 1_024;
 
-/// Bytes of the log that a letter takes beside its own, at most.
+/// The most bytes of the log that a letter takes in addition to its own.
 const PER_LETTER: u64 = 8 * 1024;
 
-/// Commits between two looks at a file that is never left alone for long enough to be tidied.
+/// The number of commits after which a file that is never idle is tidied.
 const BUSY: u32 = 256;
 
-/// How often a group is written again because its file was replaced meanwhile.
+/// How often a group is written again because the file was replaced meanwhile.
 const TRIES: u32 = 3;
 
-/// How long to wait for those who read a file that is to be left.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for reads of a file that is to be closed.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Writer {
     shared: Arc<Shared>,
-    /// None after the file was lost, until it can be opened again.
-    seat: Option<Seat>,
-    /// Waits for jobs, with a limit to it.
+    slot: Arc<Slot>,
+    /// `None` after the file was lost, until it can be opened again.
+    database: Option<Database>,
+    /// Waits for jobs with a timeout.
     runtime: Runtime,
-    untidy: bool,
-    /// How long no job must have come before the file is tidied.
+    is_untidy: bool,
+    /// How long the writer must be idle before the file is tidied.
     quiet: Duration,
     commits: u32,
-    /// Whether it was told that the file cannot be opened again.
-    told: bool,
+    /// Whether it was logged that the file cannot be opened again.
+    has_logged: bool,
 }
 
-/// The depth of each queue that is meant.
-type Depths = Vec<(Arc<str>, Depth)>;
-
-enum Failed {
+enum WriteError {
     /// The transaction failed.
     Commit(rusqlite::Error),
     /// There is no file to write to.
     File(StoreError),
 }
 
-impl From<rusqlite::Error> for Failed {
+impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Commit(error)
     }
 }
 
-/// Joins those who have the file open in this process; or else opens it, tells how that went, and writes until every
-/// handle is gone.
+/// Sends the file if this process has it open already. Otherwise opens it, sends the result, and writes until the last
+/// handle is dropped.
 pub(super) fn run(path: Arc<Path>, opened: oneshot::Sender<Result<Arc<OpenFile>, StoreError>>) {
-    // The one who asked may have gone; then no one needs to know.
-    let tell = |end| drop(opened.send(end));
+    // Sending fails if the caller no longer waits.
+    let send = |result| drop(opened.send(result));
     let slot = match registry::slot(&path) {
         Ok(slot) => slot,
-        Err(error) => return tell(Err(error)),
+        Err(error) => return send(Err(error)),
     };
     let mut known = slot.file.lock();
     if let Some(file) = known.upgrade() {
-        // Its rights may have changed since. Another file that lies there now is opened, and looked at, by the writer.
-        let secured = if file.shared.stands() { file::secure(&path) } else { Ok(()) };
-        return tell(secured.map(|()| file));
+        // Its permissions may have changed. If another file is at the path now, the writer opens and secures it.
+        let secured = if file.shared.is_current() { file::secure(&path) } else { Ok(()) };
+        return send(secured.map(|()| file));
     }
-    let _alone = slot.writer.lock();
+    let _only_writer = slot.writer.lock();
     match open(path, &slot) {
         Ok((file, writer, inbox)) => {
             *known = Arc::downgrade(&file);
             drop(known);
-            tell(Ok(file));
+            send(Ok(file));
             writer.run(inbox);
         }
-        Err(error) => tell(Err(error)),
+        Err(error) => send(Err(error)),
     }
 }
 
 type Inbox = mpsc::Receiver<Box<dyn Job>>;
 
 fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inbox), StoreError> {
-    registry::vacate(&path, slot)?;
-    let seat = match Seat::open(&path) {
-        // Opening takes some room too.
-        Err(error) if error.is_disk_full() && reserve::release(&path) => Seat::open(&path)?,
-        seat => seat?,
+    registry::wait_until_released(&path, slot)?;
+    let database = match Database::open(&path) {
+        // Opening needs some disk space too.
+        Err(error) if error.is_disk_full() && reserve::release(&path) => Database::open(&path)?,
+        database => database?,
     };
     let reader = open::reader(&path)?;
     let runtime =
@@ -115,23 +116,23 @@ fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inb
     let shared = Arc::new(Shared {
         readers: Readers::new(Arc::clone(&path), reader),
         path,
-        depths: depths::Depths::default(),
+        depths: Depths::default(),
         files: Mutex::default(),
-        steady: Steady::default(),
-        slot: Arc::clone(slot),
+        clock: StoreClock::default(),
     });
     let mut writer = Writer {
         shared: Arc::clone(&shared),
-        seat: None,
+        slot: Arc::clone(slot),
+        database: None,
         runtime,
-        untidy: true,
+        is_untidy: true,
         quiet: tidy::QUIET,
         commits: 0,
-        told: false,
+        has_logged: false,
     };
-    writer.take(seat)?;
+    writer.use_database(database)?;
     let (jobs, inbox) = mpsc::channel(WAITING);
-    slot.writes_by(&jobs);
+    slot.set_inbox(&jobs);
     Ok((Arc::new(OpenFile::new(shared, jobs)), writer, inbox))
 }
 
@@ -150,39 +151,45 @@ impl Writer {
             }
             self.write(&mut group);
         }
-        // The connection that writes is the last one to go: it clears the log away.
-        self.shared.readers.forget();
-        if let Some(seat) = &mut self.seat
-            && seat.look().is_ok()
+        // The last connection to close removes the log; it should be the one that writes.
+        self.shared.readers.close_idle();
+        if let Some(database) = &mut self.database
+            && database.check().is_ok()
         {
-            // Another process may have the file open still: it keeps the log, but not its size.
-            let _ = tidy::truncate(&seat.connection);
+            // If another process has the file open, the log stays. Then it should at least be empty.
+            let _ = tidy::truncate(&database.connection);
         }
     }
 
-    /// Begins with a file.
-    fn take(&mut self, mut seat: Seat) -> Result<(), StoreError> {
-        let now = clock::now(&mut seat.connection)
-            .map_err(|error| open::explain(&self.shared.path, "open", error))?;
-        seat.note();
+    /// Starts to use a database that was opened.
+    fn use_database(&mut self, mut database: Database) -> Result<(), StoreError> {
+        let now = clock::now(&mut database.connection)
+            .map_err(|error| explain(&self.shared.path, "open", error))?;
+        database.record_write();
         let depths =
-            all_depths(&seat.connection).map_err(|error| open::explain(&self.shared.path, "read", error))?;
-        self.shared.steady.set(now);
+            all_depths(&database.connection).map_err(|error| explain(&self.shared.path, "read", error))?;
+        self.shared.clock.set(now);
         self.shared.depths.replace(depths);
-        self.shared.depths.weigh(&self.shared.path);
-        self.shared.has_open(Some(Arc::clone(&seat.files)));
-        self.seat = Some(seat);
-        self.untidy = true;
+        self.shared.depths.update_file_size(&self.shared.path);
+        self.publish(Some(Arc::clone(&database.files)));
+        self.database = Some(database);
+        self.is_untidy = true;
         Ok(())
     }
 
-    /// The next job; tidies the file while there is none.
+    /// Publishes which files are open.
+    fn publish(&self, files: Option<Arc<Files>>) {
+        self.slot.set_database(files.as_ref().map(|files| files.database().clone()));
+        *self.shared.files.lock() = files;
+    }
+
+    /// Waits for the next job, and tidies the file meanwhile. `None` after the last handle was dropped.
     fn next(&mut self, inbox: &mut Inbox) -> Option<Box<dyn Job>> {
         loop {
             match inbox.try_recv() {
                 Ok(job) => return Some(job),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) if !self.untidy => return inbox.blocking_recv(),
+                Err(TryRecvError::Empty) if !self.is_untidy => return inbox.blocking_recv(),
                 Err(TryRecvError::Empty) => {}
             }
             let waiting = async { tokio::time::timeout(self.quiet, inbox.recv()).await };
@@ -190,24 +197,24 @@ impl Writer {
                 self.quiet = tidy::QUIET;
                 return next;
             }
-            let tidied = self.seat.as_mut().map_or(Tidy::Done, |seat| seat.tidy(self.quiet));
-            self.untidy = !matches!(tidied, Tidy::Done);
-            if let Some(seat) = &mut self.seat
-                && !self.untidy
+            let tidied = self.database.as_mut().map_or(Tidy::Done, |database| database.tidy(self.quiet));
+            self.is_untidy = !matches!(tidied, Tidy::Done);
+            if let Some(database) = &mut self.database
+                && !self.is_untidy
             {
-                seat.reserve.shrink();
+                database.reserve.shrink();
             }
             self.quiet = tidied.pause();
-            self.shared.depths.weigh(&self.shared.path);
+            self.shared.depths.update_file_size(&self.shared.path);
         }
     }
 
     /// Commits a group and answers each of its jobs.
     fn write(&mut self, group: &mut Vec<Box<dyn Job>>) {
-        // What was taken in need comes back before anything else takes room.
+        // The reserve must be complete before the file may grow.
         let grown: usize = group.iter().filter(|job| job.grows()).map(|job| job.weight()).sum();
-        if let Some(seat) = &mut self.seat
-            && !seat.reserve.covers(seat.log.size().saturating_add(grown as u64 * PER_LETTER))
+        if let Some(database) = &mut self.database
+            && !database.reserve.cover(database.log.size().saturating_add(grown as u64 * PER_LETTER))
         {
             self.refuse_growing(group, None);
         }
@@ -215,208 +222,165 @@ impl Writer {
             return;
         }
         let mut committed = self.commit(group);
-        if let Err(Failed::Commit(error)) = &committed
+        if let Err(WriteError::Commit(error)) = &committed
             && is_full(error)
         {
             self.refuse_growing(group, committed.err());
-            committed = self.commit_in_need(group);
+            committed = self.commit_when_full(group);
         }
         let error = match committed {
             Ok(()) => {
                 for job in group.drain(..) {
                     job.answer(Ok(()));
                 }
-                // No caller waits for it.
-                return self.shared.depths.weigh(&self.shared.path);
+                // After the answers, so that no caller waits for it.
+                return self.shared.depths.update_file_size(&self.shared.path);
             }
-            // One job that cannot be done must not take the others with it.
-            Err(Failed::Commit(error)) if group.len() > 1 && is_its_own_fault(&error) => {
+            // One job that fails must not fail the others.
+            Err(WriteError::Commit(error)) if group.len() > 1 && is_fault_of_job(&error) => {
                 for job in group.drain(..) {
                     self.write(&mut vec![job]);
                 }
                 return;
             }
-            Err(Failed::Commit(error)) => open::explain(&self.shared.path, "write to", error),
-            Err(Failed::File(error)) => error,
+            Err(WriteError::Commit(error)) => explain(&self.shared.path, "write to", error),
+            Err(WriteError::File(error)) => error,
         };
         for job in group.drain(..) {
-            job.answer(Err(error.again()));
+            job.answer(Err(error.duplicate()));
         }
     }
 
-    /// Answers the jobs of a group that take room, of which there is none.
-    fn refuse_growing(&self, group: &mut Vec<Box<dyn Job>>, why: Option<Failed>) {
+    /// Fails the jobs of a group that need disk space.
+    fn refuse_growing(&self, group: &mut Vec<Box<dyn Job>>, why: Option<WriteError>) {
         let error = match why {
-            Some(Failed::Commit(error)) => open::explain(&self.shared.path, "write to", error),
-            Some(Failed::File(error)) => error,
-            None => open::no_room(&self.shared.path, "write to"),
+            Some(WriteError::Commit(error)) => explain(&self.shared.path, "write to", error),
+            Some(WriteError::File(error)) => error,
+            None => disk_full(&self.shared.path, "write to"),
         };
         for job in group.extract_if(.., |job| job.grows()) {
-            job.answer(Err(error.again()));
+            job.answer(Err(error.duplicate()));
         }
     }
 
-    /// Commits a group although the disk is full, with the room that can be had: that of the log, and the reserve.
-    fn commit_in_need(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    /// Commits a group although the disk is full, by the space of the log and of the reserve.
+    fn commit_when_full(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), WriteError> {
         if group.is_empty() {
             return Ok(());
         }
         self.empty_log();
         match self.commit(group) {
-            Err(Failed::Commit(error)) if is_full(&error) => {
-                if !self.seat.as_mut().is_some_and(|seat| seat.reserve.release()) {
-                    return Err(Failed::Commit(error));
+            Err(WriteError::Commit(error)) if is_full(&error) => {
+                if !self.database.as_mut().is_some_and(|database| database.reserve.release()) {
+                    return Err(WriteError::Commit(error));
                 }
             }
             committed => return committed,
         }
         self.empty_log();
         let committed = self.commit(group);
-        // In the file it takes no room that is not there already, so that the reserve is back for the next one.
+        // The checkpoint reuses free pages of the file, so that there is disk space for the reserve again.
         self.empty_log();
-        if let Some(seat) = &mut self.seat {
-            seat.reserve.covers(0);
+        if let Some(database) = &mut self.database {
+            database.reserve.cover(0);
         }
         committed
     }
 
     fn empty_log(&mut self) {
-        if let Some(seat) = &mut self.seat
-            && seat.look().is_ok()
+        if let Some(database) = &mut self.database
+            && database.check().is_ok()
         {
-            let _ = tidy::truncate(&seat.connection);
-            seat.note();
+            let _ = tidy::truncate(&database.connection);
+            database.record_write();
         }
     }
 
-    /// Commits a group to the file that is at the path.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), Failed> {
+    /// Commits a group to the file that is at the path now.
+    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), WriteError> {
         for _ in 0..TRIES {
-            let Some(seat) = &mut self.seat else {
-                self.open_again(None)?;
+            let Some(database) = &mut self.database else {
+                self.reopen(None)?;
                 continue;
             };
-            let depths = match seat.write(group) {
-                Ok(done) => done?,
-                Err(gone) => {
-                    self.open_again(Some(gone))?;
+            let depths = match database.write(group) {
+                Ok(committed) => committed?,
+                Err(why) => {
+                    self.reopen(Some(why))?;
                     continue;
                 }
             };
             self.shared.depths.publish(depths);
-            self.untidy = true;
+            self.is_untidy = true;
             self.commits = self.commits.wrapping_add(1);
             if self.commits.is_multiple_of(BUSY) {
-                // The letters are safe, whatever comes of this.
-                let _ = tidy::if_need_be(&seat.connection);
+                // The group is committed; a failure here changes nothing for it.
+                let _ = tidy::if_mostly_free(&database.connection);
             }
             return Ok(());
         }
-        let message =
-            format!("cannot write to `{}`: it is replaced again and again", self.shared.path.display());
-        Err(Failed::File(StoreError::new(Kind::Unwritable, message)))
+        Err(WriteError::File(replaced_repeatedly(&self.shared.path, "write to")))
     }
 
-    /// Goes on with the file that is at the path now, which is made where there is none.
-    fn open_again(&mut self, gone: Option<Gone>) -> Result<(), Failed> {
+    /// Opens the file that is at the path now, or creates it, and logs the result.
+    fn reopen(&mut self, why: Option<Invalidated>) -> Result<(), WriteError> {
         let path = Arc::clone(&self.shared.path);
-        match self.try_again(&path, gone) {
+        match self.try_reopen(&path, why) {
             Ok(()) => {
-                self.told = false;
+                self.has_logged = false;
                 tracing::warn!(
                     target: "campanile::dead_letter",
                     file = %path.display(),
-                    gone = gone.map(|gone| match gone {
-                        Gone::Database => "file",
-                        Gone::Companion => "log",
-                        Gone::Content => "content",
+                    gone = why.map(|why| match why {
+                        Invalidated::Database => "file",
+                        Invalidated::Companion => "log",
+                        Invalidated::Content => "content",
                     }),
-                    "the file of the letters, or its log, was removed or replaced while it was open; letters go to the \
-                     file that is there now"
+                    "the dead-letter file or its log was removed or replaced while it was open; letters now go to the file \
+                     at that path"
                 );
                 Ok(())
             }
             Err(error) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.has_logged, true) {
                     tracing::error!(
                         target: "campanile::dead_letter",
                         file = %path.display(),
-                        "the file of the letters, or its log, was removed or replaced while it was open, and it cannot be \
-                         opened again: {error}"
+                        "the dead-letter file or its log was removed or replaced while it was open, and it cannot be opened \
+                         again; the store fails until it can: {error}"
                     );
                 }
-                Err(Failed::File(error))
+                Err(WriteError::File(error))
             }
         }
     }
 
-    fn try_again(&mut self, path: &Path, gone: Option<Gone>) -> Result<(), StoreError> {
-        let Some(_unread) = self.shared.readers.close(&self.runtime, PATIENCE) else {
-            let message = format!("cannot open `{}` again: the one before it is being read", path.display());
+    fn try_reopen(&mut self, path: &Path, why: Option<Invalidated>) -> Result<(), StoreError> {
+        let Some(_no_readers) = self.shared.readers.close(&self.runtime, READ_TIMEOUT) else {
+            let message = format!(
+                "cannot open `{}` again: a read of the former file has not ended within {READ_TIMEOUT:?}; the store tries \
+                 again with its next call",
+                path.display()
+            );
             return Err(StoreError::new(Kind::Locked, message));
         };
-        if let Some(gone) = gone
-            && let Some(seat) = self.seat.take()
+        if let Some(why) = why
+            && let Some(database) = self.database.take()
         {
-            if let Err(error) = seat.rescue(gone) {
-                self.seat = Some(seat);
+            if let Err(error) = database.rescue(why) {
+                self.database = Some(database);
                 return Err(error);
             }
-            seat.leave(gone);
+            database.leave(why);
         }
-        self.shared.has_open(None);
-        registry::vacate(path, &self.shared.slot)?;
-        self.take(Seat::open(path)?)
-    }
-}
-
-impl Seat {
-    /// Commits a group, unless the file is no longer the one; nor is it acknowledged then.
-    fn write(&mut self, group: &mut [Box<dyn Job>]) -> Result<rusqlite::Result<Depths>, Gone> {
-        let done = self.commit(group);
-        // A commit is on the disk by now, and no one has heard of it.
-        self.look()?;
-        match done {
-            Ok(Err(gone)) => Err(gone),
-            Ok(Ok(depths)) => Ok(Ok(depths)),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    /// Tidies the file a little, if it is still the one.
-    fn tidy(&mut self, quiet: Duration) -> Tidy {
-        if self.look().is_err() {
-            return Tidy::Done;
-        }
-        // What cannot be tidied now can be later.
-        let tidied = tidy::step(&self.connection, &self.log, quiet).unwrap_or(Tidy::Done);
-        self.note();
-        tidied
-    }
-
-    /// Commits a group; gives the depths of the queues that it changed.
-    fn commit(&mut self, group: &mut [Box<dyn Job>]) -> rusqlite::Result<Result<Depths, Gone>> {
-        let durable = group.iter().any(|job| job.is_durable());
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Other processes that lost the log or its index as well cannot go on with a new one while this one holds the lock.
-        if let Err(gone) = self.files.look().1 {
-            return Ok(Err(gone));
-        }
-        let mut change = Change::new(&transaction);
-        for job in group {
-            job.run(&mut change)?;
-        }
-        let depths = change.finish()?;
-        transaction.commit()?;
-        if durable {
-            self.log.sync()?;
-        }
-        Ok(Ok(depths))
+        self.publish(None);
+        registry::wait_until_released(path, &self.slot)?;
+        self.use_database(Database::open(path)?)
     }
 }
 
 /// The depth of each queue in the file.
-fn all_depths(connection: &Connection) -> rusqlite::Result<Depths> {
+fn all_depths(connection: &Connection) -> rusqlite::Result<QueueDepths> {
     let mut tally = Tally::default();
     let mut depths = Vec::new();
     for name in rows::names(connection)? {
@@ -427,14 +391,14 @@ fn all_depths(connection: &Connection) -> rusqlite::Result<Depths> {
     Ok(depths)
 }
 
-/// Whether there was no room on the disk, or the log may not be any larger.
+/// Whether the disk is full, or the log has reached the limit on the size of files.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE)
 }
 
-/// Whether an error concerns the job alone, not the file.
-fn is_its_own_fault(error: &rusqlite::Error) -> bool {
+/// Whether the error concerns a single job, not the file.
+fn is_fault_of_job(error: &rusqlite::Error) -> bool {
     !matches!(
         error.sqlite_error_code(),
         Some(

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
 use crate::base::error::ConfigError;
-use crate::base::redact::{RedactionSettings, Treatment};
+use crate::base::redact::{RedactionSettings, Redactor, Treatment};
 use crate::base::tls::{Certificates, is_in_clear};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
@@ -97,7 +97,7 @@ impl Target {
         if !is_in_clear(&self.uri) {
             return None;
         }
-        let redactor = RedactionSettings::default().build().ok()?;
+        let redactor = Redactor::from_settings(&RedactionSettings::default()).ok()?;
         self.headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave)
     }
 }

@@ -9,7 +9,7 @@ use opentelemetry::{Array, Key, KeyValue, StringValue, Value};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::redact::{FieldClass, Secrets};
-use crate::base::redact::Sort;
+use crate::base::redact::Format;
 
 impl Secrets {
     /// Redacts a span of the OpenTelemetry API.
@@ -29,7 +29,7 @@ impl Secrets {
     }
 
     fn replace(&self, text: &mut Cow<'static, str>) {
-        if let Some(clean) = self.redactor.redact(text, Sort::Text, &mut |_| ()) {
+        if let Some(clean) = self.redactor.redact(text, Format::Text, &mut |_| ()) {
             *text = Cow::Owned(clean);
         }
     }
@@ -69,10 +69,10 @@ impl Secrets {
         let sort = match class {
             FieldClass::Secret(rule) => match self.secret_text(rule, text) {
                 Some(hidden) => return Some(hidden.into()),
-                None => Sort::Text,
+                None => Format::Text,
             },
-            FieldClass::Query => Sort::Query,
-            FieldClass::Plain => Sort::Text,
+            FieldClass::Query => Format::Query,
+            FieldClass::Plain => Format::Text,
         };
         self.redactor.redact(text, sort, &mut |_| ()).map(StringValue::from)
     }

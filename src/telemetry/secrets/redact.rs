@@ -45,7 +45,7 @@ impl Secrets {
         variables: &Variables,
     ) -> Result<Self, ConfigError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let redactor = settings.build_with(|name| variables.get(name));
+        let redactor = Redactor::with_variables(settings, |name| variables.get(name));
         let redactor = redactor.map_err(|error| error.within("redaction"))?;
         Ok(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), redactor })
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use campanile::breaker::Transition;
-use campanile::health::{CheckExt, Component, Every, HttpCheck};
+use campanile::health::{Check, Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
 use campanile::telemetry::Console;
 use campanile::{DeadLetterQueue, LetterFilter, Redrive, Telemetry, Timing};
@@ -64,7 +64,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
     let readyz = url(payments.address(), "/readyz")?;
-    let is_payments_ready = HttpCheck::new(readyz.to_string())?.warn_after(CHECK_WARN_AFTER);
+    let is_payments_ready = HttpCheck::builder(readyz.to_string()).build()?.warn_after(CHECK_WARN_AFTER);
     let check =
         health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
     let orders = Timing::new("orders");
@@ -104,7 +104,7 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
         took,
         orders: count_orders(&receipts, &payments, parked, redriven),
         retries: retries.retries,
-        given_up: retries.given_up.into_iter().map(|(why, count)| (why.as_str(), count)).collect(),
+        given_up: retries.given_up.into_iter().map(|(why, count)| (why.to_string(), count)).collect(),
         breaker: stack.breaker.snapshot(),
         payments: stack.timing.snapshot(),
         errors,
@@ -211,7 +211,7 @@ async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
     let groups = queue.groups(LetterFilter::all().limit(5)).await?;
     let errors = groups.into_iter().map(|group| {
         // The time to wait differs from rejection to rejection.
-        let message = group.message();
+        let message = &*group.example.message;
         let message = message.split_once("; try again").map_or(message, |(what, _)| what);
         (message.to_owned(), group.letters)
     });

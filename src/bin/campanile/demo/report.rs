@@ -20,7 +20,7 @@ pub(crate) struct Report {
     pub(crate) latencies: Vec<Duration>,
     pub(crate) retries: u64,
     /// Failures that were not retried, by reason.
-    pub(crate) given_up: Vec<(&'static str, u64)>,
+    pub(crate) given_up: Vec<(String, u64)>,
     pub(crate) breaker: BreakerSnapshot,
     /// With the time since the start.
     pub(crate) transitions: Vec<(Duration, Transition)>,
@@ -63,7 +63,7 @@ struct JsonReport<'a> {
     retries: u64,
     breaker_transitions: usize,
     spans: u64,
-    health: &'a str,
+    health: Status,
     components: Vec<ComponentLine<'a>>,
 }
 
@@ -71,7 +71,7 @@ struct JsonReport<'a> {
 struct ComponentLine<'a> {
     name: &'a str,
     score: f64,
-    status: &'a str,
+    status: Status,
 }
 
 const HEAD: Style = Style::new().bold();
@@ -105,7 +105,7 @@ impl Report {
             retries: self.retries,
             breaker_transitions: self.transitions.len(),
             spans: self.spans,
-            health: self.health.status.as_str(),
+            health: self.health.status,
             components: self
                 .health
                 .components
@@ -113,7 +113,7 @@ impl Report {
                 .map(|component| ComponentLine {
                     name: &component.name,
                     score: component.score,
-                    status: component.status.as_str(),
+                    status: component.status,
                 })
                 .collect(),
         })
@@ -181,7 +181,7 @@ impl Report {
             format_args!(
                 "{}, of which {} failed · p50 {} · p95 {} · p99 {}",
                 payments.calls,
-                payments.failed(),
+                payments.failed,
                 ms(payments.p50),
                 ms(payments.p95),
                 ms(payments.p99)
@@ -212,8 +212,7 @@ impl Report {
             out,
             &format!(
                 "Circuit `{}`: {changes} changes of state, now {}",
-                self.breaker.name,
-                self.breaker.state.as_str()
+                self.breaker.name, self.breaker.state
             ),
         )?;
         const SHOWN: usize = 24;
@@ -222,11 +221,7 @@ impl Report {
             row(
                 out,
                 &format!("{:.2} s", at.as_secs_f64()),
-                format_args!(
-                    "{style}{:<9}{style:#} {DIM}{}{DIM:#}",
-                    transition.to.as_str(),
-                    transition.cause
-                ),
+                format_args!("{style}{:<9}{style:#} {DIM}{}{DIM:#}", transition.to, transition.cause),
             )?;
         }
         if changes > SHOWN {
@@ -242,7 +237,7 @@ impl Report {
             row(
                 out,
                 &component.name,
-                format_args!("{style}{:.2} {}{style:#}", component.score, component.status.as_str()),
+                format_args!("{style}{:.2} {}{style:#}", component.score, component.status),
             )?;
             for reason in &component.reasons {
                 row(out, "", format_args!("{DIM}-{:.2}  {}{DIM:#}", reason.cost, reason.text))?;
@@ -252,7 +247,7 @@ impl Report {
         row(
             out,
             "check of payments",
-            format_args!("{runs} runs, of which {failures} failed · last: {}", last.as_str()),
+            format_args!("{runs} runs, of which {failures} failed · last: {last}"),
         )?;
         Ok(())
     }

@@ -1,184 +1,157 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::super::patience;
-use super::{HttpCheck, Statuses};
+use super::super::timeouts;
+use super::status_ranges::StatusRanges;
+use super::{method, status_ranges};
 use crate::base::error::ConfigError;
 use crate::base::tls::TlsSettings;
 
-/// What an [`HttpCheck`] asks, and what answer is a good one, as a file can hold it. Unknown keys are refused.
+/// The settings of an [`HttpCheck`](super::HttpCheck), as a file can hold them. Unknown keys are refused.
 ///
 /// # Example
 /// ```
-/// use campanile::health::HttpCheckSettings;
+/// use campanile::health::{HttpCheck, HttpCheckSettings};
 ///
-/// # fn main() -> Result<(), serde_json::Error> {
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings: HttpCheckSettings = serde_json::from_str(
 ///     r#"{ "url": "http://search.internal:9200/_cluster/health", "json": { "/timed_out": false }, "timeout": "2s" }"#,
 /// )?;
-/// assert!(settings.statuses.contains(200));
+/// assert!(settings.statuses.contains(&200));
+/// let check = HttpCheck::from_settings(&settings)?;
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
+#[must_use]
 pub struct HttpCheckSettings {
-    /// What to ask: `http://host:port/path`, or `https:` with the feature `tls`. Has to be set. Messages show it
-    /// without its query.
+    /// The endpoint: `http://host:port/path`, or `https:` with the feature `tls`. Required. Messages show it without its
+    /// query.
     pub url: String,
-    /// How: `GET`, or `HEAD`, which is answered without a body. Default `GET`.
-    pub method: HttpCheckMethod,
-    /// Sent with the request. Their values are shown by no message, no log and no `Debug`.
+    /// The method: `GET` or `HEAD`. Default: `GET`.
+    #[serde(with = "method")]
+    pub method: Method,
+    /// The headers of the request. No message, log or `Debug` shows their values.
     pub headers: BTreeMap<String, String>,
-    /// Statuses of a good answer. Default 200 to 299. Redirects are not followed: they are an answer like any other.
-    pub statuses: Statuses,
-    /// Text that a good answer has somewhere in its body. Default: none.
+    /// The statuses that pass, in a file as a list such as `[204, "300-399"]`. Default: 200 to 299. Redirects are not
+    /// followed: they are a status like any other.
+    #[serde(with = "status_ranges")]
+    pub statuses: BTreeSet<u16>,
+    /// A text that the body must contain. Default: `None`.
     pub contains: Option<String>,
-    /// What a good answer, which is JSON then, has at which place: a JSON pointer such as `/status`, and the value.
+    /// The values that a JSON body must have: by JSON pointer, such as `/status`.
     pub json: BTreeMap<String, Value>,
-    /// The most that the body of an answer may have, in bytes: at most 16 MiB. What is longer fails, unread. Default
-    /// 64 KiB.
+    /// Maximum size of the body in bytes, at most 16 MiB. A longer body fails. Default: 64 KiB.
     pub longest_body: usize,
-    /// How long all of it may take, from the name to the last byte: more than zero and at most an hour. Default 4 s, less than
-    /// what [`Every`](super::super::Every) gives a run, so that what is told names what took so long.
+    /// The longest time that the whole request may take, from name resolution to the last byte: more than zero and at most
+    /// an hour. Default: 4 s.
     #[serde(with = "crate::base::duration")]
     pub timeout: Duration,
     /// TLS of the connection, for `https:`.
     pub tls: TlsSettings,
 }
 
-/// How an [`HttpCheck`] asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[non_exhaustive]
-pub enum HttpCheckMethod {
-    /// For all of it.
-    #[default]
-    Get,
-    /// For the head of the answer alone.
-    Head,
-}
-
 impl Default for HttpCheckSettings {
     fn default() -> Self {
         Self {
             url: String::new(),
-            method: HttpCheckMethod::default(),
+            method: Method::GET,
             headers: BTreeMap::new(),
-            statuses: Statuses::default(),
+            statuses: (200..=299).collect(),
             contains: None,
             json: BTreeMap::new(),
             longest_body: 64 * 1024,
-            timeout: patience::DEFAULT,
+            timeout: timeouts::DEFAULT,
             tls: TlsSettings::default(),
         }
     }
 }
 
 impl HttpCheckSettings {
+    setters! {
+        /// Sets the field [`method`](Self::method).
+        pub fn method(method: Method) { method = method; }
+    }
+
+    /// Adds a header. Its value is never shown.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.insert(name.into(), value.into());
+        self
+    }
+
+    setters! {
+        /// Sets the statuses that pass, such as `200..=299` or `[200, 404]`: see the field [`statuses`](Self::statuses).
+        pub fn statuses(statuses: impl IntoIterator<Item = u16>) { statuses = statuses.into_iter().collect(); }
+        /// Requires a text in the body.
+        pub fn contains(text: impl Into<String>) { contains = Some(text.into()); }
+    }
+
+    /// Requires a value at a JSON pointer of the body, such as `/status`.
+    pub fn json(mut self, pointer: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.json.insert(pointer.into(), value.into());
+        self
+    }
+
+    setters! {
+        /// Sets the field [`longest_body`](Self::longest_body).
+        pub fn longest_body(bytes: usize) { longest_body = bytes; }
+        /// Sets the field [`timeout`](Self::timeout).
+        pub fn timeout(timeout: Duration) { timeout = timeout; }
+        /// Sets up TLS, for `https:`.
+        pub fn tls(tls: TlsSettings) { tls = tls; }
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        const MOST: usize = 16 * 1024 * 1024;
-        ConfigError::check(self.longest_body <= MOST, "longest_body", self.longest_body, "at most 16 MiB")?;
-        patience::validate(self.timeout)?;
-        if !self.statuses.are_fine() {
-            let allowed = "one status or more, from 100 to 999";
-            return Err(ConfigError::new("statuses", format!("[{}]", self.statuses), allowed));
-        }
-        let body = self.contains.is_some() || !self.json.is_empty();
+        const MAX_BODY: usize = 16 * 1024 * 1024;
         ConfigError::check(
-            !(body && self.method == HttpCheckMethod::Head),
+            method::ALLOWED.contains(&self.method),
             "method",
-            self.method,
-            "GET, where something of the body is expected",
+            &self.method,
+            "GET or HEAD: a check must not change anything",
+        )?;
+        let body = self.longest_body;
+        ConfigError::check(body <= MAX_BODY, "longest_body", body, "at most 16 MiB")?;
+        timeouts::validate(self.timeout)?;
+        let in_range = self.statuses.iter().all(|status| (100..=999).contains(status));
+        if self.statuses.is_empty() || !in_range {
+            let value = format!("[{}]", StatusRanges::new(&self.statuses));
+            return Err(ConfigError::new("statuses", value, "at least one status, each from 100 to 999"));
+        }
+        let expects_body = self.contains.is_some() || !self.json.is_empty();
+        ConfigError::check(
+            !expects_body || self.method != Method::HEAD,
+            "method",
+            &self.method,
+            "GET with `contains` or `json`: the response to HEAD has no body",
         )?;
         for pointer in self.json.keys() {
-            let fine = pointer.is_empty() || pointer.starts_with('/');
-            ConfigError::check(
-                fine,
-                "json",
-                pointer,
-                "JSON pointers, such as \"/status\", or \"\" for all of it",
-            )?;
+            let valid = pointer.is_empty() || pointer.starts_with('/');
+            let allowed = "JSON pointers, such as \"/status\", or \"\" for the whole document";
+            ConfigError::check(valid, "json", pointer, allowed)?;
         }
         Ok(())
     }
 }
 
 impl fmt::Debug for HttpCheckSettings {
-    /// Without the values of headers, and without the URL, whose query may hold a token.
+    /// Omits the values of headers, and the URL, whose query may hold a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpCheckSettings")
             .field("method", &self.method)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("statuses", &self.statuses)
+            .field("statuses", &format_args!("{}", StatusRanges::new(&self.statuses)))
             .field("contains", &self.contains)
             .field("json", &self.json)
             .field("longest_body", &self.longest_body)
             .field("timeout", &self.timeout)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes an [`HttpCheck`]: see [`HttpCheck::builder`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct HttpCheckBuilder {
-    settings: HttpCheckSettings,
-}
-
-impl HttpCheckBuilder {
-    pub(super) fn new(url: String) -> Self {
-        Self { settings: HttpCheckSettings { url, ..HttpCheckSettings::default() } }
-    }
-
-    setters! {
-        /// Takes all settings from `settings`, the URL too.
-        pub fn settings(settings: HttpCheckSettings) { settings = settings; }
-        /// Asks by `HEAD`: for the head of the answer alone.
-        pub fn head() { settings.method = HttpCheckMethod::Head; }
-    }
-
-    /// Sends a header; its value is shown nowhere.
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.headers.insert(name.into(), value.into());
-        self
-    }
-
-    setters! {
-        /// The statuses of a good answer: `200..=299` unless set, or `[200, 404]`.
-        pub fn statuses(statuses: impl IntoIterator<Item = u16>) {
-            settings.statuses = statuses.into_iter().collect();
-        }
-        /// Text that a good answer has in its body.
-        pub fn contains(text: impl Into<String>) { settings.contains = Some(text.into()); }
-    }
-
-    /// The value that a good answer has at a JSON pointer, such as `/status`.
-    pub fn json(mut self, pointer: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.settings.json.insert(pointer.into(), value.into());
-        self
-    }
-
-    setters! {
-        /// The most bytes that the body of an answer may have, 64 KiB unless set.
-        pub fn longest_body(bytes: usize) { settings.longest_body = bytes; }
-        /// How long all of it may take, 4 s unless set.
-        pub fn timeout(timeout: Duration) { settings.timeout = timeout; }
-        /// Sets up TLS, for `https:`.
-        pub fn tls(tls: TlsSettings) { settings.tls = tls; }
-    }
-
-    /// The check.
-    ///
-    /// # Errors
-    /// When a setting is out of its range, the URL is none that can be asked, or a file cannot be read.
-    pub fn build(self) -> Result<HttpCheck, ConfigError> {
-        HttpCheck::with_settings(self.settings)
     }
 }

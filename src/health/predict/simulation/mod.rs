@@ -1,16 +1,16 @@
-//! How soon trouble is seen, and how often some is where there is none: a simulation whose figures stand in
-//! `figures.md`, where these tests look them up.
+//! How soon failures are detected, and how often there are false alarms: a simulation. The tests compare its figures with
+//! those in `figures.md`. To read the code, start at `world.rs`.
 //!
-//! Calls come as a Poisson process, fail by chance and take lognormal times. What is measured of them is what health measures: the
-//! share of failures and the mean duration of the last minute, every ten seconds. The generator is our own, so that the
-//! figures are the same everywhere and for ever.
+//! Calls are a Poisson process, fail by chance and have lognormal durations. As in health, the error share and the mean
+//! duration of the last minute are measured every ten seconds. The random generator is our own, so that the figures never
+//! change.
 
 mod realistic;
 mod world;
 
 use self::world::{DAY, HOUR, Load, QUIET, ROUND, World};
 
-/// How often in a day something begins to be unusual for the worse, or to be foreseen, by spans of so many days.
+/// Alarms and forecasts per day that start without a failure, for each of `spans` of days.
 fn false_alarms(seeds: u64, spans: &[u64], load: impl Fn(u64) -> Load) -> Vec<f64> {
     let mut found = vec![0.0; spans.len()];
     for seed in 0..seeds {
@@ -19,7 +19,7 @@ fn false_alarms(seeds: u64, spans: &[u64], load: impl Fn(u64) -> Load) -> Vec<f6
             let until = world.second + days * DAY;
             while world.second < until {
                 world.round(load(world.second));
-                // Trends last.
+                // Trends change slowly: every five minutes is enough.
                 let foresees = if world.second.is_multiple_of(300) { world.foresees() } else { before[1] };
                 let now = [world.alarmed(), foresees];
                 *found += now.iter().zip(before).filter(|(now, before)| **now && !before).count() as f64;
@@ -30,7 +30,7 @@ fn false_alarms(seeds: u64, spans: &[u64], load: impl Fn(u64) -> Load) -> Vec<f6
     spans.iter().zip(found).map(|(days, found)| found / (days * seeds) as f64).collect()
 }
 
-/// Two hours of the same load, so many times.
+/// Worlds after two hours of the same load.
 fn calm(load: Load) -> Vec<World> {
     let mut worlds: Vec<World> = (0..40).map(|seed| World::new(1_000 + seed)).collect();
     for world in &mut worlds {
@@ -39,14 +39,14 @@ fn calm(load: Load) -> Vec<World> {
     worlds
 }
 
-/// After how many seconds of another load something is seen: in half of the cases, and in 19 of 20.
+/// After how many seconds of another load `seen` holds: in half of the cases, and in 19 of 20.
 fn delays(calm: &[World], load: impl Fn(f64) -> Load, seen: fn(&World) -> bool) -> [u64; 2] {
     let start = calm.first().map_or(0, |world| world.second);
     let [half, most, _] = delays_from(calm, |second| load((second - start) as f64), seen);
     [half, most]
 }
 
-/// The same of a load that depends on the time, and in all cases.
+/// As [`delays`], for a load that depends on the time, and with the delay of the last case.
 fn delays_from(calm: &[World], load: impl Fn(u64) -> Load, seen: fn(&World) -> bool) -> [u64; 3] {
     let mut delays: Vec<u64> = calm
         .iter()
@@ -63,11 +63,11 @@ fn delays_from(calm: &[World], load: impl Fn(u64) -> Load, seen: fn(&World) -> b
     [delays[delays.len() / 2], delays[delays.len() * 19 / 20 - 1], delays[delays.len() - 1]]
 }
 
-/// `figures.md` has these lines.
+/// Asserts that `figures.md` has these lines.
 fn assert_documented(rows: &[String]) {
     let documented = include_str!("../figures.md");
     let missing: Vec<_> = rows.iter().filter(|row| !documented.lines().any(|line| line == *row)).collect();
-    assert!(missing.is_empty(), "in figures.md belongs:\n{}", rows.join("\n"));
+    assert!(missing.is_empty(), "figures.md must have these lines:\n{}", rows.join("\n"));
 }
 
 fn time(seconds: u64) -> String {
@@ -78,7 +78,7 @@ fn time(seconds: u64) -> String {
     }
 }
 
-/// Two months of noise, of which nobody should hear more than twice.
+/// Two months of noise may raise two alarms at most.
 fn noise(rate: f64, load: Load) {
     let alarms = false_alarms(2, &[30], |_| Load { rate, ..load })[0];
     assert!(alarms <= 1.0 / 30.0, "{alarms} a day");
@@ -135,7 +135,7 @@ fn seasons() {
 fn steps_and_outages() {
     let few = Load { rate: 1.0, errors: 0.01, ..QUIET };
     let [calm_at_10, calm_at_1] = [calm(QUIET), calm(few)];
-    // Of the logarithm of the mean of a minute.
+    // The standard deviation of the logarithm of the mean of a minute.
     let deviation = ((few.sigma * few.sigma).exp_m1() / 60.0).sqrt();
     let mut rows = Vec::new();
     let mut row = |what: &str, calm: &[World], load: Load, bound: u64| {
@@ -155,7 +155,7 @@ fn steps_and_outages() {
         let what = format!("a step of {deviations} deviations of the mean duration, {one}");
         row(&what, &calm_at_1, Load { mean, ..few }, bound);
     }
-    row(&format!("nobody calls any more, {ten}"), &calm_at_10, Load { rate: 0.0, ..QUIET }, 40);
+    row(&format!("no calls any more, {ten}"), &calm_at_10, Load { rate: 0.0, ..QUIET }, 40);
     assert_documented(&rows);
 }
 

@@ -1,6 +1,7 @@
-//! Days as they are: traffic that falls and rises, noise that calls have in common, calls that take very long.
+//! Realistic days: traffic that rises and falls, noise that all calls of a time share, and a few very long calls.
 //!
-//! `CAMPANILE_TEST_LONG=1 cargo test --features predict --lib realistic -- --nocapture` prints the figures of more seeds.
+//! `CAMPANILE_TEST_LONG=1 cargo test --features predict --lib realistic -- --nocapture` runs more seeds and prints their
+//! figures.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +9,19 @@ use super::delays_from;
 use super::world::{DAY, HOUR, Load, QUIET, ROUND, World};
 use crate::health::outlook::VitalSign;
 
-/// Seeds in the usual run, and where there is time.
+/// The number of seeds in a usual and in a long run.
 fn seeds(usual: u64, long: u64) -> u64 {
     if std::env::var_os("CAMPANILE_TEST_LONG").is_some() { long } else { usual }
 }
 
-/// A day with ten times as many calls at its height as at its lowest, of `rate` calls a second between the two.
+/// A day with `rate` calls a second on average, and ten times as many at its peak as at its lowest.
 fn day(rate: f64, second: u64) -> Load {
     let wave = (std::f64::consts::TAU * second as f64 / DAY as f64).sin();
     let (rate, mean) = (rate * (1.15 * wave).exp(), 0.05 * (0.2 * wave).exp());
     Load { rate, mean, sway: 0.1, tail: 0.005, errors: 0.005, ..QUIET }
 }
 
-/// How often in a day each sign begins to be unusual for the worse, and anything to be foreseen.
+/// Alarms per day, by sign, and forecasts per day.
 fn alarms(seeds: u64, days: u64, load: impl Fn(u64) -> Load) -> (f64, BTreeMap<&'static str, f64>) {
     let mut found = BTreeMap::new();
     for seed in 0..seeds {
@@ -45,7 +46,7 @@ fn alarms(seeds: u64, days: u64, load: impl Fn(u64) -> Load) -> (f64, BTreeMap<&
 }
 
 #[test]
-fn days_as_they_are_give_few_alarms() {
+fn realistic_days_raise_few_alarms() {
     let (seeds, long) = (seeds(2, 24), seeds(0, 1) > 0);
     for (rate, most) in [(10.0, 0.1), (1.0, 0.3)] {
         let same = Load { rate, sway: 0.1, ..QUIET };
@@ -61,15 +62,15 @@ fn days_as_they_are_give_few_alarms() {
         }
         of("noise of single calls only", &|second| Load { sway: 0.0, ..day(rate, second) });
         of("the same all day, without a tail", &|_| same);
-        // Few seeds are too few for each on its own.
+        // A single kind of noise has too few seeds for a bound.
         let mean = found.iter().sum::<f64>() / found.len() as f64;
         assert!(mean <= most, "{rate} calls a second: {mean} a day, {found:?}");
     }
 }
 
-/// In how many runs a fall or rise of the traffic alone makes another sign unusual within four hours.
-fn blamed(runs: u64, from: f64, to: f64, load: Load) -> u64 {
-    let mut blamed = 0;
+/// In how many runs a change of the traffic alone makes another sign unusual within four hours.
+fn misled(runs: u64, from: f64, to: f64, load: Load) -> u64 {
+    let mut misled = 0;
     for seed in 0..runs {
         let mut world = World::new(8_000 + seed);
         (0..3 * HOUR / ROUND).for_each(|_| world.round(Load { rate: from, ..load }));
@@ -77,13 +78,13 @@ fn blamed(runs: u64, from: f64, to: f64, load: Load) -> u64 {
             world.round(Load { rate: to, ..load });
             world.alarms().iter().any(|sign| *sign != VitalSign::Rate)
         });
-        blamed += u64::from(found);
+        misled += u64::from(found);
     }
-    blamed
+    misled
 }
 
 #[test]
-fn traffic_that_falls_or_rises_is_no_change_of_durations() {
+fn a_change_of_traffic_is_no_change_of_durations() {
     let runs = seeds(20, 40);
     for (from, to) in [(10.0, 1.0), (1.0, 10.0), (10.0, 3.0), (100.0, 1.0)] {
         for (what, load) in [
@@ -91,24 +92,24 @@ fn traffic_that_falls_or_rises_is_no_change_of_durations() {
             (" and a tail", Load { tail: 0.005, ..QUIET }),
             (" and noise that lasts", Load { tail: 0.005, sway: 0.1, ..QUIET }),
         ] {
-            let blamed = blamed(runs, from, to, load);
-            println!("from {from} to {to} calls a second{what}: {blamed} of {runs} runs");
-            assert!(blamed <= runs / 10, "from {from} to {to} calls a second{what}: {blamed} of {runs} runs");
+            let misled = misled(runs, from, to, load);
+            println!("from {from} to {to} calls a second{what}: {misled} of {runs} runs");
+            assert!(misled <= runs / 10, "from {from} to {to} calls a second{what}: {misled} of {runs} runs");
         }
     }
 }
 
 type Change = fn(Load) -> Load;
 
-/// What is wrong is seen all the same, on days with all that noise.
+/// Failures are detected in spite of the noise of such days.
 #[test]
-fn changes_are_seen_on_days_as_they_are() {
+fn changes_are_detected_on_realistic_days() {
     let runs = seeds(20, 40);
     for (rate, bounds) in [(10.0, [30, 40, 80, 40]), (1.0, [40, 60, 700, 90])] {
         let calm: Vec<World> = (0..runs)
             .map(|seed| {
                 let mut world = World::new(9_000 + seed);
-                // At all hours.
+                // Each seed starts at another hour.
                 world.second = seed * HOUR;
                 (0..6 * HOUR / ROUND).for_each(|_| world.round(day(rate, world.second)));
                 world

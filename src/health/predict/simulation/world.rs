@@ -1,11 +1,12 @@
-//! A component that is called, and the watch that looks at it.
+//! A simulated component, and the predictor that follows it.
 
 use std::time::Duration;
 
 use crate::health::outlook::{Anomaly, VitalSign};
+use crate::health::predict::measure::Measure;
+use crate::health::predict::predictor::Predictor;
 use crate::health::predict::scale::Scale;
 use crate::health::predict::settings::PredictSettings;
-use crate::health::predict::watch::{Measure, Watch};
 
 pub(super) const ROUND: u64 = 10;
 pub(super) const HOUR: u64 = 3_600;
@@ -45,7 +46,7 @@ impl Random {
         count
     }
 
-    /// What the calls of the tail take, of which there are about `calls`, and the squares of that.
+    /// The sum and the sum of squares of the durations of about `calls` calls of the tail.
     fn tail(&mut self, calls: f64, mean: f64) -> (f64, f64) {
         let calls = if calls > 0.0 { self.poisson(calls) as u32 } else { 0 };
         (0..calls).fold((0.0, 0.0), |(sum, squares), _| {
@@ -54,8 +55,8 @@ impl Random {
         })
     }
 
-    /// How long `calls` calls took together, each with a lognormal duration of that mean: of many, the lognormal
-    /// distribution with the same mean and variance.
+    /// The sum of the durations of `calls` calls, which are lognormal with mean `mean`. The sum is drawn from the lognormal
+    /// distribution of the same mean and variance.
     fn durations(&mut self, calls: f64, mean: f64, sigma: f64) -> f64 {
         if calls == 0.0 {
             return 0.0;
@@ -65,25 +66,25 @@ impl Random {
     }
 }
 
-/// What a component is made to do.
+/// The load of a component.
 #[derive(Clone, Copy)]
 pub(super) struct Load {
-    /// Calls in a second.
+    /// Calls per second.
     pub(super) rate: f64,
-    /// Mean duration in seconds, and the spread of its logarithm.
+    /// The mean duration in seconds, and the standard deviation of its logarithm.
     pub(super) mean: f64,
     pub(super) sigma: f64,
-    /// The part that fails.
+    /// The share of calls that fail.
     pub(super) errors: f64,
-    /// Letters that wait.
+    /// Waiting dead letters.
     pub(super) letters: f64,
-    /// The share of the memory in use, noise left out.
+    /// The share of the memory in use, before noise.
     pub(super) memory: f64,
-    /// What all calls of a time have in common: the spread of the logarithms of rate and mean duration, each on its
-    /// own, and for how many minutes it lasts.
+    /// The noise that all calls of a time share: the standard deviation of the logarithms of rate and mean duration, which
+    /// are independent, and for how many minutes the noise lasts.
     pub(super) sway: f64,
     pub(super) lasts: f64,
-    /// The part of the calls that takes five times as long or more, after Pareto, up to 200 times.
+    /// The share of calls that take 5 to 200 times as long (a Pareto distribution).
     pub(super) tail: f64,
 }
 
@@ -102,12 +103,12 @@ pub(super) const QUIET: Load = Load {
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) random: Random,
-    pub(super) watch: Watch,
+    pub(super) predictor: Predictor,
     settings: PredictSettings,
     pub(super) second: u64,
     /// Calls, failures, seconds and square seconds of the last minute.
     bins: [[f64; 4]; 6],
-    /// The sway of the moment, of a spread of 1.
+    /// The current shared noise of rate and duration, with a standard deviation of 1.
     sway: [f64; 2],
 }
 
@@ -115,7 +116,7 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             random: Random(seed),
-            watch: Watch::default(),
+            predictor: Predictor::default(),
             settings: PredictSettings::default(),
             second: 0,
             bins: [[0.0; 4]; 6],
@@ -153,10 +154,10 @@ impl World {
             measure(VitalSign::MeanDuration, took / calls, 5.0, calls),
         ];
         let hour = (self.second / HOUR % 168) as u8;
-        self.watch.update(Duration::from_secs(self.second), hour, &measures, &self.settings);
+        self.predictor.update(Duration::from_secs(self.second), hour, &measures, &self.settings);
     }
 
-    /// The load of this moment. Nothing is drawn for one that does not sway: figures stay as they are.
+    /// The load with the current shared noise. Without noise nothing is drawn, so that other figures stay the same.
     fn swayed(&mut self, load: Load) -> Load {
         if load.sway == 0.0 {
             return load;
@@ -168,19 +169,19 @@ impl World {
         Load { rate: load.rate * rate, mean: load.mean * mean, ..load }
     }
 
-    /// The signs that are unusual for the worse.
+    /// The signs that are unusual in the worse direction.
     pub(super) fn alarms(&self) -> Vec<VitalSign> {
         let worse = |anomaly: &Anomaly| anomaly.z * Scale::of(anomaly.sign).worse > 0.0;
-        self.watch.anomalies().filter(worse).map(|anomaly| anomaly.sign).collect()
+        self.predictor.anomalies().filter(worse).map(|anomaly| anomaly.sign).collect()
     }
 
-    /// Whether something is unusual for the worse.
+    /// Whether any sign is unusual in the worse direction.
     pub(super) fn alarmed(&self) -> bool {
         !self.alarms().is_empty()
     }
 
-    /// Whether a limit comes near. The points of trends are a minute apart.
+    /// Whether a limit is forecast. Points of trends are a minute apart.
     pub(super) fn foresees(&self) -> bool {
-        self.second.is_multiple_of(60) && self.watch.forecasts(&self.settings).next().is_some()
+        self.second.is_multiple_of(60) && self.predictor.forecasts(&self.settings).next().is_some()
     }
 }

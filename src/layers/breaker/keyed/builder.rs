@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tower::BoxError;
 
-use super::circuits::Key;
 use super::handle::KeyedBreaker;
+use super::key::Key;
 use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use crate::base::error::ConfigError;
@@ -18,7 +18,7 @@ use crate::layers::breaker::health_probe::answer;
 /// Makes a [`KeyedBreaker`]: the setters of [`CircuitBreakerBuilder`] are those of each circuit.
 pub type KeyedBreakerBuilder<K, F> = CircuitBreakerBuilder<PerKey<K, F>>;
 
-/// Makes a circuit for each key.
+/// The part of the builder for a circuit for each key.
 #[derive(Clone)]
 pub struct PerKey<K, F> {
     key_of: F,
@@ -52,7 +52,7 @@ impl CircuitBreaker {
         F: Fn(&Req) -> K,
     {
         let KeyedSettings { circuit, max_keys, max_ejected } = KeyedSettings::default();
-        CircuitBreakerBuilder::of(name.into(), PerKey { key_of, max_keys, max_ejected, health_probe: None })
+        CircuitBreakerBuilder::new(name.into(), PerKey { key_of, max_keys, max_ejected, health_probe: None })
             .settings(circuit)
     }
 }
@@ -60,17 +60,17 @@ impl CircuitBreaker {
 impl<K: Key, F> KeyedBreakerBuilder<K, F> {
     setters! {
         /// Sets the maximum number of keys with circuits: [`KeyedSettings::max_keys`].
-        pub fn max_keys(keys: u32) { of.max_keys = keys; }
+        pub fn max_keys(keys: u32) { kind.max_keys = keys; }
         /// Sets the maximum share of circuits that are open at once: [`KeyedSettings::max_ejected`].
-        pub fn max_ejected(share: f64) { of.max_ejected = share; }
+        pub fn max_ejected(share: f64) { kind.max_ejected = share; }
     }
 
     /// Sets a check that decides when the open circuit of a key becomes half-open, like [`CircuitBreakerBuilder::health_probe`] for a
     /// single circuit. It gets the key.
     ///
-    /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker run at
-    /// a time; the others wait for their turn. If the turn does not come within [`HalfOpen::max_wait`], such as when checks
-    /// hang, callers may decide too until it comes.
+    /// Each open circuit has one task, which ends when the circuit is evicted. At most 64 checks of a keyed breaker run at a
+    /// time; the others wait for their turn. If the turn does not come within [`HalfOpen::max_wait`], such as when checks
+    /// hang, callers may probe too until it comes.
     ///
     /// [`HalfOpen::max_wait`]: crate::HalfOpen::max_wait
     ///
@@ -91,7 +91,7 @@ impl<K: Key, F> KeyedBreakerBuilder<K, F> {
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        self.of.health_probe = Some(KeyedProbe::new(move |key| answer(check(key))));
+        self.kind.health_probe = Some(KeyedProbe::new(move |key| answer(check(key))));
         self
     }
 
@@ -100,10 +100,10 @@ impl<K: Key, F> KeyedBreakerBuilder<K, F> {
     /// # Errors
     /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<KeyedBreaker<K, F>, ConfigError> {
-        let PerKey { key_of, max_keys, max_ejected, health_probe } = self.of;
+        let PerKey { key_of, max_keys, max_ejected, health_probe } = self.kind;
         self.settings.validate()?;
         let settings = KeyedSettings { circuit: self.settings, max_keys, max_ejected };
-        KeyedBreaker::make(self.name, key_of, settings, health_probe)
+        KeyedBreaker::new(self.name, key_of, settings, health_probe)
     }
 }
 

@@ -1,71 +1,63 @@
 //! The circuits of a keyed breaker, by key.
 
 use std::cell::LazyCell;
-use std::fmt::{self, Display};
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::group::{Files, Group, Member};
-use super::lru::{Lru, Worth};
+use super::key::Key;
+use super::lru::{Lru, Rank};
 use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::{KeyedSnapshot, States};
-use super::survey::Survey;
+use super::sums::Sums;
 use crate::base::clock::{self, Tick};
 use crate::base::cut::shorten;
 use crate::base::error::ConfigError;
 use crate::base::sync::Mutex;
 use crate::layers::breaker::circuit::Circuit;
+use crate::layers::breaker::counters::Counters;
+use crate::layers::breaker::group::{CircuitTable, Group, Member};
 use crate::layers::breaker::settings::BreakerSettings;
 use crate::layers::breaker::snapshot::CircuitState;
-use crate::layers::breaker::tally::Tally;
 use crate::signal::{self, Emit, Sign, Source};
 
-/// A shard has room for this many keys, or there is but one.
+/// Minimum number of keys of a shard, unless there is only one shard.
 const KEYS_PER_SHARD: usize = 512;
 const MAX_SHARDS: usize = 64;
 
-/// An open circuit that no call has asked for this long after its wait was over is worth as little as a closed one.
-const FORGOTTEN: Duration = Duration::from_secs(3_600);
+/// An open circuit without a call for this long after its wait ranks like a closed one.
+const IDLE_LIMIT: Duration = Duration::from_secs(3_600);
 
-/// Bytes of a key that are kept in the name of its circuit.
+/// Maximum bytes of a key in the name of its circuit.
 const LONGEST: usize = 256;
 
-/// What can be a key: cheap to make and to clone, for each call makes one, and fit to be read, for it is part of its
-/// circuit's name, up to 256 bytes of it. Each key that is known is kept: where keys come from outside, bound their length.
-///
-/// `Eq` runs under a lock, and so does `Clone` in [`KeyedBreaker::circuits`](super::KeyedBreaker::circuits): they must
-/// not call the breaker. `Hash` and `Display` run outside. Whatever has these traits is a key.
-pub trait Key: Hash + Eq + Clone + Display + Send + Sync + 'static {}
-
-impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Key for K {}
-
-/// See the [module](self).
+/// The circuits of a keyed breaker.
 pub(in crate::layers::breaker) struct Circuits<K> {
     pub(super) group: Arc<Group>,
-    /// For circuits to come.
+    /// The settings of new circuits.
     settings: ArcSwap<BreakerSettings>,
     probe: Option<KeyedProbe<K>>,
-    /// Keys come from outside, so the hash is one that nobody outside can make collide.
+    /// Seeded at random: keys may come from outside, where collisions must not be predictable.
     hasher: RandomState,
-    /// A power of two.
+    /// Their number is a power of two.
     shards: Box<[Mutex<Shard<K>>]>,
     max_keys: u32,
 }
 
 struct Shard<K> {
     lru: Lru<K, Arc<Circuit>>,
-    /// What the circuits counted that this shard gave up. It lies with the others under one lock, so that nothing is
-    /// ever counted twice or not at all.
-    retired: Tally,
+    /// The counts of evicted circuits. They are under the lock of the shard, so that a call is never counted twice or
+    /// missed.
+    retired: Counters,
     evicted: u64,
 }
 
 impl<K: Key> Circuits<K> {
-    /// No circuits yet, by settings that were validated.
+    /// An empty table. The settings were validated.
     pub(super) fn new(name: Arc<str>, settings: KeyedSettings, probe: Option<KeyedProbe<K>>) -> Arc<Self> {
         let most = settings.max_keys as usize;
         let shards = match (most / KEYS_PER_SHARD).min(MAX_SHARDS) {
@@ -79,13 +71,15 @@ impl<K: Key> Circuits<K> {
             hasher: RandomState::new(),
             shards: (0..shards)
                 .map(|number| most / shards + usize::from(number < most % shards))
-                .map(|most| Mutex::new(Shard { lru: Lru::new(most), retired: Tally::default(), evicted: 0 }))
+                .map(|most| {
+                    Mutex::new(Shard { lru: Lru::new(most), retired: Counters::default(), evicted: 0 })
+                })
                 .collect(),
             max_keys: settings.max_keys,
         })
     }
 
-    /// The circuit of `key`, made if there is none. The key counts as used now.
+    /// Returns the circuit of `key`, made if there is none. The key counts as used now.
     #[inline]
     pub(super) fn circuit(&self, key: K) -> Arc<Circuit> {
         let hash = self.hasher.hash_one(&key);
@@ -95,7 +89,7 @@ impl<K: Key> Circuits<K> {
 
     #[cold]
     fn add(&self, hash: u64, key: K) -> Arc<Circuit> {
-        // All that runs code of the key's own, or takes long, outside the lock.
+        // Outside the lock, because it runs code of the key or takes long.
         let settings = self.settings.load_full();
         let mut key_name = key.to_string();
         shorten(&mut key_name, LONGEST);
@@ -105,13 +99,13 @@ impl<K: Key> Circuits<K> {
         let new = Circuit::new(name, Arc::clone(&settings), probe, Some(member));
         let mut shard = self.shard(hash).lock();
         if let Some(there) = shard.lru.get(hash, &key) {
-            // Somebody was faster.
+            // Another thread has added it meanwhile.
             let there = Arc::clone(there);
             drop(shard);
             return there;
         }
         let evicted = shard.add(hash, key, Arc::clone(&new));
-        // Seen under the lock: either this sees new settings, or those who bring them see the circuit.
+        // Checked under the lock: either the new settings are visible here, or the circuit is visible to `reconfigure`.
         let is_late = !Arc::ptr_eq(&self.settings.load(), &settings);
         drop(shard);
         if is_late {
@@ -119,25 +113,26 @@ impl<K: Key> Circuits<K> {
         }
         if let Some((_, evicted)) = evicted {
             evicted.stop_probing();
-            self.tell_evicted(&evicted);
+            self.log_eviction(&evicted);
         }
         new
     }
 
-    /// An operator's word must not be lost in silence.
-    fn tell_evicted(&self, circuit: &Circuit) {
-        if filed(circuit.state()) == Worth::Set {
+    /// Logs the eviction of a circuit whose state an operator had set.
+    fn log_eviction(&self, circuit: &Circuit) {
+        if rank_of(circuit.state()) == Rank::Manual {
             tracing::warn!(
                 target: "campanile::breaker",
                 breaker = &*circuit.name,
                 state = circuit.state().as_str(),
                 max_keys = self.max_keys,
-                "a circuit that somebody set was evicted: its key starts anew with the next call"
+                "a circuit that an operator had set was evicted, because the breaker has more than `max_keys` keys; the next call of \
+                 its key starts with a closed circuit"
             );
         }
     }
 
-    /// The circuit of `key`, if there is one.
+    /// Returns the circuit of `key`, if there is one.
     pub(super) fn peek(&self, key: &K) -> Option<Arc<Circuit>> {
         let hash = self.hasher.hash_one(key);
         self.shard(hash).lock().lru.peek(hash, key).map(Arc::clone)
@@ -156,14 +151,14 @@ impl<K: Key> Circuits<K> {
         all
     }
 
-    // Bits that the table of a shard leaves alone: it takes the lowest, and the topmost seven.
-    #[allow(clippy::cast_possible_truncation)] // What is cut off is masked anyway.
+    // The hash table of a shard uses the lowest bits and the highest seven, so the shard is chosen by others.
+    #[allow(clippy::cast_possible_truncation)] // The mask removes the truncated bits.
     #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard<K>> {
         &self.shards[(hash >> 40) as usize & (self.shards.len() - 1)]
     }
 
-    /// Puts the settings of the moment in force, which may change meanwhile.
+    /// Applies the current settings, which may change meanwhile.
     fn update(&self, circuit: &Circuit) {
         let mut settings = self.settings.load_full();
         loop {
@@ -176,56 +171,56 @@ impl<K: Key> Circuits<K> {
         }
     }
 
-    fn survey(&self) -> Survey {
-        let mut survey = Survey::new(self.group.late());
+    fn sums(&self) -> Sums {
+        let mut sums = Sums::new(self.group.late());
         for shard in &self.shards {
             let shard = shard.lock();
-            survey.tally.add(&shard.retired);
-            survey.evicted += shard.evicted;
+            sums.counters.add(&shard.retired);
+            sums.evicted += shard.evicted;
             for (_, circuit) in shard.lru.iter() {
-                survey.add(circuit);
+                sums.add(circuit);
             }
         }
-        survey
+        sums
     }
 }
 
 impl<K: Key> Shard<K> {
-    /// Takes in a circuit, and gives back the one that it gave up for it.
+    /// Adds a circuit. Returns the circuit that was evicted for it.
     fn add(&mut self, hash: u64, key: K, circuit: Arc<Circuit>) -> Option<(K, Arc<Circuit>)> {
-        // Read at the first circuit that may have been left alone for long.
+        // The clock is read only if an open circuit may be idle.
         let now: LazyCell<Tick> = LazyCell::new(clock::now);
-        let evicted = self.lru.insert(hash, key, circuit, |circuit| worth(circuit, &now))?;
+        let evicted = self.lru.insert(hash, key, circuit, |circuit| current_rank(circuit, &now))?;
         self.retired.add(&evicted.1.evict());
         self.evicted += 1;
         Some(evicted)
     }
 }
 
-/// What a circuit in that state is worth when one has to go.
-fn filed(state: CircuitState) -> Worth {
+/// The rank for eviction of a circuit in this state.
+fn rank_of(state: CircuitState) -> Rank {
     match state {
-        CircuitState::Closed => Worth::Little,
-        CircuitState::Open | CircuitState::HalfOpen => Worth::Much,
-        CircuitState::ForcedOpen | CircuitState::Disabled | CircuitState::MetricsOnly => Worth::Set,
+        CircuitState::Closed => Rank::Closed,
+        CircuitState::Open | CircuitState::HalfOpen => Rank::Broken,
+        CircuitState::ForcedOpen | CircuitState::Disabled | CircuitState::MetricsOnly => Rank::Manual,
     }
 }
 
-/// What a circuit is worth now: one that is open and was left alone since keeps nothing but the place of another.
-fn worth(circuit: &Circuit, now: &LazyCell<Tick>) -> Worth {
-    let filed = filed(circuit.state());
-    if filed == Worth::Much && circuit.left_alone_for(**now) >= FORGOTTEN { Worth::Little } else { filed }
+/// The rank of a circuit now. A broken circuit that is idle for long ranks like a closed one.
+fn current_rank(circuit: &Circuit, now: &LazyCell<Tick>) -> Rank {
+    let rank = rank_of(circuit.state());
+    if rank == Rank::Broken && circuit.idle_for(**now) >= IDLE_LIMIT { Rank::Closed } else { rank }
 }
 
-impl<K: Key> Files for Circuits<K> {
-    fn file(&self, member: &Member, circuit: &Circuit) {
-        let is_it = |other: &Arc<Circuit>| std::ptr::eq(&raw const **other, circuit);
-        // The state is read under the lock: of two changes at once the later one is filed last.
-        self.shard(member.hash).lock().lru.file(member.hash, is_it, |circuit| filed(circuit.state()));
+impl<K: Key> CircuitTable for Circuits<K> {
+    fn state_changed(&self, hash: u64, name: &Arc<str>) {
+        let is_it = |circuit: &Arc<Circuit>| Arc::ptr_eq(&circuit.name, name);
+        // The state is read under the lock, so the later one of two concurrent changes sets the rank last.
+        self.shard(hash).lock().lru.set_rank(hash, is_it, |circuit| rank_of(circuit.state()));
     }
 }
 
-/// A keyed breaker whatever its keys are.
+/// The circuits of a keyed breaker with any type of keys.
 pub(super) trait AnyCircuits: Send + Sync {
     fn group(&self) -> &Group;
     fn circuits(&self) -> Vec<Arc<Circuit>>;
@@ -255,25 +250,25 @@ impl<K: Key> AnyCircuits for Circuits<K> {
     }
 
     fn snapshot(&self) -> KeyedSnapshot {
-        let survey = self.survey();
+        let sums = self.sums();
         KeyedSnapshot {
             name: Arc::clone(&self.group.name),
-            circuits: survey.circuits,
+            circuits: sums.circuits,
             max_keys: self.max_keys,
             states: States {
-                closed: survey.in_state(CircuitState::Closed),
-                open: survey.in_state(CircuitState::Open),
-                half_open: survey.in_state(CircuitState::HalfOpen),
-                forced_open: survey.in_state(CircuitState::ForcedOpen),
-                disabled: survey.in_state(CircuitState::Disabled),
-                metrics_only: survey.in_state(CircuitState::MetricsOnly),
+                closed: sums.in_state(CircuitState::Closed),
+                open: sums.in_state(CircuitState::Open),
+                half_open: sums.in_state(CircuitState::HalfOpen),
+                forced_open: sums.in_state(CircuitState::ForcedOpen),
+                disabled: sums.in_state(CircuitState::Disabled),
+                metrics_only: sums.in_state(CircuitState::MetricsOnly),
             },
             ejected: self.group.ejections.ejected(),
             max_ejected: self.group.ejections.allowed(),
-            kept_closed: survey.kept_closed,
-            evicted: survey.evicted,
-            totals: survey.tally.totals,
-            transitions: survey.tally.entered.iter().sum(),
+            kept_closed: sums.kept_closed,
+            evicted: sums.evicted,
+            totals: sums.counters.totals,
+            transitions: sums.counters.entered.iter().sum(),
         }
     }
 }
@@ -281,20 +276,20 @@ impl<K: Key> AnyCircuits for Circuits<K> {
 impl<K: Key> Source for Circuits<K> {
     #[allow(clippy::cast_precision_loss)] // Counts stay far below 2^52.
     fn observe(&self, emit: &mut Emit<'_>) {
-        let survey = self.survey();
+        let sums = self.sums();
         let name = ("breaker", &*self.group.name);
         for state in CircuitState::ALL {
-            let circuits = survey.in_state(state) as f64;
+            let circuits = sums.in_state(state) as f64;
             emit(&signal::BREAKER_CIRCUITS, circuits, &[name, ("state", state.as_str())]);
         }
-        emit(&signal::BREAKER_EVICTED, survey.evicted as f64, &[name]);
-        emit(&signal::BREAKER_KEPT_CLOSED, survey.tally.totals.kept_closed as f64, &[name]);
-        survey.tally.emit(&self.group.name, emit);
+        emit(&signal::BREAKER_EVICTED, sums.evicted as f64, &[name]);
+        emit(&signal::BREAKER_KEPT_CLOSED, sums.counters.totals.kept_closed as f64, &[name]);
+        sums.counters.emit(&self.group.name, emit);
     }
 
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
-        let survey = self.survey();
-        emit(&self.group.name, Sign::Circuits { broken: survey.broken(), all: survey.circuits });
+        let sums = self.sums();
+        emit(&self.group.name, Sign::Circuits { broken: sums.broken(), all: sums.circuits });
     }
 }
 
@@ -311,7 +306,7 @@ mod tests {
     use crate::layers::breaker::handle::CircuitBreaker;
     use crate::signal;
 
-    /// The values of all metrics that carry this name, with what else they carry.
+    /// The values of all metrics of this breaker, by their name and other attributes.
     fn metrics(breaker: &str) -> BTreeMap<String, f64> {
         let mut found = BTreeMap::new();
         signal::observe(&mut |metric, value, attributes| {
@@ -328,7 +323,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn metrics_are_sums_over_all_keys_and_name_none() {
+    async fn metrics_are_sums_over_all_keys_and_have_no_keys() {
         let keyed = CircuitBreaker::keyed("summed", |key: &u64| *key)
             .consecutive_failures(1)
             .max_ejected(0.01)
@@ -349,7 +344,7 @@ mod tests {
         assert!(metrics("summed/0").is_empty());
         let value = |name: &str| before[&format!("campanile.breaker.{name}")];
         assert_eq!((value("circuits open"), value("circuits closed")), (1.0, 2.0));
-        // 0 opens and stays, for others are closed; 1, 2 and 3 take turns at two places.
+        // 0 opens and stays, because the others are closed. 1, 2 and 3 take turns at the two other keys.
         assert_eq!((value("calls error"), value("rejections open")), (7.0, 1.0));
         assert_eq!((value("transitions open"), value("kept_closed ")), (1.0, 6.0));
         assert_eq!(value("evicted "), 4.0);

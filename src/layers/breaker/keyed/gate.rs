@@ -1,4 +1,4 @@
-//! Admission by the key of the request, so it is decided in `call`.
+//! Admission by the key of a request. The key is known only in `call`, so that decides.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 
 use tower::Service;
 
-use super::circuits::{Circuits, Key};
+use super::circuits::Circuits;
 use super::handle::KeyedBreaker;
+use super::key::Key;
 use crate::base::error::Rejected;
 use crate::layers::breaker::permit::Permit;
 
-/// One service instance behind the circuits.
+/// A service instance behind the circuits.
 pub(super) struct Gate<S, K, F> {
     inner: S,
     circuits: Arc<Circuits<K>>,
@@ -40,14 +41,15 @@ impl<S, K, F> Gate<S, K, F> {
         F: Fn(&Req) -> K,
     {
         let circuit = self.circuits.circuit((self.key_of)(&request));
-        let permit = Permit::begin(circuit).inspect_err(|_| self.give_back())?;
+        let permit = Permit::begin(circuit).inspect_err(|_| self.replace_inner())?;
         let future = self.inner.call(request);
         Ok((future, permit))
     }
 
-    /// The inner service is ready and may hold a permit for a call that does not come. Only its drop releases that permit.
+    /// Replaces the inner service, which may have reserved capacity for a call that does not come. Only its drop releases
+    /// that.
     #[cold]
-    fn give_back(&mut self)
+    fn replace_inner(&mut self)
     where
         S: Clone,
     {

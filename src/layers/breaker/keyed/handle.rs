@@ -1,48 +1,100 @@
-//! The handles: one with the type of its keys, one without.
+//! The handle: cheap to clone, shared by all layers made from it.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::circuits::{AnyCircuits, Circuits, Key};
-use super::layer::KeyedLayer;
+use super::any::REGISTRY;
+use super::circuits::{AnyCircuits, Circuits};
+use super::key::Key;
 use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::KeyedSnapshot;
 use crate::base::error::{CallError, Cause, ConfigError};
 use crate::base::outcome::{ByCause, ByResult, Classify};
-use crate::base::registry::Registry;
 use crate::layers::breaker::handle::CircuitBreaker;
 use crate::layers::breaker::settings::BreakerSettings;
 use crate::layers::breaker::transition::Transitions;
 use crate::signal;
 
-static REGISTRY: Registry<dyn AnyCircuits> = Registry::new();
-
-/// A breaker with a circuit for each key: see the [module](crate::layers::breaker::keyed).
+/// A breaker with a circuit for each key, such as a host or a tenant. A failing key does not shut out the others.
+///
+/// # Why
+/// A single circuit in front of a hundred upstreams counts one percent of failures when one of them is down, and stays
+/// closed. A circuit for that upstream opens, and refuses only its calls.
+///
+/// ```
+/// use campanile::{CallError, CircuitBreaker, CircuitState};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), campanile::ConfigError> {
+/// let tenants = CircuitBreaker::keyed("tenants", |request: &(u64, String)| request.0)
+///     .consecutive_failures(1)
+///     .build()?;
+/// let _ = tenants.call(7, async { Err::<(), _>("broken") }).await;
+/// let refused = tenants.call(7, async { Ok::<_, &str>(()) }).await.unwrap_err();
+/// assert!(refused.to_string().starts_with("circuit `tenants/7` is open"));
+/// assert!(tenants.call(8, async { Ok::<_, &str>(()) }).await.is_ok());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What it promises
+/// - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts the least recently used closed
+///   circuit, so a flood of made-up keys does not evict open ones. If none is closed, the least recently used open or
+///   half-open circuit is evicted; further new keys then take turns at its place. Circuits that an operator forced open,
+///   disabled or set to metrics-only are evicted last, with a warning in the log. An open circuit without a call in the
+///   hour after its wait counts as closed here, and so does a half-open one without a call in an hour.
+/// - **At most a share is ejected** at once: [`KeyedSettings::max_ejected`]. Failures beyond it leave their circuits
+///   closed, and are counted as [`Totals::kept_closed`](crate::breaker::Totals::kept_closed). Such a circuit opens with
+///   the next failed or slow call that would open it, after another has closed or was evicted. A success never opens a
+///   circuit: after a common outage, circuits stay closed.
+/// - **Counters never go down.** The counts of an evicted circuit stay in the totals. Calls that were running at its
+///   eviction are added to the totals when the last of them has ended. They open no circuit.
+/// - **Metrics have no keys.** They have the name of the breaker only, and are summed over its circuits. Health has one
+///   component for the breaker, which loses points in proportion to the share of broken circuits.
+/// - **The closure that returns a key runs outside locks.** Its panic reaches the caller and counts as no call.
+///
+/// # What differs from one circuit
+/// The key is known only with the request, so admission is decided in `call`. After a refusal, the inner service, which was
+/// ready, is replaced by a fresh clone, which releases what the old one had reserved. A caller cannot wait in `call`: layers
+/// refuse at once, and [`BreakerSettings::half_open_queue`] applies to
+/// [`KeyedBreaker::call`] only.
+///
+/// A key is made for each call. Keys that are numbers, `&'static str`, `Arc<str>` or
+/// [`http::uri::Authority`](https://docs.rs/http/latest/http/uri/struct.Authority.html) cost no allocation; a `String`
+/// costs one. Requests without a key need one too, such as `"none"`: they share a circuit.
+///
+/// A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
+/// limit that each circuit learns ([`Adaptive`](crate::breaker::Adaptive)) costs about 800 bytes more.
+///
+/// A [health probe](CircuitBreaker::keyed) costs an open circuit a task, and each circuit its key once more.
+///
+/// With room for 1,024 keys or more, the map is split into shards, each with its own lock and evictions. Keys spread over
+/// them evenly but not exactly, so leave some room above the number of keys in use.
 pub struct KeyedBreaker<K, F> {
     pub(super) circuits: Arc<Circuits<K>>,
     pub(super) key_of: F,
 }
 
 impl<K: Key, F> KeyedBreaker<K, F> {
-    /// Makes a breaker from settings, such as those of a file.
+    /// Makes a breaker from settings, such as those of a file. For a health probe too, use [`CircuitBreaker::keyed`].
     ///
     /// # Errors
-    /// Returns an error that names the setting that is out of range.
+    /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn from_settings<Req: ?Sized>(
         name: impl Into<Arc<str>>,
         key_of: F,
-        settings: KeyedSettings,
+        settings: &KeyedSettings,
     ) -> Result<Self, ConfigError>
     where
         F: Fn(&Req) -> K,
     {
         settings.circuit.validate().map_err(|error| error.within("circuit"))?;
-        Self::make(name.into(), key_of, settings, None)
+        Self::new(name.into(), key_of, settings.clone(), None)
     }
 
     /// The settings of the circuits were validated.
-    pub(super) fn make(
+    pub(super) fn new(
         name: Arc<str>,
         key_of: F,
         settings: KeyedSettings,
@@ -122,17 +174,6 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         self.circuits.group.subscribe()
     }
 
-    /// A layer for any [`tower::Service`] that is `Clone`.
-    ///
-    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
-    #[must_use]
-    pub fn layer(&self) -> KeyedLayer<K, F>
-    where
-        F: Clone,
-    {
-        KeyedLayer::new(self.clone())
-    }
-
     /// Runs `work` if the circuit of `key` admits it, for code that is not a service: see [`CircuitBreaker::call`].
     ///
     /// # Errors
@@ -171,76 +212,5 @@ impl<K, F: Clone> Clone for KeyedBreaker<K, F> {
 impl<K, F> fmt::Debug for KeyedBreaker<K, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyedBreaker").field("name", &self.circuits.group.name).finish_non_exhaustive()
-    }
-}
-
-/// A keyed breaker with any type of keys, for an admin page: see [`CircuitBreaker::all_keyed`].
-#[derive(Clone)]
-pub struct AnyKeyedBreaker(Arc<dyn AnyCircuits>);
-
-impl AnyKeyedBreaker {
-    /// As [`KeyedBreaker::name`].
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.0.group().name
-    }
-
-    /// As [`KeyedBreaker::snapshot`].
-    #[must_use]
-    pub fn snapshot(&self) -> KeyedSnapshot {
-        self.0.snapshot()
-    }
-
-    /// Returns all circuits, in no order. Their names contain their keys.
-    #[must_use]
-    pub fn circuits(&self) -> Vec<CircuitBreaker> {
-        self.0.circuits().into_iter().map(|circuit| CircuitBreaker { circuit }).collect()
-    }
-
-    /// As [`KeyedBreaker::settings`].
-    #[must_use]
-    pub fn settings(&self) -> BreakerSettings {
-        self.0.settings()
-    }
-
-    /// As [`KeyedBreaker::reconfigure`].
-    ///
-    /// # Errors
-    /// Returns an error that names the setting that is out of range; then nothing has changed.
-    pub fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
-        self.0.reconfigure(settings)
-    }
-
-    /// As [`KeyedBreaker::subscribe`].
-    #[must_use]
-    pub fn subscribe(&self) -> Transitions {
-        self.0.group().subscribe()
-    }
-}
-
-impl fmt::Debug for AnyKeyedBreaker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AnyKeyedBreaker").field("name", &self.0.group().name).finish_non_exhaustive()
-    }
-}
-
-impl CircuitBreaker {
-    /// Returns all keyed breakers of the process that a handle, a layer or a service still holds, oldest first.
-    ///
-    /// # Example
-    /// ```
-    /// use campanile::CircuitBreaker;
-    ///
-    /// # fn main() -> Result<(), campanile::ConfigError> {
-    /// let tenants = CircuitBreaker::keyed("tenants", |tenant: &u64| *tenant).build()?;
-    /// for keyed in CircuitBreaker::all_keyed() {
-    ///     println!("{}: {} of {} open", keyed.name(), keyed.snapshot().states.open, keyed.snapshot().circuits);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn all_keyed() -> Vec<AnyKeyedBreaker> {
-        REGISTRY.living().into_iter().map(AnyKeyedBreaker).collect()
     }
 }

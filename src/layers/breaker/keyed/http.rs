@@ -8,9 +8,9 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tower::{Layer, Service};
 
-use super::circuits::Key;
 use super::gate::Gate;
 use super::handle::KeyedBreaker;
+use super::key::Key;
 use crate::base::error::{ByError, Cause};
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;

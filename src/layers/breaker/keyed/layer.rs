@@ -5,22 +5,29 @@ use std::task::{Context, Poll};
 
 use tower::{BoxError, Layer, Service};
 
-use super::circuits::Key;
 use super::gate::Gate;
 use super::handle::KeyedBreaker;
+use super::key::Key;
 use crate::base::outcome::{ByResult, Classify};
 use crate::layers::breaker::future::ResponseFuture;
+
+impl<K: Key, F> KeyedBreaker<K, F> {
+    /// A layer for any [`tower::Service`] that is `Clone`.
+    ///
+    /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
+    #[must_use]
+    pub fn layer(&self) -> KeyedLayer<K, F>
+    where
+        F: Clone,
+    {
+        KeyedLayer { breaker: self.clone(), classifier: ByResult }
+    }
+}
 
 /// Puts a service behind a circuit for each key: see [`KeyedBreaker::layer`].
 pub struct KeyedLayer<K, F, C = ByResult> {
     breaker: KeyedBreaker<K, F>,
     classifier: C,
-}
-
-impl<K, F> KeyedLayer<K, F> {
-    pub(super) fn new(breaker: KeyedBreaker<K, F>) -> Self {
-        Self { breaker, classifier: ByResult }
-    }
 }
 
 impl<K, F, C> KeyedLayer<K, F, C> {

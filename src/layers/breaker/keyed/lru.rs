@@ -1,15 +1,15 @@
-//! A bounded map that gives up what is worth least, and of that what was not used for longest.
+//! A bounded map that evicts the entry of the lowest rank, and of these the least recently used.
 //!
-//! Entries lie in a vector and are linked by their places in it, in one list for each [`Worth`]; the table holds places
-//! alone. Hashes come in from outside and are kept, so of a key's own code nothing but `Eq` runs here, and only before
-//! anything is changed: its panic leaves the map as it was.
+//! Entries are in a vector and are linked by their indices, in one list for each [`Rank`]; the hash table holds indices only.
+//! The caller passes the hashes and they are stored, so `Eq` is the only code of a key that runs here. It runs before any
+//! change: if it panics, the map is unchanged.
 //!
-//! What an entry is worth changes outside, and is filed here a moment later ([`Lru::file`]). So the entry that is to go
-//! is asked first: one that is worth more by now moves to its list, and the next is asked. Each entry moves once for each
-//! change, however many keys come: a key more costs the same with ten entries and with a million.
+//! The rank of an entry changes outside, and is set here a moment later ([`Lru::set_rank`]). So the entry to evict is checked
+//! first: if its rank is higher by now, it moves to its list, and the next entry is checked. Each entry moves once for each
+//! change, so a new key costs the same with ten entries and with a million.
 //!
-//! `lru` 0.19 keeps pointers in its table, which doubles some time after the map is full: with it, a map of 10,000
-//! circuits grows by 3.1 % while new keys replace old ones, and a key takes 920 bytes instead of 873.
+//! `lru` 0.19 keeps pointers in its table, which doubles some time after the map is full. With it, a map of 10,000 circuits
+//! grows by 3.1 % while new keys replace old ones, and a key takes 920 bytes instead of 873.
 
 use std::mem;
 
@@ -18,24 +18,24 @@ use hashbrown::HashTable;
 /// No entry.
 const NONE: u32 = u32::MAX;
 
-/// What an entry is worth when one has to go.
+/// The rank of an entry for eviction, lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Worth {
-    /// Made anew, it would be the same before long.
-    Little,
-    /// What it knows took failures to learn.
-    Much,
-    /// An operator set it.
-    Set,
+pub(super) enum Rank {
+    /// A closed circuit: a new one would soon be the same.
+    Closed,
+    /// An open circuit: its state took failures to learn.
+    Broken,
+    /// A circuit that an operator set.
+    Manual,
 }
 
-/// See the [module](self).
+/// A bounded map: see the [module](self).
 #[derive(Debug)]
 pub(super) struct Lru<K, V> {
-    /// Places of entries, by the hashes of their keys.
-    places: HashTable<u32>,
+    /// Indices of entries, by the hashes of their keys.
+    indices: HashTable<u32>,
     entries: Vec<Entry<K, V>>,
-    /// By [`Worth`].
+    /// By [`Rank`].
     lists: [List; 3],
     most: usize,
 }
@@ -47,8 +47,8 @@ struct Entry<K, V> {
     value: V,
     older: u32,
     newer: u32,
-    /// As it was filed last.
-    worth: Worth,
+    /// The rank that was set last.
+    rank: Rank,
 }
 
 /// The ends of a list in the order of use.
@@ -59,27 +59,27 @@ struct List {
 }
 
 impl<K: Eq, V> Lru<K, V> {
-    /// A map of `most` entries, from 1 to 2^31.
+    /// A map of at most `most` entries, from 1 to 2^31.
     pub(super) fn new(most: usize) -> Self {
         let lists = [List { oldest: NONE, newest: NONE }; 3];
-        Self { places: HashTable::new(), entries: Vec::new(), lists, most }
+        Self { indices: HashTable::new(), entries: Vec::new(), lists, most }
     }
 
-    /// The value of `key`, which counts as used now.
+    /// Returns the value of `key`, which counts as used now.
     #[inline]
     pub(super) fn get(&mut self, hash: u64, key: &K) -> Option<&V> {
-        let at = self.place(hash, key)?;
-        let worth = self.entries[at as usize].worth;
-        if at != self.lists[worth as usize].newest {
+        let at = self.index(hash, key)?;
+        let rank = self.entries[at as usize].rank;
+        if at != self.lists[rank as usize].newest {
             self.unlink(at);
-            self.link(at, worth);
+            self.link(at, rank);
         }
         Some(&self.entries[at as usize].value)
     }
 
-    /// The value of `key`.
+    /// Returns the value of `key`, which does not count as used.
     pub(super) fn peek(&self, hash: u64, key: &K) -> Option<&V> {
-        self.place(hash, key).map(|at| &self.entries[at as usize].value)
+        self.index(hash, key).map(|at| &self.entries[at as usize].value)
     }
 
     /// All entries, in no order.
@@ -87,111 +87,111 @@ impl<K: Eq, V> Lru<K, V> {
         self.entries.iter().map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Files the entry of that hash for which `is_it` holds, if it is still there. The change counts as a use.
-    pub(super) fn file(&mut self, hash: u64, is_it: impl Fn(&V) -> bool, worth: impl FnOnce(&V) -> Worth) {
+    /// Sets the rank of the entry with this hash for which `is_it` returns true, if there is one. It counts as used now.
+    pub(super) fn set_rank(&mut self, hash: u64, is_it: impl Fn(&V) -> bool, rank: impl FnOnce(&V) -> Rank) {
         let entries = &self.entries;
-        let found = self.places.find(hash, |place| {
-            let entry = &entries[*place as usize];
+        let found = self.indices.find(hash, |index| {
+            let entry = &entries[*index as usize];
             entry.hash == hash && is_it(&entry.value)
         });
         if let Some(at) = found.copied() {
-            let worth = worth(&self.entries[at as usize].value);
+            let rank = rank(&self.entries[at as usize].value);
             self.unlink(at);
-            self.link(at, worth);
+            self.link(at, rank);
         }
     }
 
-    /// Takes in a key that is not there, as used now and worth little. Gives back what it gave up for that, when it was
-    /// full. `worth` tells what an entry is worth now.
+    /// Adds a key that is not in the map, with the lowest rank. Returns the entry that was evicted, if the map was full.
+    /// `rank` returns the current rank of an entry.
     pub(super) fn insert(
         &mut self,
         hash: u64,
         key: K,
         value: V,
-        worth: impl Fn(&V) -> Worth,
+        rank: impl Fn(&V) -> Rank,
     ) -> Option<(K, V)> {
-        let entry = Entry { hash, key, value, older: NONE, newer: NONE, worth: Worth::Little };
+        let entry = Entry { hash, key, value, older: NONE, newer: NONE, rank: Rank::Closed };
         let (at, gone) = if self.entries.len() < self.most {
             (self.push(entry), None)
         } else {
-            let at = self.least(worth);
+            let at = self.lowest(rank);
             self.unlink(at);
-            if let Ok(place) = self.places.find_entry(self.entries[at as usize].hash, |place| *place == at) {
-                place.remove();
+            if let Ok(found) = self.indices.find_entry(self.entries[at as usize].hash, |index| *index == at) {
+                found.remove();
             }
             let gone = mem::replace(&mut self.entries[at as usize], entry);
             (at, Some((gone.key, gone.value)))
         };
         let entries = &self.entries;
-        self.places.insert_unique(hash, at, |place| entries[*place as usize].hash);
-        self.link(at, Worth::Little);
+        self.indices.insert_unique(hash, at, |index| entries[*index as usize].hash);
+        self.link(at, Rank::Closed);
         gone
     }
 
     #[inline]
-    fn place(&self, hash: u64, key: &K) -> Option<u32> {
-        let is_it = |place: &u32| {
-            let entry = &self.entries[*place as usize];
+    fn index(&self, hash: u64, key: &K) -> Option<u32> {
+        let is_it = |index: &u32| {
+            let entry = &self.entries[*index as usize];
             entry.hash == hash && entry.key == *key
         };
-        self.places.find(hash, is_it).copied()
+        self.indices.find(hash, is_it).copied()
     }
 
-    #[allow(clippy::cast_possible_truncation)] // `most` is no more than 2^31.
+    #[allow(clippy::cast_possible_truncation)] // `most` is at most 2^31.
     fn push(&mut self, entry: Entry<K, V>) -> u32 {
         let len = self.entries.len();
         if len == self.entries.capacity() {
-            // Doubled, but never beyond what can come.
+            // Doubled, but not beyond the maximum.
             self.entries.reserve_exact(len.max(4).min(self.most - len));
         }
         self.entries.push(entry);
         len as u32
     }
 
-    /// The entry to give up.
-    fn least(&mut self, worth: impl Fn(&V) -> Worth) -> u32 {
-        // What was worth much may have lost it with time alone.
-        let much = self.lists[Worth::Much as usize].oldest;
-        if self.entries.get(much as usize).is_some_and(|entry| worth(&entry.value) == Worth::Little) {
-            return much;
+    /// The index of the entry to evict.
+    fn lowest(&mut self, rank: impl Fn(&V) -> Rank) -> u32 {
+        // A broken entry may have become idle, which changes its rank without a call to `set_rank`.
+        let broken = self.lists[Rank::Broken as usize].oldest;
+        if self.entries.get(broken as usize).is_some_and(|entry| rank(&entry.value) == Rank::Closed) {
+            return broken;
         }
-        for filed in [Worth::Little, Worth::Much] {
-            while let Some(entry) = self.entries.get(self.lists[filed as usize].oldest as usize) {
-                let (at, worth) = (self.lists[filed as usize].oldest, worth(&entry.value));
-                if worth <= filed {
+        for list in [Rank::Closed, Rank::Broken] {
+            while let Some(entry) = self.entries.get(self.lists[list as usize].oldest as usize) {
+                let (at, current) = (self.lists[list as usize].oldest, rank(&entry.value));
+                if current <= list {
                     return at;
                 }
                 self.unlink(at);
-                self.link(at, worth);
+                self.link(at, current);
             }
         }
-        self.lists[Worth::Set as usize].oldest
+        self.lists[Rank::Manual as usize].oldest
     }
 
     #[inline]
     fn unlink(&mut self, at: u32) {
-        let Entry { older, newer, worth, .. } = self.entries[at as usize];
+        let Entry { older, newer, rank, .. } = self.entries[at as usize];
         match self.entries.get_mut(older as usize) {
             Some(entry) => entry.newer = newer,
-            None => self.lists[worth as usize].oldest = newer,
+            None => self.lists[rank as usize].oldest = newer,
         }
         match self.entries.get_mut(newer as usize) {
             Some(entry) => entry.older = older,
-            None => self.lists[worth as usize].newest = older,
+            None => self.lists[rank as usize].newest = older,
         }
     }
 
-    /// Makes an entry that is not linked the newest of what is worth as much.
+    /// Adds an entry, which is in no list, as the newest of its rank.
     #[inline]
-    fn link(&mut self, at: u32, worth: Worth) {
-        let list = &mut self.lists[worth as usize];
+    fn link(&mut self, at: u32, rank: Rank) {
+        let list = &mut self.lists[rank as usize];
         let older = mem::replace(&mut list.newest, at);
         match self.entries.get_mut(older as usize) {
             Some(entry) => entry.newer = at,
             None => list.oldest = at,
         }
         let entry = &mut self.entries[at as usize];
-        (entry.older, entry.newer, entry.worth) = (older, NONE, worth);
+        (entry.older, entry.newer, entry.rank) = (older, NONE, rank);
     }
 }
 
@@ -202,20 +202,20 @@ mod tests {
     use proptest::prelude::*;
     use std::cell::Cell;
 
-    type Map = Lru<u8, (u32, Worth)>;
+    type Map = Lru<u8, (u32, Rank)>;
 
-    fn worth(value: &(u32, Worth)) -> Worth {
+    fn rank(value: &(u32, Rank)) -> Rank {
         value.1
     }
 
-    /// List by list from the oldest to the newest, checked against the way back and against the table.
+    /// The keys, list by list from the oldest to the newest. Checks the links in both directions, and the table.
     fn order<K: Eq + Copy, V>(map: &Lru<K, V>) -> Vec<K> {
         let mut all = Vec::new();
         for list in &map.lists {
             let walk = |mut at: u32, next: fn(&Entry<K, V>) -> u32| {
                 let mut walked = Vec::new();
                 while let Some(entry) = map.entries.get(at as usize) {
-                    assert_eq!(map.place(entry.hash, &entry.key), Some(at));
+                    assert_eq!(map.index(entry.hash, &entry.key), Some(at));
                     walked.push(at);
                     at = next(entry);
                 }
@@ -227,61 +227,61 @@ mod tests {
             assert_eq!(forth, back);
             all.extend(forth);
         }
-        assert_eq!((all.len(), map.places.len()), (map.entries.len(), map.entries.len()));
+        assert_eq!((all.len(), map.indices.len()), (map.entries.len(), map.entries.len()));
         all.into_iter().map(|at| map.entries[at as usize].key).collect()
     }
 
     #[test]
-    fn what_is_worth_least_goes_and_of_that_the_oldest() {
-        use Worth::{Little, Much, Set};
-        let gone = |worths: &[Worth]| {
-            let mut map = Map::new(worths.len());
-            for (key, worth) in (0_u8..).zip(worths) {
-                assert_eq!(map.insert(key.into(), key, (0, *worth), self::worth), None);
+    fn the_oldest_of_the_lowest_rank_is_evicted() {
+        use Rank::{Broken, Closed, Manual};
+        let gone = |ranks: &[Rank]| {
+            let mut map = Map::new(ranks.len());
+            for (key, rank) in (0_u8..).zip(ranks) {
+                assert_eq!(map.insert(key.into(), key, (0, *rank), self::rank), None);
             }
-            let (gone, _) = map.insert(200, 200, (0, Little), worth).unwrap();
+            let (gone, _) = map.insert(200, 200, (0, Closed), rank).unwrap();
             order(&map);
             gone
         };
-        assert_eq!(gone(&[Little, Little, Little]), 0);
-        assert_eq!(gone(&[Much, Set, Little]), 2);
-        assert_eq!(gone(&[Much, Much, Set]), 0);
-        assert_eq!(gone(&[Set, Much, Much]), 1);
-        assert_eq!(gone(&[Set, Set, Set]), 0);
-        assert_eq!(gone(&[Set]), 0);
-        assert_eq!(gone(&[&[Much; 100][..], &[Little]].concat()), 100);
-        assert_eq!(gone(&[&[Set; 100][..], &[Much, Much]].concat()), 100);
+        assert_eq!(gone(&[Closed, Closed, Closed]), 0);
+        assert_eq!(gone(&[Broken, Manual, Closed]), 2);
+        assert_eq!(gone(&[Broken, Broken, Manual]), 0);
+        assert_eq!(gone(&[Manual, Broken, Broken]), 1);
+        assert_eq!(gone(&[Manual, Manual, Manual]), 0);
+        assert_eq!(gone(&[Manual]), 0);
+        assert_eq!(gone(&[&[Broken; 100][..], &[Closed]].concat()), 100);
+        assert_eq!(gone(&[&[Manual; 100][..], &[Broken, Broken]].concat()), 100);
     }
 
     #[test]
-    fn what_is_filed_anew_moves_and_what_loses_its_worth_with_time_goes_first() {
-        use Worth::{Little, Much, Set};
+    fn a_changed_rank_moves_an_entry_and_an_idle_one_is_evicted_first() {
+        use Rank::{Broken, Closed, Manual};
         let mut map = Map::new(4);
         for key in 0..4_u8 {
-            map.insert(key.into(), key, (u32::from(key), Little), worth);
+            map.insert(key.into(), key, (u32::from(key), Closed), rank);
         }
-        map.file(0, |value| value.0 == 0, |_| Much);
-        map.file(1, |value| value.0 == 1, |_| Set);
-        map.file(2, |value| value.0 == 9, |_| Set);
+        map.set_rank(0, |value| value.0 == 0, |_| Broken);
+        map.set_rank(1, |value| value.0 == 1, |_| Manual);
+        map.set_rank(2, |value| value.0 == 9, |_| Manual);
         assert_eq!(order(&map), [2, 3, 0, 1]);
-        // 0 is filed as worth much, and is worth little by now.
-        assert_eq!(map.insert(4, 4, (4, Little), worth).map(|(key, _)| key), Some(0));
-        map.file(1, |value| value.0 == 1, |_| Little);
+        // 0 has the rank `Broken`, and is idle by now.
+        assert_eq!(map.insert(4, 4, (4, Closed), rank).map(|(key, _)| key), Some(0));
+        map.set_rank(1, |value| value.0 == 1, |_| Closed);
         assert_eq!(order(&map), [2, 3, 4, 1]);
     }
 
     #[test]
-    fn a_flood_asks_each_entry_once_for_each_change() {
-        use Worth::{Little, Much};
+    fn a_flood_checks_each_entry_once_for_each_change() {
+        use Rank::{Broken, Closed};
         let asked = Cell::new(0_u64);
-        let worth = |value: &Worth| {
+        let rank = |value: &Rank| {
             asked.set(asked.get() + 1);
             *value
         };
         let mut map = Lru::new(20_000);
         for key in 0..120_000_u64 {
-            // None was filed: half of the map is found out to be worth much by the flood.
-            map.insert(key, key, if key < 10_000 { Much } else { Little }, worth);
+            // No rank was set: the flood finds that half of the map is broken.
+            map.insert(key, key, if key < 10_000 { Broken } else { Closed }, rank);
         }
         assert!(asked.get() <= 2 * 100_000 + 10_000, "{}", asked.get());
         assert_eq!((0..10_000).filter(|key| map.peek(*key, key).is_some()).count(), 10_000);
@@ -307,13 +307,13 @@ mod tests {
     fn a_key_that_panics_leaves_the_map_as_it_was() {
         let mut map = Lru::new(3);
         for key in 0..3 {
-            map.insert(7, Explosive(key), key, |_| Worth::Little);
+            map.insert(7, Explosive(key), key, |_| Rank::Closed);
         }
         let before: Vec<u8> = order(&map).into_iter().map(|key| key.0).collect();
         PANICS.set(true);
         assert!(catch(|| map.get(7, &Explosive(0)).copied()).is_err());
-        // Taking in a key, and giving one up, asks no key for anything.
-        let gone = map.insert(8, Explosive(9), 9, |_| Worth::Little).unwrap();
+        // Adding a key and evicting one run no code of keys.
+        let gone = map.insert(8, Explosive(9), 9, |_| Rank::Closed).unwrap();
         PANICS.set(false);
         assert_eq!((before, gone.1), (vec![0, 1, 2], 0));
         assert_eq!(order(&map).into_iter().map(|key| key.0).collect::<Vec<_>>(), [1, 2, 9]);
@@ -321,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_a_list_in_the_order_of_use(
+        fn it_equals_a_list_in_the_order_of_use(
             most in 1_usize..30,
             // Few hashes, so that keys collide.
             steps in prop::collection::vec((0_u8..40, 0_u8..4), 0..400),
@@ -345,8 +345,8 @@ mod tests {
                     None => {
                         let gone = (oracle.len() == most).then(|| oracle.remove(0));
                         oracle.push((key, number));
-                        let given_up = map.insert(hash, key, (number, Worth::Little), worth);
-                        prop_assert_eq!(given_up.map(|(key, value)| (key, value.0)), gone);
+                        let evicted = map.insert(hash, key, (number, Rank::Closed), rank);
+                        prop_assert_eq!(evicted.map(|(key, value)| (key, value.0)), gone);
                         gone
                     }
                 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use super::circuits::Key;
+use super::key::Key;
 use crate::layers::breaker::health_probe::{Answer, HealthProbe};
 
 /// Maximum number of running checks of a keyed breaker; the others wait for their turn.
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 64;
 
 type Check<K> = dyn Fn(K) -> Answer + Send + Sync;
 
-/// Checks any key.
+/// The check of all keys.
 pub(super) struct KeyedProbe<K> {
     check: Arc<Check<K>>,
     turns: Arc<Semaphore>,
@@ -31,7 +31,7 @@ impl<K: Key> KeyedProbe<K> {
     }
 }
 
-/// The same check for another breaker, with turns of its own.
+/// The same check for another breaker, whose checks have turns of their own.
 impl<K> Clone for KeyedProbe<K> {
     fn clone(&self) -> Self {
         Self { check: Arc::clone(&self.check), turns: Arc::new(Semaphore::new(AT_ONCE)) }

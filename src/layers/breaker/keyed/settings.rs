@@ -14,7 +14,7 @@ use crate::layers::breaker::settings::BreakerSettings;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let settings: KeyedSettings =
 ///     serde_json::from_str(r#"{ "circuit": { "failure_rate": 0.4 }, "max_keys": 1000 }"#)?;
-/// let breaker = KeyedBreaker::from_settings("tenants", |tenant: &u64| *tenant, settings)?;
+/// let breaker = KeyedBreaker::from_settings("tenants", |tenant: &u64| *tenant, &settings)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -29,9 +29,9 @@ pub struct KeyedSettings {
     /// Maximum share of circuits that are open or half-open at once, rounded down, but at least one circuit: more than 0,
     /// at most 1. Circuits that were forced open do not count. Default 0.5.
     ///
-    /// When most keys fail at once, the fault is rarely theirs: it is the network's or our own, and refusing all calls would
-    /// make it worse. Envoy's `max_ejection_percent` is 10 % by default, because other hosts take over the load of an
-    /// ejected one. Here no other key takes over, so the limit is a majority.
+    /// When most keys fail at once, the cause is rarely in all of them: it is the network or this process, and refusing all
+    /// calls would make the outage worse. Envoy's `max_ejection_percent` is 10 % by default, because other hosts take over
+    /// the load of an ejected one. Here no other key takes over, so the default is higher.
     pub max_ejected: f64,
 }
 

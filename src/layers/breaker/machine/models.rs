@@ -4,10 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::*;
+use super::word::EPOCH_SHIFT;
+use super::{Admission, Change, Machine, Observer};
 use crate::base::backoff::{Backoff, Jitter};
+use crate::base::clock::Tick;
+use crate::base::outcome::{FailureKind, Outcome};
 use crate::base::window::Window;
-use crate::layers::breaker::HalfOpen;
+use crate::layers::breaker::ejections::EjectionSlot;
+use crate::layers::breaker::settings::{BreakerSettings, HalfOpen};
+use crate::layers::breaker::snapshot::{CircuitState, Totals};
 
 const WAIT: Duration = Duration::from_secs(5);
 const START: Tick = Tick(1_000_000_000);
@@ -29,24 +34,24 @@ use std::thread;
 
 /// The reported changes, in order. Its lock is not part of the model.
 #[derive(Debug)]
-struct Told {
+struct TestCircuit {
     machine: Machine,
     changes: crate::base::sync::Mutex<Vec<Change>>,
 }
 
-impl Observer for Told {
+impl Observer for TestCircuit {
     fn changed(&self, change: Change) {
         // The state is visible before its report, and no older state after.
-        let word = self.machine.word.load(crate::base::sync::raced::atomic::Ordering::Acquire);
-        assert!(word >> EPOCH_SHIFT >= change.epoch, "told before it was visible");
+        let word = self.machine.atomics.word.load(crate::base::sync::raced::atomic::Ordering::Acquire);
+        assert!(word >> EPOCH_SHIFT >= change.epoch, "reported before it was visible");
         self.changes.lock().push(change);
     }
 
     fn freed(&self) {}
 }
 
-impl Told {
-    /// A circuit that the first failure opens, and that one probe decides.
+impl TestCircuit {
+    /// A circuit that opens at the first failure and has one probe.
     fn new(window: u32) -> Arc<Self> {
         let settings = BreakerSettings {
             failure_rate: 0.5,
@@ -56,7 +61,7 @@ impl Told {
             half_open: HalfOpen { permits: 1, max_wait: WAIT },
             ..Default::default()
         };
-        let machine = Machine::new(settings.into(), Place::default(), false, START);
+        let machine = Machine::new(settings.into(), EjectionSlot::default(), false, START);
         Arc::new(Self { machine, changes: crate::base::sync::Mutex::default() })
     }
 
@@ -85,7 +90,7 @@ impl Told {
         started
     }
 
-    /// Each change follows from the one before it, and all are reported.
+    /// Each change starts from the state before it, and all changes are reported.
     fn assert_in_order(&self) {
         let changes = self.changes.lock();
         let mut before = (CircuitState::Closed, 0);
@@ -95,7 +100,7 @@ impl Told {
             before = (change.to, change.epoch);
         }
         assert_eq!(before.0, self.machine.state());
-        assert!(self.machine.core.lock().untold.is_empty());
+        assert!(self.machine.core.lock().unreported.is_empty());
     }
 
     fn times(&self, to: CircuitState) -> usize {
@@ -103,12 +108,16 @@ impl Told {
     }
 
     fn totals(&self) -> Totals {
-        self.machine.look(|_, totals| totals)
+        self.machine.read(|_, totals| totals)
     }
 }
 
-/// Runs both at once, to their ends.
-fn race(circuit: &Arc<Told>, one: impl Fn(&Told) + Send + 'static, other: impl Fn(&Told)) {
+/// Runs both closures at once, to their ends.
+fn race(
+    circuit: &Arc<TestCircuit>,
+    one: impl Fn(&TestCircuit) + Send + 'static,
+    other: impl Fn(&TestCircuit),
+) {
     let shared = Arc::clone(circuit);
     let thread = thread::spawn(move || one(&shared));
     other(circuit);
@@ -118,7 +127,7 @@ fn race(circuit: &Arc<Told>, one: impl Fn(&Told) + Send + 'static, other: impl F
 #[test]
 fn p06_two_failures_at_once_open_the_circuit_once() {
     model(|| {
-        let circuit = Told::new(2);
+        let circuit = TestCircuit::new(2);
         let (first, second) = (circuit.admit(START).unwrap(), circuit.admit(START).unwrap());
         race(
             &circuit,
@@ -132,12 +141,12 @@ fn p06_two_failures_at_once_open_the_circuit_once() {
 }
 
 #[test]
-fn p02_p06_two_callers_find_one_permit() {
+fn p02_p06_two_callers_compete_for_one_permit() {
     model(|| {
-        let circuit = Told::opened();
+        let circuit = TestCircuit::opened();
         let inside = Arc::new(AtomicU32::new(0));
         let again = Arc::clone(&inside);
-        let probe = |inside: &AtomicU32, circuit: &Told| {
+        let probe = |inside: &AtomicU32, circuit: &TestCircuit| {
             let Some(admission) = circuit.admit(START + WAIT) else { return };
             if admission.is_probe() {
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two probes on one permit");
@@ -160,9 +169,9 @@ fn p02_p06_two_callers_find_one_permit() {
 }
 
 #[test]
-fn p02_a_permit_that_comes_back_unused_is_there_for_another() {
+fn p02_a_released_permit_is_free_for_another_caller() {
     model(|| {
-        let circuit = Told::opened();
+        let circuit = TestCircuit::opened();
         let probe = circuit.admit(START + WAIT).unwrap();
         let passed = Arc::new(AtomicU32::new(0));
         let count = Arc::clone(&passed);
@@ -173,7 +182,7 @@ fn p02_a_permit_that_comes_back_unused_is_there_for_another() {
             },
             move |circuit| circuit.machine.release(probe, circuit),
         );
-        let snapshot = circuit.machine.look(|core, _| (core.state(), core.probes_in_flight()));
+        let snapshot = circuit.machine.read(|core, _| (core.state(), core.probes_in_flight()));
         let passed = passed.load(Ordering::SeqCst);
         let state = if passed == 1 { CircuitState::Closed } else { CircuitState::HalfOpen };
         assert_eq!(snapshot, (state, 0));
@@ -182,9 +191,9 @@ fn p02_a_permit_that_comes_back_unused_is_there_for_another() {
 }
 
 #[test]
-fn p02_a_permit_that_was_taken_back_starts_nothing() {
+fn p02_a_revoked_permit_starts_no_call() {
     model(|| {
-        let circuit = Told::opened();
+        let circuit = TestCircuit::opened();
         let idle = circuit.admit(START + WAIT).unwrap();
         let late = START + WAIT + WAIT;
         let started = Arc::new(AtomicU32::new(0));
@@ -205,14 +214,14 @@ fn p02_a_permit_that_was_taken_back_starts_nothing() {
             },
         );
         assert_eq!(started.load(Ordering::SeqCst), 1, "as many probes as permits");
-        assert_eq!(circuit.machine.look(|core, _| core.probes_in_flight()), 1);
+        assert_eq!(circuit.machine.read(|core, _| core.probes_in_flight()), 1);
     });
 }
 
 #[test]
 fn p03_an_outcome_of_an_older_epoch_changes_nothing() {
     model(|| {
-        let circuit = Told::new(2);
+        let circuit = TestCircuit::new(2);
         let old = circuit.admit(START).unwrap();
         race(
             &circuit,
@@ -223,8 +232,8 @@ fn p03_an_outcome_of_an_older_epoch_changes_nothing() {
             move |circuit| circuit.end(old, FAILURE, START),
         );
         assert_eq!(circuit.machine.state(), CircuitState::Closed);
-        assert_eq!(circuit.machine.look(|core, _| core.counts(START).calls), 0);
-        assert_eq!(circuit.totals().failures[FailureKind::Error.index()], 1, "but it did happen");
+        assert_eq!(circuit.machine.read(|core, _| core.counts(START).calls), 0);
+        assert_eq!(circuit.totals().failures[FailureKind::Error.index()], 1, "the totals count it");
         circuit.assert_in_order();
     });
 }
@@ -232,7 +241,7 @@ fn p03_an_outcome_of_an_older_epoch_changes_nothing() {
 #[test]
 fn p05_a_failure_is_never_lost_among_successes_that_take_no_lock() {
     model(|| {
-        let circuit = Told::new(1);
+        let circuit = TestCircuit::new(1);
         assert!(circuit.call(SUCCESS, START));
         let (good, bad) = (circuit.admit(START).unwrap(), circuit.admit(START).unwrap());
         race(
@@ -247,15 +256,15 @@ fn p05_a_failure_is_never_lost_among_successes_that_take_no_lock() {
 }
 
 #[test]
-fn p06_what_operators_do_at_once_is_told_in_order() {
+fn p06_concurrent_changes_by_operators_are_reported_in_order() {
     model(|| {
-        let circuit = Told::new(2);
+        let circuit = TestCircuit::new(2);
         race(
             &circuit,
             |circuit| circuit.machine.force(CircuitState::ForcedOpen, START, circuit),
             |circuit| {
                 circuit.machine.force(CircuitState::Disabled, START, circuit);
-                let settings = circuit.machine.look(|core, _| core.settings().clone());
+                let settings = circuit.machine.read(|core, _| core.settings().clone());
                 circuit.machine.reconfigure(settings.into(), START, circuit);
             },
         );

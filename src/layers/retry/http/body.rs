@@ -24,7 +24,7 @@ impl<B> RetryBody<B> {
         Self::default()
     }
 
-    /// The body of the service's response, if there was one.
+    /// Returns the body of the service's response; `None` after a time-out.
     pub fn into_inner(self) -> Option<B> {
         self.body
     }

@@ -88,7 +88,7 @@ impl<S> Layer<S> for BodyTimeoutLayer {
     }
 }
 
-/// A service whose response bodies are bounded in time: see [`BodyTimeoutLayer`].
+/// A service whose response bodies have time limits: see [`BodyTimeoutLayer`].
 #[derive(Clone, Debug)]
 pub struct BodyTimeout<S> {
     inner: S,
@@ -142,15 +142,15 @@ where
 }
 
 pin_project! {
-    /// The body of a response that passed a [`BodyTimeout`]: the same frames, until its time is over.
+    /// The body of a response that passed a [`BodyTimeout`]: the same frames, until a time limit ends it.
     pub struct TimedBody<B> {
-        // None after the time-out.
+        // `None` after the time-out.
         #[pin]
         body: Option<B>,
         limits: BodyTimeoutLayer,
-        // The total limit.
+        // The end of the total limit.
         until: Option<Tick>,
-        // The reader waits for a frame. The timer is set for the nearest limit.
+        // Whether the reader waits for a frame. Then the timer is set for the nearest limit.
         waits: bool,
         #[pin]
         timer: Option<Sleep>,
@@ -216,7 +216,7 @@ where
         };
         for_time(|| this.body.set(None));
         this.timer.set(None);
-        Poll::Ready(Some(ended(why, *this.grpc)))
+        Poll::Ready(Some(last_frame(why, *this.grpc)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -241,7 +241,7 @@ fn is_grpc(_: &HeaderMap) -> bool {
 
 /// The last frame of a body that timed out.
 #[cfg_attr(not(feature = "grpc"), allow(unused_variables))]
-fn ended<D>(why: TimedOut, grpc: bool) -> Result<Frame<D>, BoxError> {
+fn last_frame<D>(why: TimedOut, grpc: bool) -> Result<Frame<D>, BoxError> {
     #[cfg(feature = "grpc")]
     if grpc {
         let mut trailers = super::grpc::timed_out(&why).into_parts().0.headers;
@@ -255,7 +255,7 @@ impl<B> fmt::Debug for TimedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TimedBody")
             .field("limits", &self.limits)
-            .field("over", &self.body.is_none())
+            .field("timed_out", &self.body.is_none())
             .finish_non_exhaustive()
     }
 }

@@ -10,30 +10,33 @@ use http::{Request, Response, request};
 use http_body::Body;
 use tower::{BoxError, Service};
 
+use super::advice::Advice;
 use super::body::RetryBody;
-use super::repeat::{Protocol, Reading, is_idempotent, never_sent};
+use super::idempotent::{is_idempotent, never_sent};
+use super::protocol::Protocol;
 use crate::base::error::{Cause, Rejected, TimedOut};
 use crate::base::outcome::{ByCause, Classify, FailureKind, Outcome};
-use crate::layers::attempts::Said;
-use crate::layers::replay::Upload;
-use crate::layers::retry::ReplayBody;
-use crate::layers::retry::attempt_loop::Target;
-use crate::layers::retry::call_state::{Attempt, Judged, Rules};
+use crate::layers::attempts::ErrorText;
+use crate::layers::replay::{ReplayBody, Upload};
+use crate::layers::retry::attempt::Attempt;
+use crate::layers::retry::attempt_result::AttemptResult;
+use crate::layers::retry::policy::Policy;
 use crate::layers::retry::prototype::Shared;
 use crate::layers::retry::settings::RetrySettings;
 use crate::layers::retry::snapshot::GiveUp;
+use crate::layers::retry::target::Target;
 
-/// A request to send.
+/// A request that can be sent several times.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub(super) struct ReplayableRequest {
     head: request::Parts,
     body: ReplayBody,
-    /// It may be sent twice.
+    /// Whether it may be processed twice.
     may_repeat: bool,
     protocol: Protocol,
 }
 
-impl Kept {
+impl ReplayableRequest {
     pub(super) fn new<B>(request: Request<B>, settings: &RetrySettings, protocol: Protocol) -> Self
     where
         B: Body<Data = Bytes> + Send + 'static,
@@ -48,9 +51,9 @@ impl Kept {
         }
     }
 
-    /// The reason why it may not be sent again. `not_done` tells that it was certainly not processed.
-    fn veto(&self, not_done: bool) -> Option<GiveUp> {
-        if !self.may_repeat && !not_done {
+    /// Why it must not be sent again. `not_processed` is set if it was certainly not processed.
+    fn veto(&self, not_processed: bool) -> Option<GiveUp> {
+        if !self.may_repeat && !not_processed {
             Some(GiveUp::NotIdempotent)
         } else if !self.body.can_clone() {
             Some(GiveUp::Body)
@@ -74,13 +77,13 @@ impl<S, C, K, R> Exchange<S, C, K, R> {
     }
 }
 
-/// Sends it to `service`, which is ready.
-pub(super) fn send<S>(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future
+/// Sends the request to `service`, which is ready.
+pub(super) fn send<S>(service: &mut S, mut request: ReplayableRequest, attempt: Attempt) -> S::Future
 where
     S: Service<Request<ReplayBody>>,
 {
-    kept.head.extensions.insert(attempt);
-    service.call(Request::from_parts(kept.head, kept.body))
+    request.head.extensions.insert(attempt);
+    service.call(Request::from_parts(request.head, request.body))
 }
 
 impl<S, C, K, R> Target for Exchange<S, C, K, R>
@@ -91,34 +94,34 @@ where
 {
     type Link = Arc<Shared<S>>;
     type Service = S;
-    type Request = Kept;
+    type Request = ReplayableRequest;
     type Upload = Upload;
     type Call = S::Future;
     type Output = Result<Response<RetryBody<R>>, S::Error>;
 
-    const TELLS: bool = true;
+    const NEEDS_ELAPSED: bool = true;
 
-    fn rules(link: &Arc<Shared<S>>) -> &Rules {
-        &link.rules
+    fn policy(link: &Arc<Shared<S>>) -> &Policy {
+        &link.policy
     }
 
-    fn copy(kept: &Kept) -> Option<Kept> {
-        let body = kept.body.try_clone()?;
-        Some(Kept { head: kept.head.clone(), body, ..*kept })
+    fn copy(request: &ReplayableRequest) -> Option<ReplayableRequest> {
+        let body = request.body.try_clone()?;
+        Some(ReplayableRequest { head: request.head.clone(), body, ..*request })
     }
 
-    fn call(service: &mut S, mut kept: Kept, attempt: Attempt) -> S::Future {
-        // By convention, the span of each resend has it, if it declares the field.
+    fn call(service: &mut S, mut request: ReplayableRequest, attempt: Attempt) -> S::Future {
+        // The field that the OpenTelemetry conventions have for the span of a resend.
         tracing::Span::current().record("http.request.resend_count", attempt.resend_count());
-        kept.protocol.mark(&mut kept.head.headers, attempt);
-        send(service, kept, attempt)
+        request.protocol.mark(&mut request.head.headers, attempt);
+        send(service, request, attempt)
     }
 
     fn poll_ready(
         &mut self,
         link: &Arc<Shared<S>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<&mut S, Judged<Self::Output>>> {
+    ) -> Poll<Result<&mut S, AttemptResult<Self::Output>>> {
         let service = match &mut self.service {
             Some(service) => service,
             none => none.insert(Box::new(ready!(link.prototype.poll_clone(cx)))),
@@ -129,56 +132,64 @@ where
         }
     }
 
-    fn judge(&mut self, result: Result<Response<R>, S::Error>, kept: Option<&Kept>) -> Judged<Self::Output> {
+    fn judge(
+        &mut self,
+        result: Result<Response<R>, S::Error>,
+        request: Option<&ReplayableRequest>,
+    ) -> AttemptResult<Self::Output> {
         match result {
             Ok(response) => {
                 let (head, body) = response.into_parts();
                 let outcome =
                     <ByCause<C, K> as Classify<Parts, S::Error>>::classify(&self.classifier, Ok(&head));
-                let reading = self.protocol.read(&head, outcome);
-                let Reading { outcome, not_done, forbidden, asked } = reading;
+                let advice = self.protocol.read(&head, outcome);
+                let Advice { outcome, not_processed, forbidden, server_delay } = advice;
                 let veto = match outcome.failure() {
-                    // Our breakers mark their rejections so. A breaker of another process answers a plain 503.
+                    // The breakers of this process mark their refusals. Those of other processes send a plain 503.
                     Some(_) if head.extensions.get::<Rejected>().is_some() => Some(GiveUp::Rejected),
                     Some(_) if forbidden => Some(GiveUp::Forbidden),
-                    Some(_) => kept.and_then(|kept| kept.veto(not_done)),
+                    Some(_) => request.and_then(|request| request.veto(not_processed)),
                     None => None,
                 };
                 let output = Ok(Response::from_parts(head, RetryBody::new(body)));
-                Judged { output, outcome, veto, asked }
+                AttemptResult { output, outcome, veto, server_delay }
             }
-            Err(error) => judge_error(&self.classifier, error, kept),
+            Err(error) => judge_error(&self.classifier, error, request),
         }
     }
 
     #[inline]
-    fn upload(kept: &Kept) -> Upload {
-        kept.body.upload()
+    fn upload(request: &ReplayableRequest) -> Upload {
+        request.body.upload()
     }
 
     fn awaits_caller(upload: &Upload) -> bool {
         upload.is_awaited()
     }
 
-    fn take_over(kept: &Kept) {
-        kept.body.take_over();
+    fn take_over(request: &ReplayableRequest) {
+        request.body.take_over();
     }
 
-    fn say(&self, output: &Self::Output) -> Said {
+    fn error_text(&self, output: &Self::Output) -> ErrorText {
         match output {
-            Ok(answer) => Said::by_head(answer.status(), answer.headers(), answer.extensions()),
-            Err(error) => error.ask(Said::by_error),
+            Ok(answer) => ErrorText::of_head(answer.status(), answer.headers(), answer.extensions()),
+            Err(error) => error.ask(ErrorText::of_error),
         }
     }
 
-    fn time_out(&mut self, why: TimedOut, kept: Option<&Kept>) -> Judged<Self::Output> {
+    fn time_out(
+        &mut self,
+        why: TimedOut,
+        request: Option<&ReplayableRequest>,
+    ) -> AttemptResult<Self::Output> {
         let mut response = self.protocol.timed_out(&why).map(|()| RetryBody::empty());
         response.extensions_mut().insert(why);
-        Judged {
+        AttemptResult {
             output: Ok(response),
             outcome: Outcome::Failure(FailureKind::Timeout),
-            veto: kept.and_then(|kept| kept.veto(false)),
-            asked: None,
+            veto: request.and_then(|request| request.veto(false)),
+            server_delay: None,
         }
     }
 }
@@ -186,12 +197,12 @@ where
 fn judge_error<T, E: Cause<K>, K, C: Classify<Parts>>(
     classifier: &ByCause<C, K>,
     error: E,
-    kept: Option<&Kept>,
-) -> Judged<Result<T, E>> {
+    request: Option<&ReplayableRequest>,
+) -> AttemptResult<Result<T, E>> {
     let outcome = classifier.classify(Err(&error));
     let veto = error.ask(|error| {
         let refused = Rejected::find(error).is_some();
-        refused.then_some(GiveUp::Rejected).or_else(|| kept?.veto(never_sent(error)))
+        refused.then_some(GiveUp::Rejected).or_else(|| request?.veto(never_sent(error)))
     });
-    Judged { output: Err(error), outcome, veto, asked: None }
+    AttemptResult { output: Err(error), outcome, veto, server_delay: None }
 }

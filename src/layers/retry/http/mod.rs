@@ -1,17 +1,18 @@
-//! The layers for HTTP and gRPC: they replay bodies, and answer a time-out with a response.
+//! The layers for HTTP and gRPC: they replay bodies, and answer a time-out with a response. Start with `exchange.rs`, which
+//! sends each attempt and judges its response; `idempotent.rs` says which requests may be sent again.
 
+mod advice;
 mod body;
 mod body_timeout;
 mod exchange;
 #[cfg(feature = "grpc")]
 mod grpc;
+mod idempotent;
 mod layer;
-mod repeat;
+mod protocol;
+mod retry_after;
 mod service;
 
-pub use body::RetryBody;
-pub use body_timeout::{BodyTimeout, BodyTimeoutFuture, BodyTimeoutLayer, TimedBody};
-#[cfg(feature = "grpc")]
-pub use grpc::GrpcRetryLayer;
+pub use body_timeout::{BodyTimeout, BodyTimeoutLayer};
 pub use layer::HttpRetryLayer;
-pub use service::{HttpRetryFuture, HttpRetrying};
+pub use service::HttpRetrying;

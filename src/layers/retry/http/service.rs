@@ -1,4 +1,4 @@
-//! The service of [`HttpRetryLayer`](super::HttpRetryLayer).
+//! The service of the layers for HTTP and gRPC.
 
 use std::fmt;
 use std::future::Future;
@@ -14,13 +14,13 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Service};
 
 use super::body::RetryBody;
-use super::exchange::{Exchange, Kept, send};
-use super::repeat::Protocol;
+use super::exchange::{Exchange, ReplayableRequest, send};
+use super::protocol::Protocol;
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
-use crate::layers::retry::ReplayBody;
+use crate::layers::replay::ReplayBody;
 use crate::layers::retry::attempt_loop::AttemptLoop;
-use crate::layers::retry::call_state::Rules;
+use crate::layers::retry::policy::Policy;
 use crate::layers::retry::prototype::{Prototype, Shared};
 
 /// An HTTP or gRPC service whose failed requests are sent again.
@@ -35,8 +35,8 @@ pub struct HttpRetrying<S, C = ByHttpStatus, K = ByError> {
 cloned! { HttpRetrying<S, C; K> { inner, shared, classifier, protocol } }
 
 impl<S: Clone, C, K> HttpRetrying<S, C, K> {
-    pub(super) fn new(inner: S, rules: Arc<Rules>, classifier: ByCause<C, K>, protocol: Protocol) -> Self {
-        let shared = Arc::new(Shared { rules, prototype: Prototype::new(inner.clone()) });
+    pub(super) fn new(inner: S, policy: Arc<Policy>, classifier: ByCause<C, K>, protocol: Protocol) -> Self {
+        let shared = Arc::new(Shared { policy, prototype: Prototype::new(inner.clone()) });
         Self { inner, shared, classifier, protocol }
     }
 }
@@ -59,11 +59,13 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let kept = Kept::new(request, &self.shared.rules.settings, self.protocol);
+        let request = ReplayableRequest::new(request, &self.shared.policy.settings, self.protocol);
         let target = Exchange::new(self.classifier.clone(), self.protocol);
         let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
         HttpRetryFuture {
-            attempts: AttemptLoop::new(link, target, kept, |_, kept, attempt| send(inner, kept, attempt)),
+            attempts: AttemptLoop::new(link, target, request, |_, request, attempt| {
+                send(inner, request, attempt)
+            }),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Groups as they were recorded, in a folder that stands for the machine.
+//! Recorded control groups, in a folder that stands for the machine.
 
 use std::fs;
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::probe::Container;
 use crate::sampler::files::Files;
 use crate::sampler::limits::Limits;
-use crate::sampler::probe::{Probe, Sample, Watched};
-use crate::signal::Metric;
+use crate::sampler::probe::{Probe, Sample};
+use crate::signal::{Metric, Watched};
 
 mod odd;
 mod version_1;
@@ -43,7 +43,7 @@ impl Machine {
         fs::write(file, text).unwrap();
     }
 
-    /// Files of one group, each after its name.
+    /// Writes the files of a group, each with its name and content.
     fn group(&self, folder: &str, files: &[(&str, &str)]) {
         for (name, text) in files {
             self.write(&format!("{folder}/{name}"), text);
@@ -66,7 +66,7 @@ impl Machine {
 struct Read(Sample);
 
 impl Read {
-    /// The series of that name whose labels have these values.
+    /// The value of the series of `metric` whose labels have these values.
     fn get(&self, metric: &Metric, labels: &[&str]) -> Option<f64> {
         let mut found = self.0.readings.iter().filter(|reading| {
             reading.metric == metric

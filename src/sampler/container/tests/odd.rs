@@ -1,4 +1,4 @@
-//! What is not there, makes no sense, or goes away.
+//! Files that are missing or malformed, and groups that disappear.
 
 use std::fs;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::signal::{
 };
 
 #[test]
-fn no_group_and_the_root_of_a_hierarchy_tell_nothing() {
+fn without_a_group_and_in_the_root_there_are_no_metrics() {
     let nothing = |mut machine: Machine| {
         let read = machine.read();
         assert_eq!(read.0, Sample::default());
@@ -19,7 +19,7 @@ fn no_group_and_the_root_of_a_hierarchy_tell_nothing() {
     };
     nothing(Machine::new("", ""));
     nothing(Machine::new("0::/\n", ""));
-    // Not below a mount: moved out of its namespace.
+    // The process was moved out of its namespace.
     let machine = Machine::new("0::/../other\n", V2_MOUNT);
     machine.v2("sys/fs/cgroup", &[("memory.current", "1\n")]);
     nothing(machine);
@@ -33,7 +33,7 @@ fn no_group_and_the_root_of_a_hierarchy_tell_nothing() {
 }
 
 #[test]
-fn what_is_malformed_is_left_out_and_the_rest_is_read() {
+fn malformed_values_are_left_out_and_the_others_are_read() {
     let malformed: [&[u8]; 8] = [
         b"",
         b"\n",
@@ -95,7 +95,7 @@ async fn p40_a_group_that_is_left_or_vanishes_makes_no_counter_jump() {
     write(&machine, two, 800_000_000, 70);
     machine.read().is(&CONTAINER_CPU_TIME, &["system"], 1.0);
 
-    // Moved: what the other group did before is not what this process's container did since.
+    // The process was moved. The earlier usage of the new group is not added.
     machine.write("proc/self/cgroup", "0::/two\n");
     pass(Duration::from_secs(1)).await;
     let moved = machine.read();
@@ -111,7 +111,7 @@ async fn p40_a_group_that_is_left_or_vanishes_makes_no_counter_jump() {
     later.is(&CONTAINER_MEMORY_EVENTS, &["oom_kill"], 2.0);
     later.is(&PRESSURE_TIME, &["cpu", "container", "some"], 8.0);
 
-    // Gone, with its mount, and then there again, under the old name and from the start.
+    // The group is removed with its mount, and then made again with the same name.
     let (there, gone) = (machine.root.path().join("sys/fs/cgroup"), machine.root.path().join("gone"));
     fs::rename(&there, &gone).unwrap();
     assert_eq!(machine.read().0, Sample::default());

@@ -1,4 +1,4 @@
-//! Groups of version 1, and of both.
+//! Groups of version 1, and of both versions at once.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::signal::{
     CONTAINER_MEMORY_WORKING_SET, PRESSURE_RECENT,
 };
 
-/// The hierarchies of a container of Docker with version 1: each mount shows the container's group alone.
+/// The hierarchies of a Docker container with version 1. Each mount shows only the group of the container.
 fn docker_v1() -> Machine {
     let ticks = procfs::ticks_per_second();
     let mut mountinfo = String::new();
@@ -55,7 +55,7 @@ async fn p41_docker_with_version_1() {
     let first = machine.read();
     first.is(&CONTAINER_CPU_TIME, &["user"], 2.0);
     first.is(&CONTAINER_CPU_TIME, &["system"], 1.0);
-    // One processor in its set, although the quota would allow one and a half.
+    // Its set has one processor, although the quota would allow one and a half.
     first.is(&CONTAINER_CPU_LIMIT, &[], 1.0);
     first.is(&CONTAINER_CPU_PERIODS, &["throttled"], 4.0);
     first.is(&CONTAINER_CPU_PERIODS, &["unthrottled"], 6.0);
@@ -74,7 +74,7 @@ async fn p41_docker_with_version_1() {
     second.is(&CONTAINER_CPU_USAGE, &[], 0.75);
     second.is(&CONTAINER_CPU_UTILIZATION, &[], 0.75);
 
-    // No limits: the quota is -1, the limit of memory the largest number of pages.
+    // No limits: the quota is -1, and the limit of memory is the largest number of pages.
     machine.write("sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
     machine.write("sys/fs/cgroup/cpuset/cpuset.effective_cpus", "0-3\n");
     machine.write("sys/fs/cgroup/memory/memory.limit_in_bytes", &format!("{UNLIMITED}\n"));
@@ -86,7 +86,7 @@ async fn p41_docker_with_version_1() {
 }
 
 #[test]
-fn p41_a_limit_of_version_1_that_is_set_where_it_cannot_be_seen() {
+fn p41_a_limit_of_a_group_that_is_not_visible_counts() {
     let mut machine = docker_v1();
     machine.write("sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 250000000\n");
     let read = machine.read();
@@ -102,7 +102,7 @@ fn p41_both_versions_at_once() {
         3 2 0:3 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
     let cgroup = "5:memory:/user.slice\n4:cpu,cpuacct:/\n0::/user.slice/session.scope\n";
     let mut machine = Machine::new(cgroup, mountinfo);
-    // The root of a hierarchy is the machine, and not to be taken for a container.
+    // The root of a hierarchy is the machine and no container.
     let roots =
         [("cgroup.sane_behavior", "0\n"), ("cpuacct.usage", "77\n"), ("memory.usage_in_bytes", "88\n")];
     machine.group("sys/fs/cgroup/cpu,cpuacct", &roots);

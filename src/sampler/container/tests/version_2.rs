@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Machine, V2_MOUNT, cpu_stat, pass};
-use crate::sampler::probe::Watched;
+use crate::signal::Watched;
 use crate::signal::{
     CONTAINER_CPU_LIMIT, CONTAINER_CPU_PERIODS, CONTAINER_CPU_THROTTLED, CONTAINER_CPU_TIME,
     CONTAINER_CPU_USAGE, CONTAINER_CPU_UTILIZATION, CONTAINER_MEMORY_AVAILABLE, CONTAINER_MEMORY_EVENTS,
@@ -13,7 +13,7 @@ use crate::signal::{
 
 #[tokio::test(start_paused = true)]
 async fn p41_docker_with_version_2() {
-    // A namespace of its own: the group is seen as the root, and is none.
+    // In its own namespace the group looks like the root, but is not.
     let mut machine = Machine::new("0::/\n", V2_MOUNT);
     let own = "sys/fs/cgroup";
     machine.v2(
@@ -62,7 +62,7 @@ async fn p41_docker_with_version_2() {
     second.is(&CONTAINER_CPU_UTILIZATION, &[], 0.8);
     assert_eq!(second.watched()[0], (Watched::Cpu, 0.8));
 
-    // The limits are taken away while it runs.
+    // The limits are removed while it runs.
     machine.write(&format!("{own}/cpu.max"), "max 100000\n");
     machine.write(&format!("{own}/memory.max"), "max\n");
     pass(Duration::from_secs(10)).await;
@@ -110,10 +110,10 @@ async fn p41_kubernetes_where_the_pod_has_the_smaller_limit() {
     first.is(&CONTAINER_CPU_PERIODS, &["throttled"], 10.0);
     first.is(&CONTAINER_MEMORY_USAGE, &[], 300_000_000.0);
     first.is(&CONTAINER_MEMORY_LIMIT, &[], 1_000_000_000.0);
-    // What the neighbour in the pod has is not to be had.
+    // Memory that another container of the pod uses is not available.
     first.is(&CONTAINER_MEMORY_AVAILABLE, &[], 200_000_000.0);
     first.is(&CONTAINER_MEMORY_UTILIZATION, &[], 0.8);
-    // The limit was met in the pod; who was killed is told of this container alone.
+    // The limit was reached in the pod. Killed processes are those of this container.
     first.is(&CONTAINER_MEMORY_EVENTS, &["oom"], 4.0);
     first.is(&CONTAINER_MEMORY_EVENTS, &["oom_kill"], 1.0);
 
@@ -125,7 +125,7 @@ async fn p41_kubernetes_where_the_pod_has_the_smaller_limit() {
     second.is(&CONTAINER_CPU_UTILIZATION, &[], 0.9);
     second.is(&CONTAINER_CPU_PERIODS, &["throttled"], 20.0);
 
-    // Now the container's own quota is the smallest: its counters are others, and nothing has happened.
+    // Now the quota of the container is the smallest. Its counters are different ones, and add nothing.
     machine.write(&format!("{own}/cpu.max"), "50000 100000\n");
     machine.write(&format!("{own}/cpu.stat"), &cpu_stat(1_200_000, 700, 600));
     pass(Duration::from_secs(1)).await;
@@ -134,7 +134,7 @@ async fn p41_kubernetes_where_the_pod_has_the_smaller_limit() {
 
 #[test]
 fn p41_a_service_of_systemd() {
-    // As the machine sees it: no quota, a soft limit of memory, two of four processors.
+    // On the machine: no quota, a soft limit of memory, two of four processors.
     let mut machine = Machine::new("0::/system.slice/odd name.service\n", V2_MOUNT);
     machine.group("sys/fs/cgroup", &[("cpu.stat", "usage_usec 5\n")]);
     machine.v2("sys/fs/cgroup/system.slice", &[("cpu.max", "max 100000\n"), ("memory.max", "max\n")]);
@@ -156,7 +156,7 @@ fn p41_a_service_of_systemd() {
     read.is(&CONTAINER_MEMORY_WORKING_SET, &[], 30.0);
     assert!(machine.limits.cpu() && machine.limits.memory());
 
-    // A limit beyond what the machine has is told, and not in force.
+    // A limit above what the machine has is reported, and not watched.
     machine.write("sys/fs/cgroup/system.slice/odd name.service/memory.high", "90000000000\n");
     machine.write("sys/fs/cgroup/system.slice/odd name.service/cpuset.cpus.effective", "0-3\n");
     machine.write("sys/fs/cgroup/system.slice/odd name.service/cpu.max", "800000 100000\n");

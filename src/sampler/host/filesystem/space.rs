@@ -1,4 +1,4 @@
-//! The space of one file system, asked so that one that never answers holds up no other.
+//! Reads the space of file systems, so that one that hangs does not block the others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::base::clock;
 use crate::sampler::probe::{Failures, Part, ProbeError};
 
-/// The part that fails when a file system does not answer.
+/// The name of the part that fails if a file system does not answer.
 const PART: Part = "statvfs";
-/// A server on a network that is up answers within milliseconds.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Threads that wait for an answer at most: mounts that hang may be made again and again in one place.
+/// How long an answer is waited for. A server that is up answers within milliseconds.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// The most threads that wait for an answer. Mounts that hang may be mounted repeatedly at one path.
 const MOST: usize = crate::signal::capacity::DEVICES;
 
 /// The path and the number of a mount.
@@ -24,25 +24,25 @@ pub(super) type Asked = (Arc<str>, i64);
 pub(super) struct Space {
     pub(super) limit: u64,
     pub(super) used: u64,
-    /// For those without privileges.
+    /// Free space for unprivileged users.
     pub(super) free: u64,
 }
 
-/// Asks file systems for their space.
+/// Reads the space of file systems.
 ///
-/// A call that hangs cannot be ended. So each file system that may hang is asked on a thread of its own; while that has
-/// not answered, the file system has no values and is not asked again.
+/// A call that hangs cannot be ended. So each file system that may hang is read on its own thread. Until that thread has an
+/// answer, the file system has no values and is not read again.
 #[derive(Debug)]
 pub(super) struct Spaces {
     ask: fn(&str) -> Option<Space>,
-    patience: Duration,
-    /// Answers that are still to come, by the mount: another one in the same place is asked.
+    timeout: Duration,
+    /// Outstanding answers by mount. Another mount at the same path is read.
     overdue: HashMap<Asked, Receiver<Option<Space>>>,
 }
 
 impl Default for Spaces {
     fn default() -> Self {
-        Self { ask: Space::of, patience: PATIENCE, overdue: HashMap::new() }
+        Self { ask: Space::of, timeout: TIMEOUT, overdue: HashMap::new() }
     }
 }
 
@@ -53,7 +53,7 @@ impl Spaces {
         mounts: impl Iterator<Item = (&'a Asked, bool)> + Clone,
         failures: &mut Failures,
     ) -> Vec<Option<Space>> {
-        // What went away meanwhile is nothing to wait for.
+        // Removes the answers that have arrived.
         self.overdue.retain(|_, answer| matches!(answer.try_recv(), Err(mpsc::TryRecvError::Empty)));
         let mut waiting = HashMap::new();
         for (mount, _) in
@@ -62,16 +62,17 @@ impl Spaces {
             let path = &mount.0;
             let begun = match self.overdue.len() < MOST {
                 true => self.begin(path),
-                false => Err(std::io::Error::other("too many do not answer")),
+                false => Err(std::io::Error::other(format!("{MOST} file systems do not answer"))),
             };
             match begun {
                 Ok(answer) => _ = waiting.insert(mount, answer),
                 Err(error) => {
-                    failures.add(PART, ProbeError(format!("no thread to ask {path}: {error}").into()))
+                    let error = format!("no thread for `statvfs` of {path}: {error}");
+                    failures.add(PART, ProbeError(error.into()))
                 }
             }
         }
-        let until = clock::real_now() + self.patience;
+        let until = clock::real_now() + self.timeout;
         let mut silent = Vec::new();
         let mut spaces = Vec::new();
         for (mount, may_hang) in mounts {
@@ -107,7 +108,7 @@ impl Spaces {
     fn begin(&self, path: &Arc<str>) -> std::io::Result<Receiver<Option<Space>>> {
         let (to, answer) = mpsc::sync_channel(1);
         let (ask, path) = (self.ask, Arc::clone(path));
-        // Who asked may have given up.
+        // The receiver is gone if the answer is late.
         let work = move || {
             let _ = to.send(ask(&path));
         };
@@ -117,7 +118,7 @@ impl Spaces {
 }
 
 impl Space {
-    /// `None` where it cannot be asked, and for what holds nothing by nature.
+    /// `None` if it cannot be read, and for file systems without blocks.
     fn of(path: &str) -> Option<Self> {
         let space = rustix::fs::statvfs(path).ok().filter(|space| space.f_blocks > 0)?;
         Some(Self::made_of(space.f_blocks, space.f_bfree, space.f_bavail, space.f_frsize))
@@ -125,12 +126,12 @@ impl Space {
 
     fn made_of(blocks: u64, free: u64, available: u64, size: u64) -> Self {
         let bytes = |blocks: u64| blocks.saturating_mul(size);
-        // Less than nothing, where those with privileges took of what is kept for them.
+        // Negative if privileged users took from the reserved space.
         let available = if available >> 63 == 1 { 0 } else { available };
         Self {
             limit: bytes(blocks.max(free)),
             used: bytes(blocks.saturating_sub(free)),
-            // Some count what is free for all larger than what is free.
+            // Some file systems report more available space than free space.
             free: bytes(available.min(free)),
         }
     }
@@ -152,8 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn p41_one_that_does_not_answer_holds_up_no_other_and_comes_back() {
-        let mut spaces = Spaces { ask, patience: Duration::from_millis(50), overdue: HashMap::new() };
+    fn p41_a_file_system_that_hangs_does_not_block_the_others_and_recovers() {
+        let mut spaces = Spaces { ask, timeout: Duration::from_millis(50), overdue: HashMap::new() };
         let mounts = |dead: i64| -> Vec<(Asked, bool)> {
             [("/", 1, false), ("/dead", dead, true), ("/srv", 3, true), ("/gone", 4, true)]
                 .map(|(path, number, hangs)| ((path.into(), number), hangs))
@@ -171,7 +172,7 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(read(2), (vec![Some(1), None, Some(4), None], silent.clone(), 1), "one thread hangs");
         }
-        // It was unmounted, while it hung, and mounted again.
+        // It was unmounted and mounted again while it hung.
         assert_eq!(read(7), (vec![Some(1), None, Some(4), None], silent.clone(), 2), "the new one is asked");
         drop(dead);
         let back = (0..1_000).any(|_| {
@@ -182,9 +183,9 @@ mod tests {
     }
 
     #[test]
-    fn p41_space_is_told_as_df_tells_it() {
+    fn p41_space_is_as_in_df() {
         assert_eq!(Space::made_of(100, 30, 20, 512), Space { limit: 51_200, used: 35_840, free: 10_240 });
-        assert_eq!(Space::made_of(100, 30, u64::MAX - 5, 1).free, 0, "below nothing");
+        assert_eq!(Space::made_of(100, 30, u64::MAX - 5, 1).free, 0, "a negative value");
         assert_eq!(Space::made_of(100, 130, 140, 1), Space { limit: 130, used: 0, free: 130 });
         assert_eq!(Space::made_of(u64::MAX, 0, 0, 4_096).limit, u64::MAX);
     }

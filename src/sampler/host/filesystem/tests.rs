@@ -1,10 +1,17 @@
-//! Lists of mounts as machines and containers have them.
+//! Lists of mounts of machines and containers.
 
-use super::*;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-/// Path, device, type and source of what is reported.
+use super::choose::{mark_beneath, reported};
+use super::entry::{Entry, Found, look};
+use super::tree::MountTree;
+use crate::sampler::host::filters::NameFilter;
+use crate::sampler::mounts::mounts;
+
+/// Path, type and source of the reported file systems.
 fn chosen(list: &str, by_mount_point: &[&str], by_type: &[&str]) -> Vec<String> {
-    let filter = |patterns: &[&str]| NameFilter::new(patterns.iter().copied());
+    let filter = |patterns: &[&str]| NameFilter::new(patterns);
     reported(list, &filter(by_mount_point), &filter(by_type), |_| Found::Folder)
         .iter()
         .map(|entry| format!("{} {} {}", entry.path, entry.kind, entry.source))
@@ -35,7 +42,7 @@ fn p41_a_machine_reports_its_local_disks_once() {
 }
 
 #[test]
-fn settings_take_in_and_leave_out_by_type_and_by_mount_point() {
+fn settings_include_and_exclude_types_and_mount_points() {
     let chosen = chosen(MACHINE, &["!/boot/*", "/dev/shm"], &["nfs*", "fuse.*", "!btrfs"]);
     let expected = [
         "/dev/shm tmpfs tmpfs",
@@ -60,7 +67,7 @@ fn p41_a_container_reports_its_root_and_its_volumes() {
 }
 
 #[test]
-fn the_mount_on_top_counts() {
+fn the_topmost_mount_is_reported() {
     let list = "1 0 8:1 / /x rw - ext4 /dev/sda1 rw\n2 1 8:2 / /x ro - xfs /dev/sda2 rw\n";
     assert_eq!(chosen(list, &[], &[]), ["/x xfs /dev/sda2"]);
     let none = NameFilter::default();
@@ -79,13 +86,13 @@ fn malformed_lines_are_left_out() {
     ] {
         assert_eq!(chosen(bad, &[], &["*"]), [""; 0], "{bad}");
     }
-    // As a namespace of `pasta` has it.
+    // In a namespace of `pasta`.
     assert_eq!(chosen("1 2 0:47 / / ro - tmpfs  ro,size=0k", &[], &[]), ["/ tmpfs none"]);
 }
 
 #[test]
-fn p41_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
-    // What the container was given of one volume: three files, a folder that cannot be written, and its data.
+fn p41_excluded_mounts_are_left_out_before_one_mount_is_chosen() {
+    // The container has mounts of one volume: three files, a read-only folder, and its data.
     let list = "600 500 0:55 / / rw - overlay overlay rw
 604 600 254:1 /c/1/hosts /etc/hosts rw - ext4 /dev/vda1 rw
 605 600 254:1 /c/1/name /etc/hostname rw - ext4 /dev/vda1 rw
@@ -104,30 +111,30 @@ fn p41_what_is_left_out_is_left_out_before_one_mount_is_chosen() {
         let chosen = reported(list, &none, &none, look);
         chosen.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
     };
-    // `/a` is hidden, and so is what lies on it: `/a/longer` lies on the root, below the one on top.
+    // `/a` is hidden, and so are the mounts on it: `/a/longer` is on the root, below the topmost mount.
     let without = list.replace("609 600", "609 608");
     assert_eq!(chosen(list, &files), ["/", "/var/lib/data"]);
     assert_eq!(chosen(&without, &files), ["/", "/var/lib/data"]);
-    // The data are not there, or not ours to see.
+    // The folder with the data does not exist, or is not accessible.
     let missing = |entry: &Entry| match &*entry.path {
         "/var/lib/data" => Found::Nothing,
         _ => files(entry),
     };
     assert_eq!(chosen(list, &missing), ["/", "/cfg"]);
-    // As `df` shows it: the volume is there, if only in a file.
+    // Like in `df`, the volume is reported, even if only a file of it is mounted.
     let only_files = list
         .lines()
         .filter(|line| line.contains("/etc/"))
         .fold(String::new(), |text, line| text + line + "\n");
     assert_eq!(chosen(&only_files, &files), ["/etc/hosts"]);
-    // Left out by name, the others stand for the volume.
-    let filter = NameFilter::new(["!/var/*"]);
+    // If its path is excluded, another mount of the volume is reported.
+    let filter = NameFilter::new(&["!/var/*"]);
     let kept = reported(list, &filter, &none, files);
     assert_eq!(kept.last().unwrap().path, "/cfg");
 }
 
 #[test]
-fn p41_automounts_are_not_asked_and_what_they_mount_is() {
+fn p41_automount_points_are_not_read_and_their_mounts_are() {
     let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
 2 1 0:40 / /net rw - autofs auto rw
 3 2 0:41 / /net/a\\040b rw - nfs4 server:/a rw
@@ -141,11 +148,11 @@ fn p41_automounts_are_not_asked_and_what_they_mount_is() {
 }
 
 #[test]
-fn p41_the_steps_grow_as_the_list_does() {
+fn p41_the_steps_are_linear_in_the_length_of_the_list() {
     let steps = |mounts: usize| {
         let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
         for mount in 2..mounts {
-            // Volumes of pods: binds of the same disk, and disks of their own.
+            // Volumes of pods: bind mounts of the same disk, and separate disks.
             let device = if mount % 2 == 0 { "8:1".to_owned() } else { format!("9:{mount}") };
             list += &format!("{mount} 1 {device} /v/{mount} /pods/{mount}/volume rw - ext4 /dev/x rw\n");
         }
@@ -165,11 +172,11 @@ fn p41_the_steps_grow_as_the_list_does() {
 }
 
 #[test]
-fn p41_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
+fn p41_mounts_that_hide_each_other_at_one_path_cost_a_few_steps_each() {
     let steps = |mounts: usize| {
         let mut list = String::from("1 0 8:1 / / rw - ext4 /dev/sda1 rw\n");
         for mount in 2..mounts {
-            // What mounts again and again, and never unmounts.
+            // A program that mounts repeatedly and never unmounts.
             list += &format!("{mount} {} 9:1 / /data rw - ext4 /dev/x rw\n", mount - 1);
         }
         let entries = mounts_of(&list);
@@ -183,7 +190,7 @@ fn p41_mounts_that_cover_each_other_in_one_place_cost_a_few_steps_each() {
 }
 
 #[test]
-fn p41_what_lies_beneath_a_server_or_is_a_program_of_a_user_is_asked_on_its_own_thread() {
+fn p41_mounts_that_may_hang_are_read_on_their_own_threads() {
     let list = "1 0 8:1 / / rw - ext4 /dev/sda1 rw
 2 1 0:40 / /srv rw - nfs4 server:/a rw
 3 2 8:2 / /srv/disk rw - xfs /dev/sdb rw
@@ -206,7 +213,7 @@ fn mounts_of(list: &str) -> Vec<Entry> {
 }
 
 #[test]
-fn a_folder_a_file_and_what_lies_beneath_another_mount_are_told_apart() {
+fn folders_files_and_hidden_mounts_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     let metadata = std::fs::metadata(folder.path()).unwrap();
     let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));

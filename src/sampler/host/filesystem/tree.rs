@@ -1,24 +1,24 @@
-//! Which mounts can be reached: the list of mounts also holds what other mounts hide.
+//! Which mounts can be reached. The list of mounts also contains mounts that others hide.
 
 use std::collections::{HashMap, HashSet};
 
-/// A mount as far as its place goes.
+/// The place of a mount.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node<'a> {
     pub(super) id: i64,
-    /// The mount that it lies on.
+    /// The mount on which it is mounted.
     pub(super) parent: i64,
     pub(super) path: &'a str,
 }
 
-/// A mount that something lies on, and where.
+/// A parent mount, and a path in it.
 type Place<'a> = (Option<i64>, &'a str);
 
-/// What lies on top at each place.
+/// The topmost mount at each place.
 #[derive(Debug)]
 pub(super) struct MountTree<'a> {
     tops: HashMap<Place<'a>, i64>,
-    /// How often a mount was looked for.
+    /// The number of look-ups.
     #[cfg(test)]
     pub(super) steps: std::cell::Cell<usize>,
 }
@@ -26,7 +26,7 @@ pub(super) struct MountTree<'a> {
 impl<'a> MountTree<'a> {
     pub(super) fn new(mounts: impl Iterator<Item = Node<'a>> + Clone) -> Self {
         let known: HashSet<i64> = mounts.clone().map(|mount| mount.id).collect();
-        // What the root of this process lies on is not in the list. Of two at one place the later one is on top.
+        // The parent of the root is not in the list. Of two mounts at one place, the later one is on top.
         let place = |mount: Node<'a>| {
             let parent = Some(mount.parent).filter(|parent| *parent != mount.id && known.contains(parent));
             ((parent, mount.path), mount.id)
@@ -36,7 +36,7 @@ impl<'a> MountTree<'a> {
         let mut trail = Vec::new();
         for (place, first) in &children {
             let (mut place, mut top) = (*place, *first);
-            // It may be covered at the same place in turn; no more often than there are mounts.
+            // The topmost mount may be covered at the same path again, at most once for each mount.
             while !tops.contains_key(&place) && trail.len() <= children.len() {
                 trail.push(place);
                 place = (Some(top), place.1);
@@ -55,13 +55,13 @@ impl<'a> MountTree<'a> {
         }
     }
 
-    /// Whether the path of a mount leads to it: each part of the path, from the root on, may lead into another mount.
+    /// Whether the path of a mount leads to it. Each part of the path may lead into another mount.
     pub(super) fn is_reached(&self, mount: Node<'_>) -> bool {
         let mut here = None;
         let ends = mount.path.match_indices('/').map(|(end, _)| end).skip(1).chain([mount.path.len()]);
         let parts = ends.filter_map(|end| mount.path.get(..end));
         for part in std::iter::once("/").chain(parts.filter(|part| *part != "/")) {
-            // A mount whose parent is not listed is taken to lie where its path says.
+            // If the parent of a mount is not listed, its path decides.
             let unlisted = || self.top(None, part).filter(|_| part != "/");
             if let Some(top) = self.top(here, part).or_else(unlisted) {
                 here = Some(top);
@@ -88,15 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_covered_is_not_reached() {
-        // The root lies on a mount that is not listed, and `/a/b` below what was mounted on `/a` later.
+    fn hidden_mounts_are_not_reached() {
+        // The parent of the root is not listed, and `/a/b` is hidden by a later mount on `/a`.
         assert_eq!(reached(&[(1, 0, "/"), (2, 1, "/a"), (3, 2, "/a/b"), (4, 2, "/a")]), [1, 4]);
         assert_eq!(reached(&[(1, 0, "/"), (2, 1, "/a"), (3, 1, "/a/b"), (4, 2, "/a/b")]), [1, 2, 4]);
         assert_eq!(reached(&[(1, 0, "/"), (5, 1, "/"), (2, 1, "/x"), (3, 5, "/y")]), [5, 3]);
-        // A root that is no mount, as after a `chroot`.
+        // The root is no mount, as after a `chroot`.
         assert_eq!(reached(&[(7, 3, "/proc"), (8, 3, "/data")]), [7, 8]);
         assert_eq!(reached(&[(1, 0, "/"), (7, 3, "/proc"), (8, 7, "/proc/x")]), [1, 7, 8]);
-        // What makes no sense ends.
+        // Malformed lists are handled in bounded time.
         assert_eq!(reached(&[(1, 1, "/"), (1, 1, "/"), (2, 2, "x"), (3, 2, "")]), [1, 1, 2]);
         assert!(reached(&[(1, 2, "/"), (2, 1, "/")]).is_empty());
     }

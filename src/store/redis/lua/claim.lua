@@ -8,10 +8,10 @@ local function take(id, l, meta)
         redis.call('XGROUP', 'CREATE', STREAM, GROUP, '0', 'MKSTREAM')
         grouped = true
     end
-    -- Claims what no owner holds, and what was held for as long as it was to be.
+    -- Succeeds if no owner holds the letter, or if the lease has ended.
     local got = redis.call('XCLAIM', STREAM, GROUP, owner, LONGEST, l.sid, 'IDLE', LONGEST - lease, 'FORCE')
-    if #got == 0 and torn ~= '' and not holder(l) then
-        -- Its place in the stream is lost.
+    if #got == 0 and inconsistency ~= '' and not holder(l) then
+        -- Its entry in the stream was lost.
         l.sid = enter(id, #(redis.call('HGET', BODY, id) or ''))
         meta = l.sid .. '|' .. rest_of(l)
         redis.call('HSET', META, id, meta)
@@ -23,7 +23,7 @@ local function take(id, l, meta)
 end
 
 local cursor
--- Where few of many are due, they are found by when they are.
+-- If few letters are due, they are found by their due times.
 if due_by and f.id == '' and string.sub(f.source, 1, 2) == 's:' and redis.call('ZCOUNT', DUE, '-inf', due_by) <= STEPS then
     local ids = redis.call('ZRANGE', DUE, '-inf', due_by, 'BYSCORE')
     table.sort(ids)
@@ -32,4 +32,4 @@ else
     cursor = walk(f, take)
 end
 if found == 0 and grouped then forget(owner) end
-return {stands(), cursor, out}
+return {queue_state(), cursor, out}

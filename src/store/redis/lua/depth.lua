@@ -1,1 +1,1 @@
-return {stands()}
+return {queue_state()}

@@ -1,4 +1,5 @@
--- Letters by their ids, or by `newest` and a fingerprint, as many as fit into one answer; tells how many were asked.
+-- Letters by their ids, or the newest letter of each fingerprint, as many as fit into one answer. Returns how many
+-- arguments it has handled.
 local out, weight, asked = {}, 0, 0
 for i = 2, #ARGV do
     if weight >= ANSWER then break end
@@ -13,4 +14,4 @@ for i = 2, #ARGV do
     local l = meta and parse(meta)
     if l then weight = weight + push(out, id, l, meta) end
 end
-return {stands(), asked, out}
+return {queue_state(), asked, out}

@@ -13,4 +13,4 @@ for i = 14, #KEYS do
         end
     end
 end
-return {stands(), out}
+return {queue_state(), out}

@@ -1,4 +1,4 @@
--- Removes some, and writes their number into the record of the purge, which is the first to come.
+-- Removes a batch of letters and adds their number to the record of the purge, which the first call inserts.
 local name, record, f = ARGV[1], ARGV[2], filter(3)
 local place, purged = nil, 0
 for i, line in ipairs(redis.call('LRANGE', PURGES, 0, 99)) do
@@ -25,4 +25,4 @@ else
     redis.call('LPUSH', PURGES, line)
     redis.call('LTRIM', PURGES, 0, ARGV[14] - 1)
 end
-return {stands(), cursor, purged}
+return {queue_state(), cursor, purged}

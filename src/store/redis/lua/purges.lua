@@ -1,1 +1,1 @@
-return {stands(), redis.call('LRANGE', PURGES, 0, -1)}
+return {queue_state(), redis.call('LRANGE', PURGES, 0, -1)}

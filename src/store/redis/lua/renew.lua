@@ -11,4 +11,4 @@ if has_group() then
         end
     end
 end
-return {stands(), out}
+return {queue_state(), out}

@@ -1,6 +1,6 @@
--- Mends one part of a queue, some letters at a time: what is left of letters is the truth, and all else follows from it.
--- Gives the cursor to go on after, or nothing at the end of the part; the ids of letters that are lost; how many were
--- found again, and of how many a part is lost; and heads of which nothing else is known.
+-- Repairs one part of a queue, a few letters at a time. It keeps what is left of the letters and derives all other keys from
+-- it. Returns the cursor to continue after, or an empty text at the end of the part; the ids of lost letters; how many
+-- letters were restored and how many damaged; and orphans: heads without metadata.
 local part, cursor = ARGV[1], ARGV[2]
 local lost, found, damaged, orphans, weight = {}, 0, 0, {}, 0
 
@@ -8,14 +8,14 @@ local function is_id(text)
     return #text == 36 and string.find(text, '^[%x%-]+$') ~= nil
 end
 
--- Takes away what is left of a letter that has neither what is known of it nor its head. One of which only its place in
--- the stream or in the index is left was removed while it was not known where those are: it is not lost.
-local function give_up(id)
+-- Removes the remains of a letter that has neither metadata nor head. If only its stream entry or index members are left,
+-- the letter was removed while those could not be found, and is not lost.
+local function remove_remains(id)
     local _, there = remove(id)
     if there and is_id(id) then lost[#lost + 1] = id end
 end
 
-local function known(id)
+local function metadata_of(id)
     local meta = redis.call('HGET', META, id)
     return meta and parse(meta)
 end
@@ -24,15 +24,15 @@ local function bytes_of(id)
     return redis.call('HSTRLEN', HEAD, id) + redis.call('HSTRLEN', BODY, id)
 end
 
--- Sees to it that all keys agree about a letter.
-local function mend(id, l)
+-- Makes all keys consistent for one letter.
+local function make_consistent(id, l)
     local changed = false
     local bytes = bytes_of(id)
     if bytes ~= tonumber(l.size) or redis.call('HEXISTS', HEAD, id) == 0 then
-        -- No redrive shall send it by itself.
+        -- A damaged letter is set aside.
         local c, f, k, s = members(id, l)
         redis.call('ZREM', INDEX, s)
-        redis.call('HSET', HEAD, id, remains(l, redis.call('HGET', HEAD, id) or '', bytes))
+        redis.call('HSET', HEAD, id, damaged_head(l, redis.call('HGET', HEAD, id) or '', bytes))
         l.size, l.aside, l.due, changed = string.format('%.0f', bytes_of(id)), '1', '', true
         damaged = damaged + 1
     end
@@ -48,7 +48,7 @@ local function mend(id, l)
     if added > 0 or changed then found = found + 1 end
 end
 
--- A head that nothing is known of: what it says has to be read, which no script can.
+-- Returns a head without metadata to the caller, which can parse it.
 local function orphan(id, sid, body)
     local head = redis.call('HGET', HEAD, id)
     local n = #orphans
@@ -56,8 +56,8 @@ local function orphan(id, sid, body)
     weight = weight + #head
 end
 
--- Visits a page of a set, and goes on after those that stayed.
-local function each_of(key, keeps)
+-- Visits a page of a sorted set and removes the members that `keeps` rejects. Returns the cursor.
+local function filter_set(key, keeps)
     local at = tonumber(cursor) or 0
     local ids = redis.call('ZRANGE', key, at, at + BATCH - 1)
     for _, id in ipairs(ids) do
@@ -82,13 +82,13 @@ function parts.stream()
         for i = 1, #fields, 2 do
             if fields[i] == 'letter' then id = fields[i + 1] elseif fields[i] == 'body' then body = fields[i + 1] end
         end
-        local l = known(id)
+        local l = metadata_of(id)
         if not l and is_id(id) and redis.call('HEXISTS', HEAD, id) == 1 then
             orphan(id, sid, body)
         elseif not l or (l.sid ~= sid and l.sid ~= '') then
             redis.call('XACK', STREAM, GROUP, sid)
             redis.call('XDEL', STREAM, sid)
-            if not l then give_up(id) end
+            if not l then remove_remains(id) end
         elseif l.sid == '' then
             redis.call('HSET', META, id, sid .. '|' .. rest_of(l))
         end
@@ -98,23 +98,23 @@ function parts.stream()
     return #entries == BATCH and last or ''
 end
 
--- Takes up letters whose heads were read: their ids, places in the stream, lengths of bodies or whether one is needed,
--- and all that is known before and after the size.
+-- Adopts orphans whose heads the caller has parsed: for each its id, its stream id, the length of its body or whether it
+-- needs one, and its metadata before and after the size.
 function parts.adopt()
     for at = 3, #ARGV, 5 do
         local id, sid, body, before, component = unpack(ARGV, at, at + 4)
-        local head = not known(id) and redis.call('HSTRLEN', HEAD, id)
+        local head = not metadata_of(id) and redis.call('HSTRLEN', HEAD, id)
         if head and redis.call('HEXISTS', HEAD, id) == 1 then
             local has = redis.call('HSTRLEN', BODY, id)
-            -- Without its body, a letter that had one would do something else.
+            -- A letter must not be sent without the body that it had.
             local size = head + (has > 0 and has or tonumber(body) or 0)
             local l = parse(sid .. '|' .. before .. '|' .. string.format('%.0f', size) .. '|' .. component)
-            -- One more than there are: a part of it is lost, as far as can be told.
+            -- A size that is one byte too large marks the letter as damaged, because it may have had a body.
             if l then
                 if has == 0 and body == 'unknown' then l.size = string.format('%.0f', size + 1) end
                 redis.call('HSET', META, id, sid .. '|' .. rest_of(l))
                 local before = found
-                mend(id, l)
+                make_consistent(id, l)
                 found = before + 1
             end
         end
@@ -126,16 +126,16 @@ function parts.metas()
     return scan(META, BATCH, function(id, meta)
         local l = is_id(id) and parse(meta)
         if l then
-            mend(id, l)
+            make_consistent(id, l)
         else
             redis.call('HDEL', META, id)
-            if redis.call('HEXISTS', HEAD, id) == 0 then give_up(id) end
+            if redis.call('HEXISTS', HEAD, id) == 0 then remove_remains(id) end
         end
     end)
 end
 
 function parts.heads()
-    -- Each that is known has one by now.
+    -- By now every letter with metadata has a head.
     if redis.call('HLEN', HEAD) == redis.call('HLEN', META) then return '' end
     return scan(HEAD, 20, function(id)
         if not is_id(id) then
@@ -148,25 +148,25 @@ end
 
 function parts.bodies()
     return scan(BODY, 10, function(id)
-        if redis.call('HEXISTS', META, id) == 0 and redis.call('HEXISTS', HEAD, id) == 0 then give_up(id) end
+        if redis.call('HEXISTS', META, id) == 0 and redis.call('HEXISTS', HEAD, id) == 0 then remove_remains(id) end
     end)
 end
 
 function parts.ids()
-    return each_of(IDS, function(id)
+    return filter_set(IDS, function(id)
         if redis.call('HEXISTS', META, id) == 1 or redis.call('HEXISTS', HEAD, id) == 1 then return true end
-        give_up(id)
+        remove_remains(id)
         return false
     end)
 end
 
 function parts.index()
-    return each_of(INDEX, function(member)
+    return filter_set(INDEX, function(member)
         local id = string.sub(member, -36)
-        local l = known(id)
+        local l = metadata_of(id)
         if not l then
             if redis.call('HEXISTS', HEAD, id) == 1 then return true end
-            give_up(id)
+            remove_remains(id)
             return false
         end
         local c, f, k, s = members(id, l)
@@ -175,19 +175,19 @@ function parts.index()
 end
 
 function parts.due()
-    return each_of(DUE, function(id)
+    return filter_set(DUE, function(id)
         return redis.call('HEXISTS', META, id) == 1 or redis.call('HEXISTS', HEAD, id) == 1
     end)
 end
 
 function parts.expiry()
-    return each_of(EXPIRY, function(id)
-        local l = known(id)
+    return filter_set(EXPIRY, function(id)
+        local l = metadata_of(id)
         return l and l.expires ~= '' or redis.call('HEXISTS', HEAD, id) == 1 and not l
     end)
 end
 
--- The index tells how many letters each cause has.
+-- Derives the groups from the index.
 function parts.causes()
     for _ = 1, BATCH do
         local member = redis.call('ZRANGE', INDEX, cursor == '' and '[f:' or '(f:' .. cursor .. ':~', '(f:~', 'BYLEX',
@@ -199,9 +199,9 @@ function parts.causes()
             return ''
         end
         local source = 'f:' .. cursor .. ':'
-        local oldest = known(string.sub(member, -36))
+        local oldest = metadata_of(string.sub(member, -36))
         local newest = redis.call('ZRANGE', INDEX, '[' .. source .. '~', '[' .. source, 'BYLEX', 'REV', 'LIMIT', 0, 1)[1]
-        newest = known(string.sub(newest, -36)) or oldest
+        newest = metadata_of(string.sub(newest, -36)) or oldest
         local _, first, last = string.match(redis.call('HGET', GROUPS, cursor) or '', '^(%d+)|(%d+)|(%d+)$')
         if oldest and newest then
             local letters = string.format('%.0f', indexed(source))
@@ -214,17 +214,17 @@ function parts.causes()
 end
 
 function parts.groups()
-    return scan(GROUPS, BATCH, function(print)
-        if not string.find(print, '^%x+$') or indexed('f:' .. print .. ':') == 0 then
-            redis.call('HDEL', GROUPS, print)
-            redis.call('ZREM', SIZES, print)
+    return scan(GROUPS, BATCH, function(fingerprint)
+        if not string.find(fingerprint, '^%x+$') or indexed('f:' .. fingerprint .. ':') == 0 then
+            redis.call('HDEL', GROUPS, fingerprint)
+            redis.call('ZREM', SIZES, fingerprint)
         end
     end)
 end
 
 function parts.sizes()
-    return each_of(SIZES, function(print)
-        return redis.call('HEXISTS', GROUPS, print) == 1
+    return filter_set(SIZES, function(fingerprint)
+        return redis.call('HEXISTS', GROUPS, fingerprint) == 1
     end)
 end
 
@@ -233,10 +233,10 @@ function parts.format()
     return ''
 end
 
--- Counts the bytes, up to an id that is written beside the sum, so that what comes and goes meanwhile is counted too.
+-- Counts the bytes again. The key holds the sum up to an id, so that letters that are added or removed meanwhile count too.
 function parts.bytes()
     local up_to, sum = string.match(redis.call('GET', BYTES) or '', '^~([^|]*)|(%d+)$')
-    -- Another process has come to the end of it.
+    -- Another process has finished the count.
     if cursor ~= '' and not up_to then return '' end
     if cursor == '' then up_to, sum = '', 0 end
     local ids = redis.call('ZRANGE', IDS, up_to == '' and '-' or '(' .. up_to, '+', 'BYLEX', 'LIMIT', 0, BATCH)
@@ -255,4 +255,4 @@ function parts.bytes()
 end
 
 local on = parts[part]()
-return {stands(), on, lost, found, damaged, orphans}
+return {queue_state(), on, lost, found, damaged, orphans}

@@ -1,7 +1,7 @@
--- What is known of the groups with these fingerprints.
+-- The groups with these fingerprints: letters, first and last failure.
 local out = {}
-for _, print in ipairs(ARGV) do
-    out[#out + 1] = print
-    out[#out + 1] = redis.call('HGET', GROUPS, print) or ''
+for _, fingerprint in ipairs(ARGV) do
+    out[#out + 1] = fingerprint
+    out[#out + 1] = redis.call('HGET', GROUPS, fingerprint) or ''
 end
-return {stands(), out}
+return {queue_state(), out}

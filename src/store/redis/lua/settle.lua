@@ -1,6 +1,6 @@
 local owner, at, out, grouped = ARGV[1], 2, {}, has_group()
 
--- Whether no other owner holds it, and whether any owner does.
+-- Whether the letter is free for this owner, and whether any owner holds it.
 local function free(l)
     if not grouped then return true, false end
     local who, over = holder(l)
@@ -27,16 +27,16 @@ while at <= #ARGV do
             local l = parse((old and old.sid or '') .. '|' .. rest)
             if l.sid == '' and (redis.call('HEXISTS', HEAD, id) == 1
                 or redis.call('ZLEXCOUNT', IDS, '[' .. id, '[' .. id) == 1) then
-                -- What was known of it is lost, and here it is whole.
+                -- Its metadata was lost, and this entry restores it.
                 mine, l.sid = true, enter(id, #body)
             end
             done = mine
-            -- What is there already was written by this very call, whose answer was lost.
+            -- If the same letter is there already, this call was made before and its answer was lost.
             local again = not held and meta == l.sid .. '|' .. rest and redis.call('HGET', HEAD, id) == head
             if mine and not again then
-                -- Written before the old one goes: its group is never empty.
+                -- Written before the old entry is removed, so that its group is never empty.
                 write(id, l, rest, head, body)
-                if old then unwrite(id, old) end
+                if old then unindex(id, old) end
                 index(id, l)
                 if what == 'failed' then count_failure(KEYS[tonumber(key)], field, until_second) end
             end
@@ -46,4 +46,4 @@ while at <= #ARGV do
     out[#out + 1] = done and 1 or 0
 end
 if grouped then forget(owner) end
-return {stands(), out}
+return {queue_state(), out}

@@ -1,7 +1,7 @@
 local what, f = ARGV[1], filter(2)
 if what == 'range' then
     local key, first, last = range(f, f.after)
-    return {stands(), '', redis.call('ZLEXCOUNT', key, first, last)}
+    return {queue_state(), '', redis.call('ZLEXCOUNT', key, first, last)}
 end
 local out, found, weight = {}, 0, 0
 local cursor = walk(f, function(id, l, meta)
@@ -14,5 +14,5 @@ local cursor = walk(f, function(id, l, meta)
     end
     return found < f.limit and weight < ANSWER
 end)
-if what == 'count' then return {stands(), cursor, found} end
-return {stands(), cursor, out}
+if what == 'count' then return {queue_state(), cursor, found} end
+return {queue_state(), cursor, out}

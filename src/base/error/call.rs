@@ -1,0 +1,193 @@
+//! Errors of calls that a layer refused or ended.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::chain::find_cause;
+
+/// The error of a call that a layer refused.
+///
+/// In a stack of plain services it is inside a [`tower::BoxError`]; [`Rejected::find`] finds it.
+///
+/// # Example
+/// ```
+/// use campanile::{Rejected, RejectReason};
+/// # fn answer() -> tower::BoxError { Rejected::new("payments", RejectReason::Open, None).into() }
+/// let error: tower::BoxError = answer();
+/// let rejected = Rejected::find(error.as_ref()).expect("a rejection");
+/// assert_eq!(rejected.reason(), RejectReason::Open);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    by: Arc<str>,
+    reason: RejectReason,
+    retry_after: Option<Duration>,
+}
+
+words! {
+    /// Why a call was refused.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum RejectReason {
+        /// The circuit is open: the service failed too often.
+        Open = "open",
+        /// The circuit is half-open and every probe is taken.
+        ProbesTaken = "probes_taken",
+        /// An operator forced the circuit open.
+        ForcedOpen = "forced_open",
+    }
+    /// The reason as a metric attribute, in snake case.
+    pub as_str;
+}
+
+impl Rejected {
+    /// A rejection by the layer named `by`.
+    #[must_use]
+    pub fn new(by: impl Into<Arc<str>>, reason: RejectReason, retry_after: Option<Duration>) -> Self {
+        Self { by: by.into(), reason, retry_after }
+    }
+
+    /// The name of the layer that refused.
+    #[must_use]
+    pub fn by(&self) -> &str {
+        &self.by
+    }
+
+    /// The reason.
+    #[must_use]
+    pub fn reason(&self) -> RejectReason {
+        self.reason
+    }
+
+    /// The time to wait before another attempt, if it is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Finds the rejection among `error` and its sources.
+    #[must_use]
+    pub fn find<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
+        find_cause(error)
+    }
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            RejectReason::Open => write!(f, "circuit `{}` is open", self.by)?,
+            RejectReason::ProbesTaken => {
+                write!(f, "circuit `{}` is half-open and every probe is taken", self.by)?
+            }
+            RejectReason::ForcedOpen => write!(f, "circuit `{}` was forced open by an operator", self.by)?,
+        }
+        match self.retry_after {
+            Some(wait) => write!(f, "; try again in {:.1} s", wait.as_secs_f64()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for Rejected {}
+
+/// The error of a call that a layer ended for time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedOut {
+    limit: Duration,
+    what: &'static str,
+}
+
+impl TimedOut {
+    pub(crate) fn new(what: &'static str, limit: Duration) -> Self {
+        Self { limit, what }
+    }
+
+    /// The limit that was reached.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.limit
+    }
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} timed out after {:?}", self.what, self.limit)
+    }
+}
+
+impl Error for TimedOut {}
+
+/// The error of a function that was called through a handle: see [`CircuitBreaker::call`](crate::CircuitBreaker::call).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CallError<E> {
+    /// It was not called.
+    Rejected(Rejected),
+    /// It timed out.
+    TimedOut(TimedOut),
+    /// It failed with its own error.
+    Inner(E),
+}
+
+impl<E> CallError<E> {
+    /// Whether the function was not called.
+    #[must_use]
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+
+    /// Whether it timed out.
+    #[must_use]
+    pub fn is_timed_out(&self) -> bool {
+        matches!(self, Self::TimedOut(_))
+    }
+
+    /// Returns the function's own error, if it is that.
+    #[must_use]
+    pub fn into_inner(self) -> Option<E> {
+        match self {
+            Self::Inner(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rejected(rejected) => rejected.fmt(f),
+            Self::TimedOut(timed_out) => timed_out.fmt(f),
+            Self::Inner(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: Error + 'static> Error for CallError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Rejected(rejected) => Some(rejected),
+            Self::TimedOut(timed_out) => Some(timed_out),
+            Self::Inner(error) => Some(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_the_circuit_and_when_to_try_again() {
+        let rejected = Rejected::new("payments", RejectReason::Open, Some(Duration::from_millis(2_300)));
+        assert_eq!(rejected.to_string(), "circuit `payments` is open; try again in 2.3 s");
+    }
+
+    #[test]
+    fn a_cause_is_found_through_boxes_and_sources() {
+        let rejected = Rejected::new("a", RejectReason::ProbesTaken, None);
+        let boxed: tower::BoxError = Box::new(CallError::Inner(rejected.clone()));
+        assert_eq!(Rejected::find(boxed.as_ref()), Some(&rejected));
+    }
+}

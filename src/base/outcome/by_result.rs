@@ -1,0 +1,172 @@
+//! The default classifier: the kind of a failure by the causes of its error.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::io;
+use std::str;
+
+use tower::BoxError;
+
+use super::classify::{Classify, FailureKind, Outcome};
+#[cfg(feature = "grpc")]
+use super::codes::grpc_outcome;
+use super::text::derived_name;
+use crate::base::cut::cut;
+use crate::base::error::{Rejected, TimedOut, causes};
+use crate::base::panics::catch;
+
+/// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
+///
+/// The chain of the error's causes is searched, 128 at most. The kind is
+/// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
+/// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
+/// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
+///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so
+///   a type counts too that `Debug` shows as `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
+///   another name that ends in `TimedOut`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ByResult;
+
+impl<Res> Classify<Res> for ByResult {
+    fn classify(&self, result: Result<&Res, &(dyn Error + 'static)>) -> Outcome {
+        match result {
+            Ok(_) => Outcome::Success,
+            Err(error) => Outcome::Failure(kind_of(error)),
+        }
+    }
+}
+
+impl<Res> Classify<Res, BoxError> for ByResult {
+    fn classify(&self, result: Result<&Res, &BoxError>) -> Outcome {
+        Classify::<Res>::classify(self, result.map_err(|error| &**error as &(dyn Error + 'static)))
+    }
+}
+
+/// The kind of failure that `error` and its causes tell: see [`ByResult`].
+pub(crate) fn kind_of(error: &(dyn Error + 'static)) -> FailureKind {
+    let mut found = FailureKind::Error;
+    for error in causes(error) {
+        match kind_of_one(error) {
+            FailureKind::Rejected => return FailureKind::Rejected,
+            FailureKind::Overload => found = FailureKind::Overload,
+            FailureKind::Timeout if found == FailureKind::Error => found = FailureKind::Timeout,
+            _ => {}
+        }
+    }
+    found
+}
+
+fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
+    if error.is::<Rejected>() {
+        return FailureKind::Rejected;
+    }
+    if error.is::<tower::load_shed::error::Overloaded>() {
+        return FailureKind::Overload;
+    }
+    if error.is::<TimedOut>() {
+        return FailureKind::Timeout;
+    }
+    if let Some(io) = error.downcast_ref::<io::Error>() {
+        let timed_out = io.kind() == io::ErrorKind::TimedOut;
+        return if timed_out { FailureKind::Timeout } else { FailureKind::Error };
+    }
+    #[cfg(feature = "grpc")]
+    if let Some(status) = error.downcast_ref::<tonic::Status>() {
+        let outcome = grpc_outcome(status.code().into());
+        return outcome.failure().unwrap_or(FailureKind::Error);
+    }
+    if is_named_timeout(error) { FailureKind::Timeout } else { FailureKind::Error }
+}
+
+/// Whether the name of the error's type, or of its variant, is that of a timeout.
+fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
+    let mut start = Start { bytes: [0; 48], length: 0 };
+    // An error is the end of the room, or the writer's own; what came before it is good.
+    if catch(|| write!(start, "{error:?}").is_ok()).is_err() {
+        return false;
+    }
+    let text = str::from_utf8(&start.bytes[..start.length]).unwrap_or_default();
+    derived_name(text).is_some_and(|name| {
+        let name = name.rsplit("::").next().unwrap_or(name);
+        let whole = matches!(name, "Elapsed" | "Timeout" | "TimeoutError" | "TimeoutExpired");
+        whole || name.ends_with("TimedOut")
+    })
+}
+
+/// The first bytes of what is written, without an allocation; ends the writer where they are full.
+struct Start {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl Write for Start {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.bytes[self.length..];
+        let taken = cut(text, room.len());
+        room[..taken.len()].copy_from_slice(taken.as_bytes());
+        self.length += taken.len();
+        if taken.len() < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::RejectReason;
+
+    fn kind(error: impl Into<BoxError>) -> FailureKind {
+        kind_of(error.into().as_ref())
+    }
+
+    #[test]
+    fn causes_decide_the_kind() {
+        let elapsed = tower::timeout::error::Elapsed::new;
+        assert_eq!(kind("broken"), FailureKind::Error);
+        assert_eq!(kind(elapsed()), FailureKind::Timeout);
+        assert_eq!(kind(tower::load_shed::error::Overloaded::new()), FailureKind::Overload);
+        assert_eq!(kind(io::Error::from(io::ErrorKind::TimedOut)), FailureKind::Timeout);
+        assert_eq!(kind(io::Error::other(elapsed())), FailureKind::Timeout);
+        let rejected = Rejected::new("db", RejectReason::Open, None);
+        assert_eq!(kind(io::Error::new(io::ErrorKind::TimedOut, rejected)), FailureKind::Rejected);
+    }
+
+    /// Writes this as `Debug`.
+    struct Written(&'static str);
+
+    impl fmt::Debug for Written {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            assert!(!self.0.is_empty(), "on purpose");
+            f.write_str(self.0)
+        }
+    }
+
+    impl fmt::Display for Written {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an error")
+        }
+    }
+
+    impl Error for Written {}
+
+    #[test]
+    fn a_timeout_of_another_crate_is_known_by_its_name() {
+        let names = [
+            "TimedOut",
+            "Elapsed(())",
+            "Timeout(Wait)",
+            "TimeoutError(())",
+            "PoolTimedOut",
+            "KeepAliveTimedOut",
+        ];
+        for name in names {
+            assert_eq!(kind(Written(name)), FailureKind::Timeout, "{name}");
+        }
+        let others =
+            ["", "InvalidTimeout", "Timeout of 7 s", "NotElapsed", "\"TimedOut\"", "TimeoutErrorButNo"];
+        for name in others {
+            assert_eq!(kind(Written(name)), FailureKind::Error, "{name}");
+        }
+        let long = "n".repeat(100).leak();
+        assert_eq!(kind(Written(long)), FailureKind::Error);
+    }
+}

@@ -1,0 +1,175 @@
+//! Names that are values themselves: `{"name": "password", "value": "…"}`.
+
+use std::ops::Range;
+
+use super::bytes::is_blank;
+use super::marker::replaced_end;
+use super::pair::Pair;
+use super::rule::Rule;
+use super::search::Search;
+use super::steps::{ahead, behind, count, find_text};
+use super::treatment::Treatment;
+use super::values::Context;
+
+/// What the name of a thing goes by, and its value.
+const NAMES: &[&[u8]] =
+    &[b"attribute", b"field", b"header", b"id", b"key", b"name", b"param", b"parameter", b"variable"];
+const VALUES: &[&[u8]] = &[b"content", b"default", b"string", b"v", b"val", b"value"];
+
+/// A name is no longer.
+const LONGEST: usize = 128;
+
+/// What the last pairs of an object have said.
+#[derive(Debug, Default)]
+pub(super) struct NamedValues {
+    /// The name of a secret, where it stands, and whether an element of XML holds it.
+    name: Option<(Rule, Range<usize>, bool)>,
+    /// A value whose name may follow.
+    value: Option<Range<usize>>,
+    /// Up to where brackets were looked for.
+    seen: usize,
+}
+
+/// Whether a member goes by one of `names`, in any style.
+fn is_one(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// Whether a member's value is a name.
+pub(crate) fn is_name_of(name: &[u8]) -> bool {
+    (2..=9).contains(&name.len())
+        && matches!(name[0] | 0x20, b'a' | b'f' | b'h' | b'i' | b'k' | b'n' | b'p' | b'v')
+        && is_one(name, NAMES)
+}
+
+/// Whether a member is the value of what another names.
+pub(crate) fn is_value_of(name: &[u8]) -> bool {
+    (1..=7).contains(&name.len())
+        && matches!(name[0] | 0x20, b'c' | b'd' | b's' | b'v')
+        && is_one(name, VALUES)
+}
+
+impl NamedValues {
+    /// Takes in a pair whose name is that of nothing secret; where the search goes on if its value is one.
+    pub(super) fn observe(&mut self, search: &mut Search<'_>, pair: &Pair) -> Option<usize> {
+        let bytes = search.bytes;
+        let name = &bytes[pair.name.clone()];
+        let (names, values) = (is_name_of(name), is_value_of(name));
+        let tag = bytes[pair.sign] == b'>';
+        if !names && !values {
+            search.data |= matches!(name, b"data" | b"stringData");
+            return None;
+        }
+        self.leave_objects(bytes, pair.name.start);
+        let value = if tag {
+            let end = ahead(bytes, pair.after, LONGEST, |byte| byte != b'<');
+            pair.after..end
+        } else {
+            let from = ahead(bytes, pair.after, usize::MAX, is_blank);
+            if names {
+                // Names are short: what goes on is none, and is not read to its end here.
+                let from = search.wrapped(from).map_or(from, |(quote, _)| quote);
+                let from = ahead(bytes, from, 4, |byte| matches!(byte, b'\\' | b'"' | b'\''));
+                from..ahead(bytes, from, LONGEST, |byte| {
+                    !byte.is_ascii_whitespace()
+                        && !matches!(
+                            byte,
+                            b'"' | b'\'' | b'\\' | b',' | b'&' | b';' | b'}' | b'=' | b':' | b'>'
+                        )
+                })
+            } else {
+                from..from
+            }
+        };
+        if names {
+            let rule = search.rules.rule(&bytes[value.clone()], false);
+            self.name = (rule.treatment != Treatment::Leave).then(|| (rule, value.clone(), tag));
+            if let (Some((rule, name, _)), Some(before)) = (&self.name, self.value.take())
+                && find_text(b"- ", &bytes[..pair.name.start], before.end).is_none()
+                && rule.hides(&bytes[before.clone()])
+            {
+                search.named(before, *rule, name.clone());
+                self.name = None;
+            }
+            let (rule, name, _) = self.name.as_ref()?;
+            let part = part(bytes, pair.name.start, name.end)?;
+            let end = part.end;
+            search.named(part, *rule, name.clone());
+            self.name = None;
+            return Some(end);
+        }
+        let of_type = || {
+            let name = type_before(bytes, pair.name.start)?;
+            search.is_secret(&bytes[name.clone()]).map(|rule| (rule, name, tag))
+        };
+        let Some((rule, name, _)) = self.name.take().or_else(of_type) else {
+            if !tag && matches!(bytes.get(value.start), Some(b'"' | b'\\')) {
+                let value = search.value(value.start, Context::Colon).place;
+                // Longer ones are no fields of a form, and are not read twice.
+                self.value = (value.len() <= 4096).then_some(value);
+            }
+            return None;
+        };
+        let begins = ahead(bytes, value.start, 16, |byte| matches!(byte, b'"' | b'\'' | b'\\'));
+        if replaced_end(bytes, begins).is_some() {
+            return None;
+        }
+        let value = if let Some(end) = rule.end(bytes, begins) {
+            begins..end
+        } else if rule.is_count(bytes, begins) {
+            return None;
+        } else if tag {
+            pair.after..find_text(b"</", bytes, pair.after).unwrap_or(bytes.len())
+        } else {
+            let place = if bytes[pair.sign] == b':' { Context::Colon } else { Context::Assigned };
+            search.value(value.start, place).place
+        };
+        if value.is_empty() || !rule.hides(&bytes[value.clone()]) {
+            return None;
+        }
+        let end = value.end;
+        search.named(value, rule, name);
+        Some(end)
+    }
+
+    /// The name of a secret that an attribute of the tag says which opens at `from`.
+    pub(super) fn in_tag(&mut self, from: usize) -> Option<(Rule, Range<usize>)> {
+        let (rule, name, _) = self.name.take_if(|(_, name, tag)| name.start > from && !*tag)?;
+        Some((rule, name))
+    }
+
+    /// Forgets what objects said that ended before `to`.
+    fn leave_objects(&mut self, bytes: &[u8], to: usize) {
+        let tag = self.name.as_ref().is_some_and(|(_, _, tag)| *tag);
+        let between = &bytes[self.seen.min(to)..to];
+        count(between.len());
+        if between.iter().any(|byte| matches!(byte, b'{' | b'}') || (*byte == b'<' && !tag)) {
+            (self.name, self.value) = (None, None);
+        }
+        self.seen = to;
+    }
+}
+
+/// The line that is the part of a form which the header at `header` names, whose name ends at `end`.
+fn part(bytes: &[u8], header: usize, end: usize) -> Option<Range<usize>> {
+    if !bytes[..header].ends_with(b"form-data; ") {
+        return None;
+    }
+    let quote =
+        if bytes[end..].starts_with(b"\\\"") { end + 2 } else { ahead(bytes, end, 1, |byte| byte == b'"') };
+    // As they are, and as `Debug` prints them.
+    let lines = [&b"\r\n\r\n"[..], b"\n\n", b"\\r\\n\\r\\n"];
+    let start = quote + lines.iter().find(|lines| bytes[quote..].starts_with(lines))?.len();
+    Some(start..ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'\r' | b'\n' | b'\\')))
+}
+
+/// The name of the type whose first field stands at `field`: `BearerToken { value: …`.
+fn type_before(bytes: &[u8], field: usize) -> Option<Range<usize>> {
+    let brace = behind(bytes, field, 32, |byte| byte.is_ascii_whitespace());
+    if !bytes[..brace].ends_with(b" {") {
+        return None;
+    }
+    let end = brace - 2;
+    let start = behind(bytes, end, 32, |byte| byte.is_ascii_alphanumeric());
+    bytes.get(start).is_some_and(u8::is_ascii_uppercase).then_some(start..end)
+}

@@ -1,0 +1,28 @@
+//! What is done with a value that is a secret.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What is done with a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Treatment {
+    /// It stays as it is.
+    Leave,
+    /// `[redacted]` stands in its place.
+    Mask,
+    /// A keyed hash of it stands in its place, such as `hash:3f0a9c1be2d47586`: the same for the same value.
+    Hash,
+}
+
+impl fmt::Display for Treatment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leave => "leave",
+            Self::Mask => "mask",
+            Self::Hash => "hash",
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! URLs of webhooks.
+
+use super::bytes::is_name;
+use super::steps::{ahead, behind};
+
+/// URLs that are secrets themselves: who knows one may post there.
+const HOOKS: &[&[u8]] = &[
+    b"hooks.slack.com/services/",
+    b"hooks.slack.com/workflows/",
+    b"hooks.slack.com/triggers/",
+    b"hooks.zapier.com/hooks/catch/",
+    b"events.pagerduty.com/integration/",
+    b"discord.com/api/webhooks/",
+    b"discordapp.com/api/webhooks/",
+    // After the name of a tenant.
+    b"webhook.office.com/webhookb2/",
+];
+
+/// So far before a long part of its path the URL of a webhook begins at most.
+const BEFORE: usize = 128;
+
+/// Where the secret part of a URL begins, if it is that of a webhook.
+pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
+    let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
+    if matches!(url.first()?, b'h' | b'e' | b'd')
+        && let Some(path) = of(url)
+    {
+        return Some(path);
+    }
+    let label = ahead(url, 0, 64, |byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let host = url.get(label..)?.strip_prefix(b".")?;
+    host.starts_with(b"webhook.").then(|| of(host)).flatten().map(|path| label + 1 + path)
+}
+
+/// Where the secret part of the URL of a webhook begins, which may have no scheme and whose path goes on at `at`.
+pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
+    let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
+    let start = ahead(bytes, start, 2, |byte| byte == b'/');
+    let path = start + path_of_hook(&bytes[start..])?;
+    (path <= at).then_some(path)
+}
