@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use opentelemetry::metrics::MeterProvider;
 use opentelemetry::{InstrumentationScope, global};
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 #[cfg(feature = "prometheus")]
 use opentelemetry_sdk::metrics::Temporality;
@@ -136,24 +137,11 @@ impl TelemetryBuilder {
         let pushes = pending_pushes.start(push, &counters)?;
         let meter = meter_provider.meter_with_scope(scope.clone());
         let vitals = Arc::new(Vitals::default());
-        let foreign = if selection.disabled { Vec::new() } else { self.processors };
-        let mut all: Vec<Arc<dyn SpanProcessor>> = foreign.clone();
+        let user_processors = if selection.disabled { Vec::new() } else { self.processors };
+        let mut all: Vec<Arc<dyn SpanProcessor>> = user_processors.clone();
         all.extend(batches.iter().map(|batch| Arc::clone(batch) as Arc<dyn SpanProcessor>));
         let sampler = Arc::new(Sampler::new(&sampling));
         let tail = if selection.disabled { None } else { settings.tail_sampling.map(Tail::new) };
-        let mut tracers = SdkTracerProvider::builder()
-            .with_resource(resource.clone())
-            .with_sampler(SharedSampler(Arc::clone(&sampler)))
-            .with_max_attributes_per_span(u32::try_from(limits.attributes).unwrap_or(u32::MAX))
-            .with_max_events_per_span(u32::try_from(limits.events).unwrap_or(u32::MAX))
-            .with_max_links_per_span(u32::try_from(limits.links).unwrap_or(u32::MAX))
-            .with_max_attributes_per_event(u32::try_from(limits.event_attributes).unwrap_or(u32::MAX))
-            .with_max_attributes_per_link(u32::try_from(limits.link_attributes).unwrap_or(u32::MAX));
-        for processor in &all {
-            let (processor, secrets) = (Arc::clone(processor), secrets.clone());
-            tracers = tracers.with_span_processor(SharedProcessor { processor, secrets });
-        }
-        let deferred = Arc::clone(&sampler);
         let core = Arc::new(Core {
             red: RedMetrics::new(
                 meter.clone(),
@@ -164,11 +152,11 @@ impl TelemetryBuilder {
             ),
             spans: Spans::new(tail.is_some()),
             layers: LayerRegistry::default(),
-            sampler,
+            sampler: Arc::clone(&sampler),
             tail,
             limits,
             secrets,
-            user_processors: !foreign.is_empty(),
+            user_processors: !user_processors.is_empty(),
             processors: all,
             scope,
             ids: RandomIdGenerator::default(),
@@ -178,10 +166,11 @@ impl TelemetryBuilder {
             exception_events: settings.exception_events,
             logs: Arc::clone(&logs),
         });
+        let tracer_provider = tracer_provider(&core, &resource);
         let logger_provider = logs.provider(&resource, &core.secrets);
-        let own = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
-        own.counters.set_meter(&meter);
-        signal::instrument(&meter, &own);
+        let self_metrics = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
+        self_metrics.counters.set_meter(&meter);
+        signal::instrument(&meter, &self_metrics);
         signal::on_current(signal::Current {
             trace: context::current_trace,
             sampled: context::sampled_span,
@@ -194,21 +183,21 @@ impl TelemetryBuilder {
                 vitals,
                 meter,
                 meter_provider,
-                tracer_provider: tracers.build(),
+                tracer_provider,
                 logger_provider,
                 logs,
                 batches,
                 pushes,
                 #[cfg(feature = "otlp")]
                 background: started.background,
-                processors: foreign,
+                processors: user_processors,
                 resource,
-                propagator: Arc::new(Formats::new(formats, Some(deferred))),
+                propagator: Arc::new(Formats::new(formats, Some(sampler))),
                 #[cfg(feature = "prometheus")]
                 scrape,
                 console: settings.console,
                 output: self.output,
-                _self_metrics: own,
+                _self_metrics: self_metrics,
                 slots: Mutex::new(HashMap::new()),
                 exemplars,
                 published: OnceLock::new(),
@@ -218,6 +207,24 @@ impl TelemetryBuilder {
             }),
         })
     }
+}
+
+/// The provider of spans of the OpenTelemetry API, with the sampler, limits and processors of the layer.
+fn tracer_provider(core: &Core, resource: &Resource) -> SdkTracerProvider {
+    let limit = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut tracers = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_sampler(SharedSampler(Arc::clone(&core.sampler)))
+        .with_max_attributes_per_span(limit(core.limits.attributes))
+        .with_max_events_per_span(limit(core.limits.events))
+        .with_max_links_per_span(limit(core.limits.links))
+        .with_max_attributes_per_event(limit(core.limits.event_attributes))
+        .with_max_attributes_per_link(limit(core.limits.link_attributes));
+    for processor in &core.processors {
+        let (processor, secrets) = (Arc::clone(processor), core.secrets.clone());
+        tracers = tracers.with_span_processor(SharedProcessor { processor, secrets });
+    }
+    tracers.build()
 }
 
 #[cfg(any(feature = "system", feature = "gpu"))]

@@ -153,7 +153,8 @@ impl TelemetryBuilder {
     /// use campanile::Telemetry;
     /// use campanile::sampler::SamplerSettings;
     ///
-    /// let settings = SamplerSettings::every(Duration::from_secs(30));
+    /// let mut settings = SamplerSettings::default();
+    /// settings.every = Duration::from_secs(30);
     /// let telemetry = Telemetry::builder("checkout").sampler(settings).build()?;
     /// # Ok::<(), campanile::telemetry::TelemetryError>(())
     /// ```

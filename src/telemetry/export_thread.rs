@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_future_ends_by_itself_by_a_panic_or_by_the_clock() {
+    fn a_future_ends_by_itself_or_at_the_limit_and_a_panic_is_an_error() {
         let long = Duration::from_secs(60);
         let mut polls = 0;
         let twice = poll_fn(|cx| {

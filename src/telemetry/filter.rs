@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn the_level_of_the_pipeline_is_set_over_the_others() {
+    fn otel_log_level_replaces_the_level_of_the_pipeline() {
         assert_eq!(directives(&[]).unwrap(), ["info", "opentelemetry=warn"]);
         assert_eq!(
             directives(&[("OTEL_LOG_LEVEL", "DEBUG"), ("RUST_LOG", "error,opentelemetry=off")]).unwrap(),

@@ -147,6 +147,7 @@ impl Telemetry {
 
     /// Returns the number of traces that [`tail_sampling`](super::TelemetryBuilder::tail_sampling) dropped before their end,
     /// because its buffer was full.
+    #[doc(hidden)] // For tests. It is the metric `campanile.telemetry.tail.evicted`.
     #[must_use]
     pub fn tail_evicted(&self) -> u64 {
         self.inner.layer.core.tail.as_ref().map_or(0, |tail| tail.totals().1)

@@ -22,6 +22,8 @@
 //! Two limits remain. opentelemetry-otlp refuses a message of more than 64 MiB, which counts as a failed export. When the
 //! application reads variables from a source of its own and they do not ask for compression,
 //! `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` in the environment still compresses.
+//!
+//! Start with `build`, then `sender`.
 
 mod answer;
 mod background;

@@ -17,6 +17,8 @@
 //! The rules and the labels of scopes are those of the OpenTelemetry specification, "Prometheus and OpenMetrics
 //! Compatibility". The exporter `opentelemetry-prometheus` (0.33.1) drops an instrument that collides in kind, and writes
 //! one that collides in name twice.
+//!
+//! Start with `scrape`, then `plan`.
 
 mod collisions;
 mod labels;

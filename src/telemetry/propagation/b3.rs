@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_without_a_trace_is_heard_where_it_denies_one() {
+    fn a_decision_without_a_trace_counts_only_if_it_denies() {
         for denied in [&[("b3", "0")], &[("x-b3-sampled", "0")]] {
             let context = read(denied).unwrap();
             assert!(context.span().span_context().is_valid() && !context.span().span_context().is_sampled());
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_not_read() {
+    fn malformed_headers_are_ignored() {
         let zeros = "0".repeat(32);
         for bad in [
             String::new(),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn written_headers_can_be_read() {
         for state in ["0", "1", "d"] {
             let text = format!("{TRACE}-{SPAN}-{state}");
             let context = read(&[("b3", &text)]).unwrap();

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_is_none_costs_itself_alone() {
+    fn a_malformed_entry_does_not_affect_the_others() {
         assert_eq!(read("nothing,a b=1,=1,c=\"d\",e=ä,f=\u{1},g=1;h\r\ni: 1,ok=1"), [entry("ok", "1", "")]);
         assert_eq!(read(""), []);
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read_and_no_longer_than_may_be() {
+    fn written_baggage_can_be_read_and_is_within_the_limit() {
         let write = |baggage: Vec<KeyValue>| {
             let mut written = HashMap::new();
             inject(&Context::new().with_baggage(baggage), &mut InjectorWriter(&mut written));

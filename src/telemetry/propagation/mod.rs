@@ -3,6 +3,8 @@
 //! A service that drops the headers, or reads another format than its callers write, splits a trace in two. So these layers need
 //! no configuration: they use the formats of the process (`OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `b3`, `b3multi`),
 //! and count ignored headers in a metric.
+//!
+//! `server`, `client` and `correlation` are the layers. `formats` reads and writes the headers for them.
 
 mod b3;
 mod baggage;

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_specification_allows_is_read() {
+    fn valid_trace_context_is_read() {
         let later = GOOD.replacen("00", "cc", 1);
         for text in [
             GOOD.to_owned(),
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_forbids_is_not() {
+    fn malformed_trace_context_is_ignored() {
         for text in [
             String::new(),
             "00".to_owned(),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_what_is_read() {
+    fn written_headers_can_be_read() {
         let context = read(&[("traceparent", GOOD), ("tracestate", "foo=1,bar=2")]).unwrap();
         let mut written = HashMap::new();
         inject(&Context::new().with_remote_span_context(context), &mut InjectorWriter(&mut written));

@@ -2,6 +2,8 @@
 //!
 //! The name of a field decides how its value is redacted. The names of `tracing` fields are static, so each thread caches the
 //! decision.
+//!
+//! Start with `redact`.
 
 mod native;
 mod redact;

@@ -3,6 +3,8 @@
 //! They are kept here and not in the registry's extensions, which allocate for each value and lock for each span. This table
 //! is allocated once and split into shards by span, so that threads rarely contend. No lock is held while code outside of
 //! this module runs.
+//!
+//! Start with `table`. `open_span` is an entry of the table, and `finish` makes the exported span of it.
 
 mod clock_pair;
 mod finish;
