@@ -63,14 +63,14 @@ pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> (T, u64, i64) {
     (value, ALLOCATIONS.load(Ordering::Relaxed), HELD.load(Ordering::Relaxed))
 }
 
-/// The median of what `each` takes in nanoseconds, of so many rounds.
+/// The median of the nanoseconds that `each` returns in `rounds` rounds.
 pub(crate) fn median(rounds: usize, mut each: impl FnMut() -> f64) -> f64 {
     let mut found: Vec<f64> = (0..rounds).map(|_| each()).collect();
     found.sort_by(f64::total_cmp);
     found[found.len() / 2]
 }
 
-/// Nanoseconds of one of so many runs.
+/// The mean nanoseconds of one of `runs` runs.
 pub(crate) fn each(runs: u32, mut run: impl FnMut()) -> f64 {
     let start = Instant::now();
     (0..runs).for_each(|_| run());
@@ -191,7 +191,7 @@ fn rounds(long: bool) {
     /// Rate, share of errors and mean duration.
     const SIGNS: f64 = 3.0;
     let rounds = if long { 100 } else { 2 };
-    // Made outside of the runtime: so nobody but us looks.
+    // Made outside of the runtime, so that no task takes rounds.
     let town = Town::new();
     paused().block_on(async {
         let (mut due, mut others) = (Vec::new(), Vec::new());
@@ -215,7 +215,7 @@ fn rounds(long: bool) {
 }
 
 fn memory() {
-    // Made outside of the runtime: so nobody but us looks.
+    // Made outside of the runtime, so that no task takes rounds.
     let (health, _, registered) = counted(|| {
         let health = Health::standalone();
         for number in 0..COMPONENTS {
@@ -241,7 +241,7 @@ fn memory() {
                 }
             });
         });
-        // So many rounds that nothing is being learned any more.
+        // Enough rounds to end the warm-up.
         let mut watched = 0;
         for _ in 0..100 {
             tokio::time::advance(Duration::from_secs(10)).await;
