@@ -1,5 +1,5 @@
-//! The cost of updating prediction with a vital sign, and of its outlook. The code is private, so its source files are
-//! included here.
+//! The cost of a measure of a vital sign, and of a prediction. Prediction is private, so its source is included here; this
+//! way nothing else is measured.
 
 #![allow(clippy::cast_precision_loss)]
 
@@ -27,8 +27,8 @@ use self::outlook::VitalSign;
 use self::predict::{Measure, PredictSettings, Predictor};
 use crate::figures::{counted, each, median, row};
 
-/// Random vital signs, one set every ten seconds.
-struct Signs {
+/// Rounds every ten seconds, each with a new random number.
+struct Simulation {
     predictor: Predictor,
     settings: PredictSettings,
     at: Duration,
@@ -39,17 +39,17 @@ struct Signs {
 
 const SIGNS: f64 = 4.0;
 
-impl Signs {
+impl Simulation {
     fn new(grown: f64) -> Self {
         let settings = PredictSettings::default();
-        let mut looks =
+        let mut simulation =
             Self { predictor: Predictor::default(), settings, at: Duration::ZERO, state: 1, grown };
-        // Three weeks, after which the season is learned.
-        (0..3 * 7 * 24 * 360).for_each(|_| looks.look());
-        looks
+        // Three weeks: the season is known.
+        (0..3 * 7 * 24 * 360).for_each(|_| simulation.round());
+        simulation
     }
 
-    fn look(&mut self) {
+    fn round(&mut self) {
         self.state =
             self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let draw = (self.state >> 40) as f64 / (1_u64 << 24) as f64;
@@ -69,14 +69,16 @@ impl Signs {
 
 pub(crate) fn run(long: bool) {
     let (rounds, runs) = if long { (200, 2_000) } else { (1, 10) };
-    let mut quiet = Signs::new(0.0);
-    let update = median(rounds, || each(runs, || quiet.look())) / SIGNS;
-    let ((), allocations, _) = counted(|| (0..10_000).for_each(|_| quiet.look()));
-    row("update with a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
-    row("allocations for 40,000 updates", &allocations.to_string(), "0");
-    let outlook = |looks: &Signs| {
-        median(rounds, || each(runs / 10, || drop(black_box(looks.predictor.outlook(&looks.settings)))))
+    let mut quiet = Simulation::new(0.0);
+    let update = median(rounds, || each(runs, || quiet.round())) / SIGNS;
+    let ((), allocations, _) = counted(|| (0..10_000).for_each(|_| quiet.round()));
+    row("taking in a vital sign: trend, shift, anomaly, season", &format!("{update:.1} ns"), "<= 50 ns");
+    row("allocations of 40,000 signs taken in", &allocations.to_string(), "0");
+    let tell = |simulation: &Simulation| {
+        median(rounds, || {
+            each(runs / 10, || drop(black_box(simulation.predictor.outlook(&simulation.settings))))
+        })
     };
-    row("outlook of four vital signs", &format!("{:.0} ns", outlook(&quiet)), "");
-    row("outlook if one of them grows", &format!("{:.0} ns", outlook(&Signs::new(0.01))), "");
+    row("what follows, once a round, of four signs", &format!("{:.0} ns", tell(&quiet)), "");
+    row("the same when one of them grows", &format!("{:.0} ns", tell(&Simulation::new(0.01))), "");
 }

@@ -41,9 +41,9 @@ impl Component {
     #[must_use]
     pub fn depends_on(mut self, name: impl Into<Arc<str>>) -> Self {
         let name = name.into();
-        if let Err(place) = self.depends_on.binary_search(&name) {
+        if let Err(index) = self.depends_on.binary_search(&name) {
             let mut names = self.depends_on.to_vec();
-            names.insert(place, name);
+            names.insert(index, name);
             self.depends_on = names.into();
         }
         self

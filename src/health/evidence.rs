@@ -26,7 +26,7 @@ pub(super) struct Evidence {
     pub(super) checks: Vec<Arc<CheckReport>>,
     pub(super) outlook: Option<Arc<Outlook>>,
     /// The last status.
-    pub(super) before: Option<Status>,
+    pub(super) last_status: Option<Status>,
 }
 
 impl Evidence {

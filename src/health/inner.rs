@@ -174,7 +174,7 @@ impl Inner {
         self.collect(&config.components, &mut evidence);
         let stalled = self.vitals.heartbeat().stalled(now);
         let round = states.update(now, stalled, &mut evidence, &config.settings);
-        let judge = |place, evidence: &Evidence| states.judge(place, now, evidence, &config.settings);
+        let judge = |index, evidence: &Evidence| states.judge(index, now, evidence, &config.settings);
         let snapshot = Arc::new(summary::summarize(&evidence, &config.components, judge));
         states.return_buffer(evidence);
         drop(states);
@@ -195,7 +195,7 @@ impl Inner {
         let mut add_to = |name: &str, add: &mut dyn FnMut(&mut Evidence)| match found
             .binary_search_by(|(other, _)| other.as_ref().cmp(name))
         {
-            Ok(place) => add(&mut found[place].1),
+            Ok(index) => add(&mut found[index].1),
             Err(_) => match others.get_mut(name) {
                 Some(evidence) => add(evidence),
                 None => add(others.entry(name.into()).or_default()),

@@ -24,9 +24,9 @@ pub(super) fn shares(weights: &[f64], lost: &[u32]) -> Vec<u32> {
     let mut shares: Vec<u32> = exact.iter().map(|exact| exact.floor() as u32).collect();
     let left = total.saturating_sub(shares.iter().sum());
     // Usually few have lost anything.
-    let mut order: Vec<usize> = (0..exact.len()).filter(|place| exact[*place].fract() > 0.0).collect();
+    let mut order: Vec<usize> = (0..exact.len()).filter(|index| exact[*index].fract() > 0.0).collect();
     order.sort_by(|a, b| exact[*b].fract().total_cmp(&exact[*a].fract()));
-    order.into_iter().take(left as usize).for_each(|place| shares[place] += 1);
+    order.into_iter().take(left as usize).for_each(|index| shares[index] += 1);
     shares
 }
 

@@ -13,7 +13,7 @@ enum Search {
     New,
     /// Its dependencies are being searched.
     Open,
-    /// The places of the root causes below it, sorted.
+    /// The indices of the root causes below it, sorted.
     Done(Vec<usize>),
 }
 
@@ -30,40 +30,40 @@ pub(super) fn find_root_causes(components: &mut [ComponentHealth]) -> Vec<Arc<st
     let mut dependents = vec![0_usize; components.len()];
     // An optional component is a root cause only if one that is not optional fails because of it.
     let mut needed = vec![false; components.len()];
-    for place in 0..components.len() {
-        if !is_unwell(&components[place]) {
+    for index in 0..components.len() {
+        if !is_unwell(&components[index]) {
             continue;
         }
-        let roots = roots_below(place, components, &mut searches);
-        needed[place] |= roots.is_empty() && !components[place].optional;
+        let roots = roots_below(index, components, &mut searches);
+        needed[index] |= roots.is_empty() && !components[index].optional;
         for root in roots {
             dependents[*root] += 1;
-            needed[*root] |= !components[place].optional;
+            needed[*root] |= !components[index].optional;
         }
         let names = roots.iter().map(|root| Arc::clone(&components[*root].name)).collect();
-        components[place].because_of = names;
+        components[index].because_of = names;
     }
-    for place in 0..components.len() {
-        let component = &components[place];
+    for index in 0..components.len() {
+        let component = &components[index];
         if component.status == Status::Unknown
             && !component.depends_on.is_empty()
-            && is_blocked(place, components)
+            && is_blocked(index, components)
         {
-            let roots = roots_below(place, components, &mut searches).to_vec();
+            let roots = roots_below(index, components, &mut searches).to_vec();
             roots.iter().for_each(|root| needed[*root] |= component.critical);
-            components[place].because_of =
+            components[index].because_of =
                 roots.iter().map(|root| Arc::clone(&components[*root].name)).collect();
         }
     }
-    let mut roots: Vec<usize> = (0..components.len()).filter(|place| needed[*place]).collect();
-    roots.sort_by_key(|place| (Reverse(components[*place].status), Reverse(dependents[*place])));
-    roots.into_iter().map(|place| Arc::clone(&components[place].name)).collect()
+    let mut roots: Vec<usize> = (0..components.len()).filter(|index| needed[*index]).collect();
+    roots.sort_by_key(|index| (Reverse(components[*index].status), Reverse(dependents[*index])));
+    roots.into_iter().map(|index| Arc::clone(&components[index].name)).collect()
 }
 
-/// Whether the `Unknown` component at `place` depends on one that fails, directly or through other `Unknown` components.
-fn is_blocked(place: usize, components: &[ComponentHealth]) -> bool {
+/// Whether the `Unknown` component at `index` depends on one that fails, directly or through other `Unknown` components.
+fn is_blocked(index: usize, components: &[ComponentHealth]) -> bool {
     let mut seen = vec![false; components.len()];
-    let mut open = vec![place];
+    let mut open = vec![index];
     while let Some(next) = open.pop() {
         for dependency in dependencies(&components[next], components) {
             match components[dependency].status {
@@ -80,10 +80,10 @@ fn is_unwell(component: &ComponentHealth) -> bool {
     component.status >= Status::Degraded
 }
 
-/// The root causes below the component at `place`. The search is depth first without recursion: a chain can be as long as
+/// The root causes below the component at `index`. The search is depth first without recursion: a chain can be as long as
 /// there are components.
-fn roots_below<'a>(place: usize, components: &[ComponentHealth], searches: &'a mut [Search]) -> &'a [usize] {
-    let mut path = vec![place];
+fn roots_below<'a>(index: usize, components: &[ComponentHealth], searches: &'a mut [Search]) -> &'a [usize] {
+    let mut path = vec![index];
     while let Some(last) = path.last().copied() {
         if matches!(searches[last], Search::Done(_)) {
             path.pop();
@@ -114,18 +114,18 @@ fn roots_below<'a>(place: usize, components: &[ComponentHealth], searches: &'a m
             path.pop();
         }
     }
-    match &searches[place] {
+    match &searches[index] {
         Search::Done(roots) => roots,
         _ => &[],
     }
 }
 
-/// The places of the dependencies whose status is not `Healthy`.
+/// The indices of the dependencies whose status is not `Healthy`.
 fn dependencies<'a>(
     component: &'a ComponentHealth,
     components: &'a [ComponentHealth],
 ) -> impl Iterator<Item = usize> + 'a {
-    let place = |name: &Arc<str>| components.binary_search_by(|other| other.name.cmp(name)).ok();
-    let followed = |place: &usize| components[*place].status != Status::Healthy;
-    component.depends_on.iter().filter_map(place).filter(followed)
+    let index = |name: &Arc<str>| components.binary_search_by(|other| other.name.cmp(name)).ok();
+    let followed = |index: &usize| components[*index].status != Status::Healthy;
+    component.depends_on.iter().filter_map(index).filter(followed)
 }

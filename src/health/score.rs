@@ -37,7 +37,7 @@ impl Evidence {
         known |= !reasons.is_empty();
         let thresholds = &settings.thresholds;
         let status =
-            if known { thresholds.status_after(self.before, score(points)) } else { Status::Unknown };
+            if known { thresholds.status_after(self.last_status, score(points)) } else { Status::Unknown };
         Verdict { status, points, reasons }
     }
 }
@@ -256,7 +256,7 @@ pub(super) mod tests {
             machine in prop::collection::vec(machine_reasons::tests::sign(), 0..12),
             checks in prop::collection::vec(check_reasons::tests::some_report(), 0..12),
             outlook in prop::option::of(costs::tests::outlook()),
-            before in prop::option::of(prop::sample::select(&Status::ALL[..])),
+            last_status in prop::option::of(prop::sample::select(&Status::ALL[..])),
         ) -> Evidence {
             let [open, forced_open, half_open] = circuits;
             let letters = letters.map(|(waiting, secs)| (waiting, Duration::from_secs(secs)));
@@ -264,7 +264,7 @@ pub(super) mod tests {
             let keyed = broken + well;
             let vital = calls.vital;
             Evidence {
-                vital, open, forced_open, half_open, broken, keyed, letters, machine, checks, outlook, before,
+                vital, open, forced_open, half_open, broken, keyed, letters, machine, checks, outlook, last_status,
             }
         }
     }

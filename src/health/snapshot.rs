@@ -143,8 +143,8 @@ impl HealthSnapshot {
     /// The component called `name`.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&ComponentHealth> {
-        let place = self.components.binary_search_by(|component| component.name.as_ref().cmp(name)).ok()?;
-        self.components.get(place)
+        let index = self.components.binary_search_by(|component| component.name.as_ref().cmp(name)).ok()?;
+        self.components.get(index)
     }
 
     /// Whether all critical components can serve requests.

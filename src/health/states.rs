@@ -65,7 +65,7 @@ impl States {
         self.next_round
     }
 
-    /// Follows the components of `evidence`, and adds to it what is known from before. Returns the round, if one was
+    /// Follows the components of `evidence`, and adds to it what is kept from the last snapshot. Returns the round, if one was
     /// due. `stood` is all the time that this process ever stood still.
     ///
     /// Vital signs are measured once a round, however often a snapshot is taken: a flood of probes must not look like
@@ -108,7 +108,7 @@ impl States {
                 }
                 evidence.outlook.clone_from(&state.outlook);
             }
-            evidence.before = state.status;
+            evidence.last_status = state.status;
         }
         if round.is_some() {
             // Rounds keep to a grid, unless whole rounds were missed.
@@ -118,16 +118,16 @@ impl States {
         round
     }
 
-    /// Judges the component at `place`, about which `evidence` was found.
+    /// Judges the component at `index`, about which `evidence` was found.
     pub(super) fn judge(
         &mut self,
-        place: usize,
+        index: usize,
         now: Tick,
         evidence: &Evidence,
         settings: &HealthSettings,
     ) -> Verdict {
         let verdict = evidence.judge(settings);
-        let Some((_, state)) = self.components.get_mut(place) else { return verdict };
+        let Some((_, state)) = self.components.get_mut(index) else { return verdict };
         let verdict = state.hold.apply(now, verdict, evidence.vital.as_ref(), settings);
         state.status = Some(verdict.status);
         verdict
@@ -223,8 +223,8 @@ mod tests {
         let mut update = |names: &[&str], statuses: &[Option<Status>]| {
             let mut evidence = evidence_of(names);
             states.update(Tick(1), Duration::ZERO, &mut evidence, &settings);
-            let before: Vec<_> = evidence.iter().map(|(_, evidence)| evidence.before).collect();
-            assert_eq!(before, statuses);
+            let last: Vec<_> = evidence.iter().map(|(_, evidence)| evidence.last_status).collect();
+            assert_eq!(last, statuses);
             states.components.iter_mut().for_each(|(_, state)| state.status = Some(Status::Degraded));
             assert_eq!(states.components.len(), names.len());
         };

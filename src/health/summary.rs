@@ -10,7 +10,7 @@ use super::score::Verdict;
 use super::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use super::status::Status;
 
-/// Makes a snapshot of the evidence about each component, sorted by name. `judge` gets the place of a component in
+/// Makes a snapshot of the evidence about each component, sorted by name. `judge` gets the index of a component in
 /// `evidence`, too.
 pub(super) fn summarize(
     evidence: &[(Arc<str>, Evidence)],
@@ -21,8 +21,8 @@ pub(super) fn summarize(
     let mut components = Vec::with_capacity(evidence.len());
     // Both are sorted by name, and each registered component is in the evidence.
     let mut registered = registered.iter().peekable();
-    for (place, (name, evidence)) in evidence.iter().enumerate() {
-        let verdict = judge(place, evidence);
+    for (index, (name, evidence)) in evidence.iter().enumerate() {
+        let verdict = judge(index, evidence);
         points.push(verdict.points);
         let config = registered.next_if(|known| Arc::ptr_eq(&known.name, name) || known.name == *name);
         components.push(ComponentHealth {
@@ -155,8 +155,8 @@ mod tests {
             let components = components
                 .into_iter()
                 .enumerate()
-                .map(|(place, (failed, weight, optional))| {
-                    (Component::new(place.to_string()).weight(weight).optional(optional), failed)
+                .map(|(index, (failed, weight, optional))| {
+                    (Component::new(index.to_string()).weight(weight).optional(optional), failed)
                 })
                 .collect();
             let snapshot = snapshot(components);

@@ -96,25 +96,25 @@ impl Baseline {
         common + (1.0 - common) * (usually / calls)
     }
 
-    /// The expected standard deviation of a value made of `calls` calls, at `place` on the scale.
+    /// The expected standard deviation of a value made of `calls` calls, at `position` on the scale.
     ///
     /// A mean of fewer calls is noisier, and a baseline of few minutes is uncertain. `error` is the standard error that was
     /// estimated from the calls themselves; it does not include what they share.
     #[inline]
-    pub(super) fn deviation(&self, scale: &Scale, place: f64, calls: f64, error: f64) -> f64 {
+    pub(super) fn deviation(&self, scale: &Scale, position: f64, calls: f64, error: f64) -> f64 {
         let (spread, usually) = (f64::from(self.spread), f64::from(self.calls));
         let fewer = if usually > calls { self.growth(usually, calls) } else { 1.0 };
         let of_calls = self.correlation() * spread * spread + error * error;
-        let variance = (spread * spread * fewer).max(of_calls).max(scale.least_variance(place, calls));
+        let variance = (spread * spread * fewer).max(of_calls).max(scale.least_variance(position, calls));
         let learned = f64::from(self.learned).min(LEARNED) / self.minutes_as_one();
         variance.sqrt() * (1.0 + 4.0 / (10.0 + learned))
     }
 
-    /// Learns from a value that was `rest` away from the level for `minutes` minutes.
+    /// Learns from a value that was `residual` away from the level for `minutes` minutes.
     #[inline]
     #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
-    pub(super) fn learn(&mut self, rest: f64, deviation: f64, calls: f64, minutes: f64, slowly: bool) {
-        let clipped = rest.clamp(-CLIP * deviation, CLIP * deviation);
+    pub(super) fn learn(&mut self, residual: f64, deviation: f64, calls: f64, minutes: f64, slowly: bool) {
+        let clipped = residual.clamp(-CLIP * deviation, CLIP * deviation);
         let minutes = if slowly { minutes * SLOW_PACE } else { minutes };
         let (level, spread) = if f64::from(self.learned) < LEARNED {
             let learned = f64::from(self.learned) + minutes;

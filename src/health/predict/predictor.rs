@@ -33,12 +33,12 @@ impl Predictor {
         }
         self.advance(millis(at), hour_of_week);
         for measure in measures {
-            let place =
+            let index =
                 self.tracks.iter().position(|track| track.sign == measure.sign).unwrap_or_else(|| {
                     self.tracks.push(Track::new(measure.sign));
                     self.tracks.len() - 1
                 });
-            self.tracks[place].update(&self.now, measure, settings);
+            self.tracks[index].update(&self.now, measure, settings);
         }
     }
 

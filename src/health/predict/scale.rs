@@ -55,7 +55,7 @@ impl Scale {
 
     /// A value on the scale.
     #[inline]
-    pub(super) fn place_of(&self, value: f64) -> f64 {
+    pub(super) fn scaled(&self, value: f64) -> f64 {
         match self.kind {
             Kind::Linear => value,
             Kind::Root(times) => (value.max(0.0) * times).sqrt(),
@@ -63,12 +63,12 @@ impl Scale {
         }
     }
 
-    /// The value at a place on the scale.
-    pub(super) fn value_at(&self, place: f64) -> f64 {
+    /// The value at a position on the scale.
+    pub(super) fn unscaled(&self, position: f64) -> f64 {
         match self.kind {
-            Kind::Linear => place,
-            Kind::Root(times) => place.max(0.0).powi(2) / times,
-            Kind::Logarithm => place.exp(),
+            Kind::Linear => position,
+            Kind::Root(times) => position.max(0.0).powi(2) / times,
+            Kind::Logarithm => position.exp(),
         }
     }
 
@@ -76,29 +76,29 @@ impl Scale {
     ///
     /// A few very long calls make a mean both large and uncertain.
     #[inline]
-    pub(super) fn error_at(&self, value: f64, error: f64) -> f64 {
+    pub(super) fn scaled_error(&self, value: f64, error: f64) -> f64 {
         match self.kind {
             Kind::Logarithm if error > 0.0 && error < f64::INFINITY => error / value.max(SHORTEST),
             _ => 0.0,
         }
     }
 
-    /// The minimum variance of a value made of `calls` calls, near `place` on the scale.
+    /// The minimum variance of a value made of `calls` calls, near `position` on the scale.
     #[inline]
-    pub(super) fn least_variance(&self, place: f64, calls: f64) -> f64 {
+    pub(super) fn least_variance(&self, position: f64, calls: f64) -> f64 {
         match self.kind {
             // A count has its own noise, and some minutes are busier than others. Without the constant, a count of 0 would be
             // too unlikely.
-            Kind::Root(times) if times > 1.0 => 0.5 + (self.floor * place).powi(2),
+            Kind::Root(times) if times > 1.0 => 0.5 + (self.floor * position).powi(2),
             _ => self.floor * self.floor + self.one_call / calls,
         }
     }
 
-    /// Half of the smallest shift that is reported, near `place` on the scale.
+    /// Half of the smallest shift that is reported, near `position` on the scale.
     #[inline]
-    pub(super) fn drift(&self, place: f64) -> f64 {
+    pub(super) fn drift(&self, position: f64) -> f64 {
         match self.kind {
-            Kind::Root(times) if times > 1.0 => self.drift * place,
+            Kind::Root(times) if times > 1.0 => self.drift * position,
             _ => self.drift,
         }
     }

@@ -22,10 +22,10 @@ impl Default for Series {
 impl Series {
     #[allow(clippy::cast_possible_truncation)] // POINTS is far below 256.
     pub(super) fn push(&mut self, at: u32, value: f32) {
-        let place = usize::from(self.next);
-        self.at[place] = at;
-        self.value[place] = value;
-        self.next = if place + 1 < POINTS { place as u8 + 1 } else { 0 };
+        let index = usize::from(self.next);
+        self.at[index] = at;
+        self.value[index] = value;
+        self.next = if index + 1 < POINTS { index as u8 + 1 } else { 0 };
         self.len = self.len.saturating_add(1).min(POINTS as u8);
     }
 
@@ -39,8 +39,8 @@ impl Series {
 
     /// The time of the newest point.
     pub(super) fn last(&self) -> Option<u32> {
-        let place = (usize::from(self.next) + POINTS - 1) % POINTS;
-        (self.len > 0).then(|| self.at[place])
+        let index = (usize::from(self.next) + POINTS - 1) % POINTS;
+        (self.len > 0).then(|| self.at[index])
     }
 
     /// All points, the oldest first, with the seconds since the oldest.
@@ -48,9 +48,9 @@ impl Series {
         // The start of the ring moves only once the ring is full.
         let begin = if self.len() < POINTS { 0 } else { usize::from(self.next) };
         let (len, first) = (self.len(), self.at[begin]);
-        (0..len).map(move |index| {
-            let place = if begin + index < POINTS { begin + index } else { begin + index - POINTS };
-            (since(first, self.at[place]), self.value[place])
+        (0..len).map(move |offset| {
+            let index = if begin + offset < POINTS { begin + offset } else { begin + offset - POINTS };
+            (since(first, self.at[index]), self.value[index])
         })
     }
 
@@ -73,8 +73,8 @@ impl Series {
     fn median_of(&self, of: impl Fn(f32) -> f64) -> f64 {
         let mut values = [0.0_f32; POINTS];
         let values = &mut values[..self.len()];
-        for (place, (_, value)) in values.iter_mut().zip(self.points()) {
-            *place = of(value) as f32;
+        for (index, (_, value)) in values.iter_mut().zip(self.points()) {
+            *index = of(value) as f32;
         }
         median(values)
     }

@@ -128,11 +128,11 @@ impl Track {
             return;
         }
         let scale = Scale::of(self.sign);
-        let place = scale.place_of(value);
+        let position = scale.scaled(value);
         self.limit = measure.limit;
         if self.value.is_nan() {
             (self.first, self.last) = (now.at, now.at);
-            self.baseline = Baseline::new(place, calls);
+            self.baseline = Baseline::new(position, calls);
         }
         let gap = now.at - self.last;
         (self.value, self.last) = (value, now.at);
@@ -144,18 +144,18 @@ impl Track {
 
         let level = f64::from(self.baseline.level);
         let season = self.season(now);
-        let expected = level + (place - level).clamp(season.low, season.high);
-        let rest = place - expected;
-        let error = scale.error_at(value, measure.error);
-        let one = 1.0 / self.baseline.deviation(scale, expected, calls, error);
-        let z = rest * one;
+        let expected = level + (position - level).clamp(season.low, season.high);
+        let residual = position - expected;
+        let error = scale.scaled_error(value, measure.error);
+        let per_deviation = 1.0 / self.baseline.deviation(scale, expected, calls, error);
+        let z = residual * per_deviation;
         if self.ready {
             self.z = z as f32;
             let correlation = self.baseline.correlation();
             self.alarm.update(z, now.at, settings.deviations, correlation, scale.per_minute);
             let before = self.shift.direction();
             let independent = minutes / self.baseline.minutes_as_one();
-            self.shift.update(z, (scale.drift(expected) * one).max(0.5), independent);
+            self.shift.update(z, (scale.drift(expected) * per_deviation).max(0.5), independent);
             if before == 0 {
                 self.shifted_at = now.at;
             }
@@ -166,7 +166,7 @@ impl Track {
         let deviation = self.baseline.deviation(scale, expected, calls, 0.0);
         // Where the season is steep, a value says little about level and spread.
         if season.high - season.low <= 2.0 * deviation {
-            self.baseline.learn(place - level - season.middle, deviation, calls, minutes, slowly);
+            self.baseline.learn(position - level - season.middle, deviation, calls, minutes, slowly);
         }
         if self.add_points(now.at, gap, value) {
             self.baseline.add_minute(z, gap > 2 * NEAR, slowly);
@@ -181,7 +181,7 @@ impl Track {
             (self.alarm, self.shift) = (Alarm::default(), Shift::default());
         }
         if scale.seasonal {
-            self.learn_season(now, place, minutes);
+            self.learn_season(now, position, minutes);
         }
     }
 
@@ -212,15 +212,15 @@ impl Track {
 
     /// The level of the last minutes and the deviation from it, by medians, on the scale.
     fn recent(&self, scale: &Scale) -> (f64, f64) {
-        let level = scale.place_of(self.near.median());
-        (level, self.near.deviation(level, |value| scale.place_of(value)))
+        let level = scale.scaled(self.near.median());
+        (level, self.near.deviation(level, |value| scale.scaled(value)))
     }
 
     #[allow(clippy::cast_possible_truncation)] // `f32` is precise enough.
-    fn learn_season(&mut self, now: &Timestamp, place: f64, minutes: f64) {
+    fn learn_season(&mut self, now: &Timestamp, position: f64, minutes: f64) {
         match &mut self.season {
             Some(season) => {
-                season.learn(now.hour, place as f32, minutes as f32);
+                season.learn(now.hour, position as f32, minutes as f32);
                 if season.begins(now.at, self.baseline.level)
                     && let Some(expected) = season.expects(now.hour, now.part)
                 {
@@ -267,13 +267,13 @@ impl Track {
             return None;
         }
         let scale = Scale::of(self.sign);
-        let (level, place) = (f64::from(self.baseline.level), scale.place_of(self.value));
+        let (level, position) = (f64::from(self.baseline.level), scale.scaled(self.value));
         let season = self.season(now);
-        let expected = level + (place - level).clamp(season.low, season.high);
+        let expected = level + (position - level).clamp(season.low, season.high);
         Some(Anomaly {
             sign: self.sign,
             value: self.value,
-            usual: scale.value_at(expected),
+            usual: scale.unscaled(expected),
             z: f64::from(self.z),
             shifted: self.shift.direction() != 0,
         })

@@ -16,7 +16,7 @@ use crate::health::inner::Inner;
 /// The minimum time between two snapshots that no change caused.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What streams are told.
+/// The state that streams send.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ServingState {
     ready: bool,
@@ -45,8 +45,8 @@ impl ServingState {
         if service.is_empty() {
             return Some(self.ready);
         }
-        let place = self.components.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
-        self.components.get(place).map(|(_, serves)| *serves && !self.draining)
+        let index = self.components.binary_search_by(|(name, _)| name.as_ref().cmp(service)).ok()?;
+        self.components.get(index).map(|(_, serves)| *serves && !self.draining)
     }
 }
 

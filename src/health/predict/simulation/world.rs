@@ -135,7 +135,7 @@ impl World {
         self.second += ROUND;
         self.bins[(self.second / ROUND % 6) as usize] = [calls, failed, took, squares];
         let [calls, failed, took, squares] =
-            self.bins.iter().fold([0.0; 4], |sum, bin| std::array::from_fn(|place| sum[place] + bin[place]));
+            self.bins.iter().fold([0.0; 4], |sum, bin| std::array::from_fn(|index| sum[index] + bin[index]));
         let memory = (load.memory + 0.01 * random.normal()).clamp(0.0, 1.0);
         let error =
             (squares / calls - (took / calls).powi(2)).max(0.0).sqrt() / (calls - 1.0).max(1.0).sqrt();
