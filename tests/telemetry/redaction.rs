@@ -434,7 +434,7 @@ fn p36_settings_are_read_checked_and_keep_their_key() {
     // Without it, the key is in the variable.
     let mut without = settings;
     without.redaction.key = None;
-    let variable = |name: &str| (name == RedactionSettings::KEY_VARIABLE).then(|| KEY.to_owned());
+    let variable = |name: &str| (name == "CAMPANILE_REDACTION_KEY").then(|| KEY.to_owned());
     let again = without.clone().builder().variables(variable).build().unwrap();
     assert_eq!(again.redactor().value("customer", "x"), hash);
     let error = without.builder().variables(|_| None).build().unwrap_err().to_string();
