@@ -50,7 +50,7 @@ fn by_host() -> ByHost {
         .unwrap()
 }
 
-/// The bytes that `keyed` keeps after calls with so many keys, of all that were counted since `before`.
+/// The bytes that `keyed` keeps after calls with these keys, of all bytes that were counted since `before`.
 fn after(keyed: &ByHost, keys: std::ops::Range<u32>, calls: usize, good: bool, before: isize) -> f64 {
     for key in keys {
         let host: Arc<str> = format!("host-{key:06}.example.net").into();

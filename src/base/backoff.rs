@@ -90,12 +90,6 @@ impl Backoff {
         self.delay_with(n, previous, fastrand::f64())
     }
 
-    /// The longest possible delay.
-    #[must_use]
-    pub const fn max(&self) -> Duration {
-        self.max
-    }
-
     /// [`Backoff::delay`] with a given random number, `draw`, in 0..1.
     pub(crate) fn delay_with(&self, n: u32, previous: Duration, draw: f64) -> Duration {
         let first = self.first.as_secs_f64();

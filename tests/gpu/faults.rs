@@ -94,10 +94,10 @@ fn p40_a_call_that_fails_loses_its_value_and_no_other() {
         ("register", 0),
         ("name", 0),
     ];
-    // Not there, not allowed, not found, no memory, no data, nobody knows what.
+    // Missing, not permitted, not found, out of memory, no data, unknown.
     for (call, lost) in calls {
         for code in [2, NOT_SUPPORTED, 4, 6, 10, 13, 17, 20, 21, 999] {
-            // What is not supported is remembered by whoever has the driver open.
+            // The session of an open driver does not repeat calls that are not supported.
             gpus.let_go();
             gpus.tell(&format!("error 0 {call} {code}"));
             let snapshot = GpuSnapshot::with_library(gpus.path());
@@ -164,7 +164,7 @@ fn p40_a_device_that_is_lost_from_the_start_is_reported() {
     let gpus = FakeGpus::new(2, "start");
     gpus.tell(&format!("error 1 handle {LOST}"));
     let sampled = Sampled::new(gpus.path());
-    // Nobody knows its UUID.
+    // Its UUID is not known.
     sampled.until_value("hw_status_ratio", &[("hw_id", "gpu/1"), ("hw_state", "failed")], 1.0);
     gpus.tell("error 1 handle 0");
     sampled.until_value("hw_status_ratio", &[("hw_id", "GPU-start-1"), ("hw_state", "ok")], 1.0);

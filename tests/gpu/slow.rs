@@ -47,8 +47,8 @@ fn p41_fans_links_and_throughput_have_their_own_interval() {
     for metric in ["hw_gpu_io_bytes_total", "campanile_gpu_nvlink_links"] {
         assert_eq!(value(metric, &[("hw_id", "GPU-slow-1")]), None, "{metric}");
     }
-    assert_eq!(gpus.calls("sent/1"), 1, "it said that it does not support this");
-    assert_eq!(gpus.calls("processes"), 0, "nobody asked for that");
+    assert_eq!(gpus.calls("sent/1"), 1, "a call that is not supported is not repeated");
+    assert_eq!(gpus.calls("processes"), 0, "the setting is off");
     assert!(gpus.calls("fan/0") < gpus.calls("temperature/0"));
     assert_eq!(sampled.failures(), 0.0);
 }

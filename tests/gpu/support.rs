@@ -116,7 +116,7 @@ pub(crate) fn threads() -> usize {
     tasks.filter_map(name).filter(|name| name.trim() == "campanile-gpu").count()
 }
 
-/// Nobody else looks at the threads and the log of this process.
+/// Gives one test at a time the threads and the log of this process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -13,7 +13,7 @@ use crate::support::tool;
 const WATCHED: &str = "CAMPANILE_TEST_WATCHED";
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Files that nobody has: asking for one leaves a mark among the system calls.
+/// Files that do not exist. Opening one marks a place among the system calls.
 const BEGIN: &str = "/campanile/collects";
 const END: &str = "/campanile/has-collected";
 /// What an allocator does when it wants memory or has too much, and a lock that another thread has for a moment. All
@@ -58,7 +58,7 @@ fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process(
     let mut strace = Command::new(tool("strace"));
     let may = strace.args(["-f", "-o"]).arg(&file).arg("true").output().unwrap();
     if !may.status.success() {
-        return eprintln!("nobody may be watched here: {}", String::from_utf8_lossy(&may.stderr));
+        return eprintln!("this machine does not allow `strace`: {}", String::from_utf8_lossy(&may.stderr));
     }
     // This very test, as a process of its own.
     let name = thread::current().name().unwrap().to_owned();
@@ -85,7 +85,7 @@ fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process(
     assert!(asked.is_empty(), "{asked:#?}");
     // The same thread read nothing, but others did, all the while.
     let others = calls[begin..end].iter().filter(|call| call.thread != collecting);
-    assert!(others.clone().any(|call| call.what.contains("\"/proc/")), "nobody sampled meanwhile");
+    assert!(others.clone().any(|call| call.what.contains("\"/proc/")), "no sampler read anything meanwhile");
 
     let own = stderr.lines().find_map(|line| line.strip_prefix("watched: ")).unwrap();
     let strange: Vec<_> =

@@ -57,7 +57,7 @@ fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
     let health = telemetry.health();
     assert!(health.readiness().ready, "it serves");
     telemetry.shutdown(Duration::from_secs(5));
-    assert!(health.snapshot().component("host").is_none(), "nobody speaks for it any more");
+    assert!(health.snapshot().component("host").is_none(), "no source reports it any more");
 }
 
 #[test]

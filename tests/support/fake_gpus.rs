@@ -54,11 +54,11 @@ impl FakeGpus {
         self.tell(&format!("calls {call}"))
     }
 
-    /// Waits until nobody has the driver open.
+    /// Waits until the driver is closed.
     ///
     /// # Panics
     ///
-    /// When somebody keeps it.
+    /// If it stays open.
     pub fn let_go(&self) {
         let gone = (0..3_000).any(|_| {
             std::thread::park_timeout(Duration::from_millis(1));

@@ -48,15 +48,15 @@ fn state() -> MutexGuard<'static, Option<State>> {
     STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Tells the library what to answer; gives what was asked for, or 0.
+/// Sets the answers of the library. Returns the number that was asked for, or 0.
 ///
-/// - `gpus 2 PREFIX`: so many, with UUIDs that begin so
+/// - `gpus 2 PREFIX`: this number of GPUs, with UUIDs that begin with the prefix
 /// - `part 0 1`: GPU 0 has a MIG instance in place 1; `nopart 0 1`
 /// - `set 0 power 250000`: what device 0 answers to a call; MIG instances are 100 + 10 × GPU + place
 /// - `error 0 power 15`, `error 0 all 15`, `error * init 9`: what a call ends with; 0 is well again
 /// - `xid 0 79`
 /// - `lost 0`: GPU 0 is gone, those behind it have numbers smaller by one, and the library has to be started again
-/// - `restart`: whoever started the library before has to do so again
+/// - `restart`: the library must be started again
 /// - `hang power`, `release`
 /// - `calls power`, `calls power/1` for device 1, `started`: numbers
 ///

@@ -437,7 +437,7 @@ fn p36_settings_are_checked_and_hide_their_key() {
     // Without the setting, the variable has the key.
     let mut without = settings;
     without.redaction.key = None;
-    let variable = |name: &str| (name == RedactionSettings::KEY_VARIABLE).then(|| KEY.to_owned());
+    let variable = |name: &str| (name == "CAMPANILE_REDACTION_KEY").then(|| KEY.to_owned());
     let again = TelemetryBuilder::from_settings(&without).variables(variable).build().unwrap();
     assert_eq!(again.redactor().value("customer", "x"), hash);
     let error =

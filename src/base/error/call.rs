@@ -38,8 +38,7 @@ words! {
         /// An operator forced the circuit open.
         ForcedOpen = "forced_open",
     }
-    /// The reason as a metric attribute, in snake case.
-    pub as_str;
+    pub(crate) as_str;
 }
 
 impl Rejected {
@@ -142,15 +141,6 @@ impl<E> CallError<E> {
     #[must_use]
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut(_))
-    }
-
-    /// Returns the function's own error, if it is that.
-    #[must_use]
-    pub fn into_inner(self) -> Option<E> {
-        match self {
-            Self::Inner(error) => Some(error),
-            _ => None,
-        }
     }
 }
 

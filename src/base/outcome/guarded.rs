@@ -93,7 +93,7 @@ where
 }
 
 #[cfg(feature = "http")]
-pub use http::Streamed;
+pub(crate) use http::Streamed;
 
 #[cfg(feature = "http")]
 mod http {

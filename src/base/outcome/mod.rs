@@ -97,9 +97,9 @@ pub(crate) use given_up::by_caller;
 pub(crate) use given_up::is_by_caller;
 pub(crate) use given_up::{for_time, is_for_time, within};
 pub(crate) use guarded::Guarded;
-pub use guarded::Judged;
+pub(crate) use guarded::Judged;
 #[cfg(feature = "http")]
-pub use guarded::Streamed;
+pub(crate) use guarded::Streamed;
 #[cfg(any(feature = "http", feature = "otlp"))]
 pub(crate) use retry_after::retry_after;
 #[doc(hidden)]

@@ -1,4 +1,4 @@
-//! Secrets in the body of a message, by what its type says that it is.
+//! Redacts the body of a message by its content type.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What stands beside the name of a secret in source code and is none: a type, a call, another variable.
+//! Values beside the name of a secret in source code that are no secrets: a type, a call, another variable.
 
 use super::bytes::is_name;
 use super::pair::Pair;

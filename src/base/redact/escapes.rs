@@ -1,4 +1,4 @@
-//! Other writings of a text: what URLs, HTML and JSON write for characters that they cannot have as they are.
+//! Decodes texts with characters that are escaped as in URLs, HTML or JSON.
 
 use super::steps::count;
 

@@ -1,6 +1,6 @@
-//! What stands beside the name of a secret and is none: code, its types, and sentences about secrets.
+//! Values beside the name of a secret that are no secrets: code, types, and sentences about secrets.
 //!
-//! Only what can be told for sure from a short value is left: the rest is hidden.
+//! Only short values that are certainly harmless are kept. All others are hidden.
 
 use super::bytes::is_blank;
 use super::code::{compares, declares, follows_a_keyword, has_a_type, is_code, is_line, is_type};

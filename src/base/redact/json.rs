@@ -1,4 +1,4 @@
-//! Secrets in a document of JSON, found where they stand, so that all other bytes stay as they are.
+//! Finds secrets in a JSON document by their places, so that all other bytes are kept.
 
 use std::ops::Range;
 

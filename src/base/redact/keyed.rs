@@ -1,4 +1,4 @@
-//! A keyed hash: the same for the same value, and of no use without the key.
+//! A keyed hash. Equal values have equal hashes, and without the key a hash says nothing.
 
 use std::fmt;
 
@@ -7,26 +7,24 @@ use serde::Deserialize;
 
 use crate::base::error::ConfigError;
 
-/// What stands before a hash.
+/// The prefix of a hash.
 pub(super) const PREFIX: &str = "hash:";
-/// Hexadecimal digits of a hash: 64 bits, so that among a million values two collide once in 37 million cases.
+/// The hexadecimal digits of a hash: 64 bits, so that two of a million values collide once in 37 million cases.
 const DIGITS: usize = 16;
-/// Bytes of what stands for a value.
+/// The bytes of a hash with its prefix.
 pub(super) const LENGTH: usize = PREFIX.len() + DIGITS;
 /// The shortest key, in bytes.
 const SHORTEST: usize = 16;
 
-/// The key of hashes that stand for secrets.
+/// The key of hashes that replace secrets.
 ///
-/// With it, values can be tried out: keep it as a secret itself. It is shown by no `Debug` and written by no
-/// serializer.
+/// Keep it secret: with it, values can be guessed and compared. `Debug` and `Serialize` do not show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct HashKey(String);
 
 impl HashKey {
-    /// A key: any text of at least 16 bytes that cannot be guessed.
-    pub fn new(key: impl Into<String>) -> Self {
+    pub(super) fn new(key: impl Into<String>) -> Self {
         Self(key.into())
     }
 }
@@ -37,7 +35,7 @@ impl fmt::Debug for HashKey {
     }
 }
 
-/// HMAC-SHA256 with the key taken in.
+/// HMAC-SHA256 with a key.
 #[derive(Clone)]
 pub(super) struct Keyed(HMAC);
 
@@ -50,7 +48,7 @@ impl Keyed {
         Ok(Self(HMAC::new(key.0.as_bytes())))
     }
 
-    /// What stands for `value`.
+    /// The hash of `value`.
     pub(super) fn hash(&self, value: &[u8]) -> String {
         let mut keyed = self.0.clone();
         keyed.update(value);
@@ -65,7 +63,7 @@ impl Keyed {
     }
 }
 
-/// Whether `text` is what [`Keyed::hash`] makes, which is not hashed again.
+/// Whether `text` is a hash by [`Keyed::hash`], which is not hashed again.
 pub(super) fn is_hash(text: &[u8]) -> bool {
     text.strip_prefix(PREFIX.as_bytes()).is_some_and(|digits| {
         digits.len() == DIGITS && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_nowhere() {
+    fn a_key_is_never_shown() {
         let key = HashKey::new("0123456789abcdef");
         assert_eq!(format!("{key:?} {:?}", Keyed::new(&key)), "HashKey(…) Ok(Keyed(…))");
         let error = Keyed::new(&HashKey::new("abc")).unwrap_err();

@@ -1,4 +1,4 @@
-//! Secrets of Kubernetes: whatever the values of their `data` go by, they are secret.
+//! Secrets of Kubernetes: all values in their `data` are secret, under any name.
 
 use std::ops::Range;
 

@@ -1,35 +1,37 @@
-//! Secrets, taken out before anything leaves the process or reaches a disk.
+//! Removes secrets before anything leaves the process or reaches a disk.
 //!
-//! A password that is logged once lies in every backup of every system that logs go to. So whatever campanile
-//! hands on goes through a [`Redactor`] first: the fields of spans, events and logs, what errors say, URLs,
-//! dead letters. It looks at two things:
+//! Start with `redactor.rs`, then `text.rs`, the search of one text. The files stand on three levels. What a secret is:
+//! `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as `cards.rs` and `tokens.rs`.
+//! Where it is in a text: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`, `json.rs`,
+//! `csv.rs` and `body.rs`, which share the state in `search.rs`; `harmless.rs` and `code.rs` exclude values that are no
+//! secrets. On top is [`Redactor`].
 //!
-//! - **Names.** What goes by the name of a secret is one: a field, a header, a parameter of a query, a member of
-//!   a struct that was printed by its `Debug`, an argument of a command. Names are compared word by word, whatever their
-//!   style: `token` is found in `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. What only
-//!   speaks of a secret is left: a type (`password: String`), code (`token = next()`), a truth, a sentence
-//!   (`invalid token: expired`).
-//! - **Shapes.** Some values give themselves away under any name: numbers of payment cards and bank accounts, e-mail
-//!   addresses, `Bearer` and `Basic` credentials, JWTs, private keys, keys of well-known services, the user's part of a
-//!   URL and the signature in its query; and what regular expressions of your own find.
+//! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes all
+//! data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds secrets in
+//! two ways:
 //!
-//! Texts are also read as they are meant where they hold characters that are escaped as in a URL, in HTML or in JSON.
+//! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is a
+//!   secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
+//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly no secrets stay: a type
+//!   (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
+//! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses, `Bearer`
+//!   and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the signature in
+//!   its query, and matches of your own regular expressions.
 //!
-//! In the place of a secret stands [`MARKER`], or, where people must see that two values are the same without
-//! seeing the value, a keyed hash of it.
+//! Text that is escaped as in a URL, in HTML or in JSON is also searched unescaped.
 //!
-//! [`RedactionSettings`] say what is looked for; they are on unless you turn them off. What no rule can tell is not
-//! found: a password in a sentence (`the password is …`), in a column of a table (but for a body that says that it is
-//! CSV), in a command of a protocol (`AUTH …`), or under a name that is not listed. In doubt a word too many goes.
+//! A secret is replaced by [`MARKER`], or by a keyed hash if people must see that two values are equal without seeing them.
 //!
-//! # What it costs
-//! Time grows with the length of a text and not faster, whatever stands in it: about a nanosecond for each byte of
-//! ordinary text, and at most 192 looks at a byte in the worst texts that tests make up (patterns of your own aside).
-//! Texts that may be longer than 64 KiB belong on a thread for work that blocks; dead letters do so themselves.
-//! Bytes that are not UTF-8 are searched as well: see [`Redactor::bytes`].
+//! [`RedactionSettings`] say what is redacted. Redaction is on by default. These secrets are not found: a password in a
+//! sentence (`the password is …`), in a column of a table (except in a body with a CSV content type), in a command of a
+//! protocol (`AUTH …`), or under a name that is not listed. In doubt, too much is removed.
 //!
-//! Attributes of the resource, those that people give to instruments of their own, and baggage are told as they
-//! are.
+//! # Costs
+//! The time is linear in the length of the text, for any text: about a nanosecond per byte of ordinary text, and at most 192
+//! steps per byte in the worst texts of the tests, not counting your own patterns. Redact texts longer than 64 KiB on a
+//! thread for blocking work; dead letters do so. [`Redactor::bytes`] redacts bytes that are not UTF-8.
+//!
+//! Resource attributes, attributes of your own instruments, and baggage are not redacted.
 //!
 //! # Example
 //! ```

@@ -1,4 +1,4 @@
-//! Which names are those of secrets.
+//! Looks up whether a name is that of a secret.
 
 use super::defaults::{DESCRIBES, ENDINGS, LAST, OPEN, SECRET, SHORTEST_ENDING, WHOLE};
 use super::rule::{Form, Rule};

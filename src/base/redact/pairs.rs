@@ -1,4 +1,4 @@
-//! Values that stand beside the name of a secret.
+//! Values after the name of a secret and a sign, such as `password=…`.
 
 use super::bytes::{is_blank, is_name, is_quote};
 use super::harmless;

@@ -1,4 +1,4 @@
-//! What takes secrets out.
+//! The redactor.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::settings::RedactionSettings;
 use super::treatment::Treatment;
 use crate::base::error::ConfigError;
 
-/// Takes secrets out of texts and values; from [`Redactor::from_settings`]. Clones share everything.
+/// Removes secrets from texts and values. Clones share their rules.
 ///
 /// # Example
 /// ```
@@ -23,7 +23,7 @@ use crate::base::error::ConfigError;
 ///
 /// let redactor = Redactor::from_settings(&RedactionSettings::default())?;
 /// assert_eq!(redactor.text("https://ann:pw@host/a?x=1"), "https://[redacted]@host/a?x=1");
-/// // What holds no secret is not touched, and nothing is allocated for it.
+/// // A text without a secret is borrowed, without an allocation.
 /// assert!(matches!(redactor.text("order 17 is paid"), Cow::Borrowed(_)));
 /// # Ok::<(), campanile::ConfigError>(())
 /// ```
@@ -51,31 +51,30 @@ impl Redactor {
         Ok(Self { rules: Arc::new(Rules::new(settings, variable)?) })
     }
 
-    /// Leaves in a URL what gives the right to send a request there: its signature, or the URL of a webhook itself.
+    /// A redactor that keeps the signatures of URLs, and URLs of webhooks, so that requests can still be sent there.
     pub(crate) fn without_signatures(&self) -> Self {
         Self { rules: Arc::new(self.rules.without_signatures()) }
     }
 
-    /// `text` without the secrets in it.
+    /// Removes the secrets from `text`.
     #[must_use]
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         self.redact(text, Format::Text, &mut |_| ()).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
-    /// `text` without the secrets in it, where it need not be UTF-8.
+    /// Removes the secrets from `text`, which need not be UTF-8.
     #[must_use]
     pub fn bytes<'a>(&self, text: &'a [u8]) -> Cow<'a, [u8]> {
         self.rules.clean(text, Format::Text, &mut |_| ()).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
-    /// The query of a URL, or a form, without the secrets in it: `name=value` pairs with `&` between them.
+    /// Removes the secrets from the query of a URL or from a form: `name=value` pairs, separated by `&`.
     #[must_use]
     pub fn query<'a>(&self, query: &'a str) -> Cow<'a, str> {
         self.redact(query, Format::Query, &mut |_| ()).map_or(Cow::Borrowed(query), Cow::Owned)
     }
 
-    /// The value that goes by `name`: nothing of it if that is the name of a secret, else the value without the
-    /// secrets in it.
+    /// Removes the secrets from the value of a field named `name`: the whole value, if that is the name of a secret.
     #[must_use]
     pub fn value<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         let rule = self.rule(name);
@@ -85,47 +84,42 @@ impl Redactor {
         self.replacement(rule.treatment, value.as_bytes())
     }
 
-    /// What is done with the values that go by `name`.
-    ///
-    /// Of some names, such as `pin` and `tokens`, only with those of a certain form: see
-    /// [`RedactionSettings::defaults`].
-    #[must_use]
-    pub fn treatment(&self, name: &str) -> Treatment {
+    /// The treatment of values of fields named `name`.
+    pub(crate) fn treatment(&self, name: &str) -> Treatment {
         self.rule(name).treatment
     }
 
-    /// What is done with the values that go by `name`, and with which of them.
+    /// The rule for values of fields named `name`.
     pub(crate) fn rule(&self, name: &str) -> Rule {
         self.rules.rule(name.as_bytes(), false)
     }
 
-    /// What stands in the place of `secret`.
+    /// The text that replaces `secret`.
     pub(crate) fn replacement(&self, treatment: Treatment, secret: &[u8]) -> Cow<'static, str> {
         self.rules.replacement(treatment, secret)
     }
 
-    /// `text` without the secrets in it, or `None` if there are none; `found` hears the name of each, or what
-    /// shape it has.
+    /// Removes the secrets from `text`; `None` if it has none. Calls `found` with the name or the shape of each.
     pub(crate) fn redact(&self, text: &str, format: Format, found: &mut dyn FnMut(&str)) -> Option<String> {
         let clean = self.rules.clean(text.as_bytes(), format, found)?;
-        // Secrets begin and end where characters do. If one did not, what is left of the character is of no use.
+        // Secrets begin and end at character boundaries. If one did not, the rest of the character is replaced.
         Some(
             String::from_utf8(clean)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
         )
     }
 
-    /// What becomes of the body of a message whose `Content-Type` is `kind`; `found` hears as in [`Self::redact`].
+    /// Removes the secrets from the body of a message with the `Content-Type` `kind`. Calls `found` as [`Self::redact`] does.
     pub(crate) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
         self.rules.body(kind, body, found)
     }
 
-    /// As [`Self::redact`], for what need not be UTF-8.
+    /// As [`Self::redact`], for bytes that need not be UTF-8.
     pub(crate) fn redact_bytes(&self, text: &[u8], found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
         self.rules.clean(text, Format::Text, found)
     }
 
-    /// What stands in the place of a number that goes by no name of a secret, if that is the number of a card.
+    /// The text that replaces a number, if it is the number of a payment card.
     pub(crate) fn number(&self, number: u64) -> Option<Cow<'static, str>> {
         (self.rules.cards != Treatment::Leave && cards::is_card(number))
             .then(|| self.replacement(self.rules.cards, number.to_string().as_bytes()))

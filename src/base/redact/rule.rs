@@ -1,4 +1,4 @@
-//! What is done with the values that go by a name, and with which of them.
+//! The rule of a name: which of its values are secrets, and what is done with them.
 
 use super::steps::{ahead, behind, count};
 use super::treatment::Treatment;

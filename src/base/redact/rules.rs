@@ -14,13 +14,13 @@ use super::settings::RedactionSettings;
 use super::treatment::Treatment;
 use crate::base::error::ConfigError;
 
-/// What is looked for.
+/// What a redactor looks for.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     names: Names,
-    /// More names of parameters in queries.
+    /// Further names, for parameters in queries.
     signatures: Names,
-    /// Whether what stands before a sign matters.
+    /// Whether names before a sign such as `=` are looked up.
     pub(super) signs: bool,
     pub(super) cards: Treatment,
     pub(super) emails: Treatment,

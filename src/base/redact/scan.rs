@@ -1,13 +1,12 @@
-//! One quick look at a text: most have nothing in them that a secret could be found by.
+//! A quick scan of a text. Most texts have nothing by which a secret could be found, and are not searched further.
 //!
-//! Every attribute of every span passes here. The loops are written so that the compiler can take sixteen bytes at a
-//! time.
+//! Every attribute of every span is scanned. The loops are written so that the compiler vectorizes them.
 
 use super::bytes::{in_number, in_run};
 use super::steps::{ahead, behind, count};
 use super::tokens;
 
-/// What a text has in it, a bit each.
+/// The traits of a text, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traits(u16);
 

@@ -1,4 +1,4 @@
-//! What is redacted, and what stands in its place.
+//! What is redacted, and what replaces it.
 
 use std::collections::BTreeMap;
 
@@ -55,28 +55,27 @@ pub struct RedactionSettings {
     /// Names that go on with a word that describes a secret are none: `token_type`, `token_endpoint`, `password_policy`,
     /// `secret_name`, `cookie_domain` and the like.
     pub defaults: bool,
-    /// What is done with the values of more names, or of default ones. A name is found in longer ones, word by
-    /// word; of several the longest decides.
+    /// Further names, or other treatments of default names. A name is found in longer names, word by word. If several are
+    /// found, the longest decides.
     pub names: BTreeMap<String, Treatment>,
-    /// What is done with numbers of payment cards and of bank accounts (IBAN). Default: a marker.
+    /// The treatment of numbers of payment cards and of bank accounts (IBAN). Default: `mask`.
     pub cards: Treatment,
-    /// What is done with e-mail addresses. Default: a marker.
+    /// The treatment of e-mail addresses. Default: `mask`.
     pub emails: Treatment,
-    /// What is done with credentials that their shape gives away. Default: a marker. They are `Bearer` and `Basic`, JWTs,
+    /// The treatment of credentials that are found by their shape. Default: `mask`. They are `Bearer` and `Basic`, JWTs,
     /// private keys in PEM, keys of some forty services (AWS, Google, Stripe, GitHub, GitLab, npm, PyPI, Docker, Slack,
     /// Discord, Telegram, Twilio, SendGrid, OpenAI, Anthropic, Hugging Face, Vault, Grafana, Shopify and others), and the
     /// URLs of webhooks of Slack, Discord, Teams, Zapier and PagerDuty.
     pub credentials: Treatment,
-    /// What is done with the user's part of URLs, and with the signatures in the queries of those that were
-    /// signed (`sig`, `Signature`, `X-Goog-Signature`, `AWSAccessKeyId`), and there with `code` and `key` of 16 bytes or
-    /// more that look as if chosen by chance. Default: a marker.
+    /// The treatment of the user part of URLs, of signatures in queries (`sig`, `Signature`, `X-Goog-Signature`,
+    /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default: `mask`.
     pub urls: Treatment,
-    /// What is done with what these regular expressions find: with their first group if they have one. Their
-    /// syntax is that of the crate `regex`. They need the feature `telemetry`. One that can run to the end of a text and
-    /// then fall back costs the square of its length: such a pattern does not belong here.
+    /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that of
+    /// the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text and then
+    /// fall back, because its cost is quadratic.
     pub patterns: BTreeMap<String, Treatment>,
-    /// The key of hashes, of at least 16 bytes. The variable `CAMPANILE_REDACTION_KEY` stands in for one that is
-    /// absent. It is never written.
+    /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is never
+    /// serialized.
     #[serde(skip_serializing)]
     pub key: Option<HashKey>,
 }
@@ -97,10 +96,10 @@ impl Default for RedactionSettings {
 }
 
 impl RedactionSettings {
-    /// The variable that holds the key when the settings do not.
-    pub const KEY_VARIABLE: &str = "CAMPANILE_REDACTION_KEY";
+    /// The environment variable with the key, if the settings have none.
+    pub(super) const KEY_VARIABLE: &str = "CAMPANILE_REDACTION_KEY";
 
-    /// Nothing is redacted.
+    /// Settings that redact nothing.
     #[must_use]
     pub fn off() -> Self {
         Self {
@@ -113,32 +112,32 @@ impl RedactionSettings {
         }
     }
 
-    /// Names alone: no numbers of cards and no e-mail addresses are looked for.
+    /// The default settings without numbers of cards and e-mail addresses.
     #[must_use]
     pub fn names_only() -> Self {
         Self { cards: Treatment::Leave, emails: Treatment::Leave, ..Self::default() }
     }
 
-    /// Whether the default names are secret.
+    /// Sets whether the default names are secret.
     #[must_use]
     pub fn defaults(mut self, yes: bool) -> Self {
         self.defaults = yes;
         self
     }
 
-    /// More names whose values are replaced by a marker.
+    /// Adds names whose values are replaced by a marker.
     #[must_use]
     pub fn mask<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.names(names, Treatment::Mask)
     }
 
-    /// Names whose values are replaced by a keyed hash.
+    /// Adds names whose values are replaced by a keyed hash.
     #[must_use]
     pub fn hash<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.names(names, Treatment::Hash)
     }
 
-    /// Names whose values stay, though they look like those of secrets.
+    /// Adds names whose values are kept, although they look like names of secrets.
     #[must_use]
     pub fn leave<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.names(names, Treatment::Leave)
@@ -149,35 +148,35 @@ impl RedactionSettings {
         self
     }
 
-    /// What is done with numbers of payment cards and of bank accounts.
+    /// Sets the treatment of numbers of payment cards and of bank accounts.
     #[must_use]
     pub fn cards(mut self, treatment: Treatment) -> Self {
         self.cards = treatment;
         self
     }
 
-    /// What is done with e-mail addresses.
+    /// Sets the treatment of e-mail addresses.
     #[must_use]
     pub fn emails(mut self, treatment: Treatment) -> Self {
         self.emails = treatment;
         self
     }
 
-    /// What is done with credentials that their shape gives away.
+    /// Sets the treatment of credentials that are found by their shape.
     #[must_use]
     pub fn credentials(mut self, treatment: Treatment) -> Self {
         self.credentials = treatment;
         self
     }
 
-    /// What is done with the user's part and the signature of URLs.
+    /// Sets the treatment of the user part and the signature of URLs.
     #[must_use]
     pub fn urls(mut self, treatment: Treatment) -> Self {
         self.urls = treatment;
         self
     }
 
-    /// One more regular expression, and what is done with what it finds: with its first group if it has one.
+    /// Adds a regular expression, and the treatment of its matches: of its first group, if it has one.
     #[cfg(feature = "telemetry")]
     #[cfg_attr(docsrs, doc(cfg(feature = "telemetry")))]
     #[must_use]
@@ -186,14 +185,14 @@ impl RedactionSettings {
         self
     }
 
-    /// The key of hashes: any text of at least 16 bytes that cannot be guessed.
+    /// Sets the key of the hashes: any text of at least 16 bytes that cannot be guessed.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(HashKey::new(key));
         self
     }
 
-    /// What is to be hashed, if anything is.
+    /// The name of a setting whose values are hashed, if there is one.
     pub(super) fn hashed(&self) -> Option<String> {
         let shapes = [
             ("cards", self.cards),

@@ -1,6 +1,6 @@
-//! Walks over bytes.
+//! Functions that walk over bytes.
 //!
-//! Every search for secrets walks by these, so that a test can count the steps that a text costs.
+//! All searches use these functions, so that a test can count the steps per byte.
 
 /// The first place from `from` on, at most `most` bytes further, whose byte is none of those that `is` takes.
 #[inline]

@@ -1,4 +1,4 @@
-//! All that is found in one text, and the text without it.
+//! Searches one text for secrets, and replaces them.
 
 use std::ops::Range;
 

@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is done with a value.
+/// What is done with a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Treatment {
-    /// It stays as it is.
+    /// It is kept.
     Leave,
-    /// `[redacted]` stands in its place.
+    /// It is replaced by `[redacted]`.
     Mask,
-    /// A keyed hash of it stands in its place, such as `hash:3f0a9c1be2d47586`: the same for the same value.
+    /// It is replaced by a keyed hash, such as `hash:3f0a9c1be2d47586`. Equal values have equal hashes.
     Hash,
 }
 

@@ -1,6 +1,6 @@
-//! Where a value begins and ends in a text that may be anything: a header, a query, JSON, what `Debug` prints.
+//! Finds the end of a value in a text of any kind: a header, a query, JSON, the output of `Debug`.
 //!
-//! In doubt it ends later: better a word too many is gone than half a secret is left.
+//! In doubt the value ends later, so that no part of a secret is kept.
 
 use std::ops::Range;
 
