@@ -156,8 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("healings.json");
         let shared = Shared::default();
-        let mut limits = HealingLimits::default();
-        limits.remember_in = Some(path.clone());
+        let limits = HealingLimits { remember_in: Some(path.clone()), ..HealingLimits::default() };
         shared.set_limits(limits, Some(StartsFile::open(&path).unwrap()), |_| ());
         let (component, healing) = (Arc::from("healed"), Arc::from("heal"));
         let hangs = tokio::spawn(std::future::pending());
