@@ -51,7 +51,7 @@ fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
     let [reason] = host.reasons.as_slice() else { panic!("{host:?}") };
     assert_eq!((reason.kind, reason.limit, reason.cost), (ReasonKind::MemoryUsage, NOTHING, 0.25));
     assert!(reason.figure > 0.0 && reason.figure < 1.0);
-    let text = format!("{:.1} % of the memory is in use; too much from 0.0 %", reason.figure * 100.0);
+    let text = format!("{:.1} % of the memory is in use; warning from 0.0 %", reason.figure * 100.0);
     assert!(reason.text.starts_with(&text), "{}", reason.text);
     assert_eq!(snapshot.status, Status::Degraded);
     let health = telemetry.health();
