@@ -128,9 +128,11 @@ fn p40_what_a_device_does_not_support_is_asked_for_once() {
 
 #[test]
 fn p40_a_device_that_breaks_is_reported_and_comes_back_while_the_others_go_on() {
-    for (code, why) in
-        [(LOST, "the GPU is lost"), (RESET_REQUIRED, "the GPU must be reset"), (999, "the GPU does not answer")]
-    {
+    for (code, why) in [
+        (LOST, "the GPU is lost"),
+        (RESET_REQUIRED, "the GPU must be reset"),
+        (999, "the GPU does not answer"),
+    ] {
         let gpus = FakeGpus::new(2, &format!("broken{code}"));
         let sampled = Sampled::new(gpus.path());
         let (id, other) = (format!("GPU-broken{code}-0"), format!("GPU-broken{code}-1"));
