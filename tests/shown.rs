@@ -9,6 +9,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use campanile::TlsSettings;
 use campanile::breaker::{BreakerSettings, KeyedSettings};
 use campanile::dead_letter::{AutoRedrive, DeadLetterSettings, Redrive, SpillSettings};
 use campanile::health::{
@@ -41,19 +42,23 @@ const SHOWN: &[&str] = &[
     "DeadLetterSettings/service_version",
     "DeadLetterSettings/spill",
     "GpuSettings/library",
-    "HealingLimits/remember_in",
+    "GrpcCheckSettings/service",
+    "GrpcCheckSettings/tls",
     "GrpcCheckSettings/tls/ca_file",
     "GrpcCheckSettings/tls/client_certificate",
     "GrpcCheckSettings/tls/client_key",
-    "GrpcCheckSettings/service",
+    "HealingLimits/remember_in",
+    "HttpCheckSettings/contains",
+    "HttpCheckSettings/json",
+    "HttpCheckSettings/tls",
     "HttpCheckSettings/tls/ca_file",
     "HttpCheckSettings/tls/client_certificate",
     "HttpCheckSettings/tls/client_key",
-    "HttpCheckSettings/contains",
-    "HttpCheckSettings/json",
+    "OtlpSettings/tls",
     "OtlpSettings/tls/ca_file",
     "OtlpSettings/tls/client_certificate",
     "OtlpSettings/tls/client_key",
+    "RedisSettings/tls",
     "RedisSettings/tls/ca_file",
     "RedisSettings/tls/client_certificate",
     "RedisSettings/tls/client_key",
@@ -75,11 +80,15 @@ const SHOWN: &[&str] = &[
     "TcpCheckSettings/expect",
     "TelemetrySettings/attributes",
     "TelemetrySettings/env_filter",
+    "TelemetrySettings/otlp_settings/tls",
     "TelemetrySettings/otlp_settings/tls/ca_file",
     "TelemetrySettings/otlp_settings/tls/client_certificate",
     "TelemetrySettings/otlp_settings/tls/client_key",
     "TelemetrySettings/service_name",
     "TelemetrySettings/span_metric_fields",
+    "TlsSettings/ca_file",
+    "TlsSettings/client_certificate",
+    "TlsSettings/client_key",
 ];
 
 struct Places {
@@ -130,7 +139,7 @@ fn the_debug_of_settings_shows_no_secret() {
         AutoRedrive BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
         HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
         PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
-        SqliteCheckSettings SystemSettings TcpCheckSettings
+        SqliteCheckSettings SystemSettings TcpCheckSettings TlsSettings
     );
     checked.extend(["SpillSettings", "TelemetrySettings"]);
     places.check("SpillSettings", &SpillSettings::new("spill.db"));
