@@ -9,6 +9,7 @@ mod source;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use campanile::TlsSettings;
 use campanile::breaker::{BreakerSettings, KeyedSettings};
 use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings};
 use campanile::health::{
@@ -43,17 +44,17 @@ const SHOWN: &[&str] = &[
     "DeadLetterSettings/spill",
     "GpuSettings/library",
     "HealingLimits/remember_in",
+    "GrpcCheckSettings/service",
     "GrpcCheckSettings/tls",
     "GrpcCheckSettings/tls/ca_file",
     "GrpcCheckSettings/tls/client_certificate",
     "GrpcCheckSettings/tls/client_key",
-    "GrpcCheckSettings/service",
+    "HttpCheckSettings/contains",
+    "HttpCheckSettings/json",
     "HttpCheckSettings/tls",
     "HttpCheckSettings/tls/ca_file",
     "HttpCheckSettings/tls/client_certificate",
     "HttpCheckSettings/tls/client_key",
-    "HttpCheckSettings/contains",
-    "HttpCheckSettings/json",
     "OtlpSettings/tls",
     "OtlpSettings/tls/ca_file",
     "OtlpSettings/tls/client_certificate",
@@ -86,6 +87,9 @@ const SHOWN: &[&str] = &[
     "TelemetrySettings/otlp_settings/tls/client_key",
     "TelemetrySettings/service_name",
     "TelemetrySettings/span_metric_fields",
+    "TlsSettings/ca_file",
+    "TlsSettings/client_certificate",
+    "TlsSettings/client_key",
 ];
 
 struct Places {
@@ -136,7 +140,7 @@ fn the_debug_of_settings_shows_no_secret() {
         BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
         HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
         PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
-        SqliteCheckSettings SystemSettings TcpCheckSettings
+        SqliteCheckSettings SystemSettings TcpCheckSettings TlsSettings
     );
     checked.extend(["SpillSettings", "TelemetrySettings"]);
     places.check("SpillSettings", &SpillSettings::new("spill.db"));
