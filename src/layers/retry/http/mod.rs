@@ -10,7 +10,7 @@ mod grpc;
 mod idempotent;
 mod layer;
 mod protocol;
-mod retry_after;
+mod retry_after_status;
 mod service;
 
 pub use body_timeout::{BodyTimeout, BodyTimeoutLayer};
