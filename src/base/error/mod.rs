@@ -1,6 +1,6 @@
 //! The errors of the crate.
 //!
-//! Start with `call.rs`, the errors of calls that a layer refused or ended. `config.rs` holds the error of an invalid
+//! To read the code, start with `call.rs`, the errors of calls that a layer refused or ended. `config.rs` holds the error of an invalid
 //! setting. `chain.rs` walks through the causes of an error, and `cause.rs` lets layers do so for any error type.
 
 mod call;

@@ -1,6 +1,7 @@
-//! Circuit breaker: stops calls to a service that fails, and detects when the service works again. Start with `handle.rs`,
-//! then `gate.rs` for the way of a call. `machine/closed.rs` decides when a circuit opens, and `machine/half_open.rs` which
-//! calls are probes and whether they close it.
+//! Circuit breaker: stops calls to a service that fails, and detects when the service works again.
+//!
+//! To read the code, start with `handle.rs`, then `gate.rs` for the way of a call. `machine/closed.rs` decides when a circuit
+//! opens, and `machine/half_open.rs` which calls are probes and whether they close it.
 //!
 //! # Why
 //! Calls to a broken service cost their callers time and threads, and keep the service from recovering. A breaker counts

@@ -1,6 +1,8 @@
-//! Retry: repeats a failed call after a delay, within limits. Start with `attempt_loop.rs`, which makes the attempts of a
-//! call, and `decision.rs`, which decides whether and when another one follows. `http/idempotent.rs` decides which HTTP
-//! requests may be sent again, and `http/retry_after.rs` reads the delay that a server asks for.
+//! Retry: repeats a failed call after a delay, within limits.
+//!
+//! To read the code, start with `attempt_loop.rs`, which makes the attempts of a call, and `decision.rs`, which decides
+//! whether and when another one follows. `http/idempotent.rs` decides which HTTP requests may be sent again, and
+//! `http/retry_after.rs` reads the delay that a server asks for.
 //!
 //! # Why
 //! Many failures are temporary: a restart, a dropped connection, a moment of overload. A second attempt hides them.

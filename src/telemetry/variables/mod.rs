@@ -1,4 +1,4 @@
-//! The `OTEL_*` variables.
+//! The `OTEL_*` variables: how they are read. `table.rs` lists them.
 
 mod table;
 

@@ -62,7 +62,7 @@ impl Retry {
     ///   has begun is never retried.
     /// - **What is sent again**: calls that end with one of [`RetrySettings::grpc_codes`], which are
     ///   `RESOURCE_EXHAUSTED` and `UNAVAILABLE` by default, and calls that found no connection. Any other call may
-    ///   have been processed in part. It is repeated only if it has an `Idempotency-Key` or with
+    ///   have been processed in part. It is sent again only if it has an `Idempotency-Key`, or with
     ///   [`RetryBuilder::retry_non_idempotent`].
     /// - **When**: a server that answers with `grpc-retry-pushback-ms` gets exactly that time, up to
     ///   [`RetryBuilder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
@@ -70,7 +70,7 @@ impl Retry {
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
     /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
     ///
-    /// The policy are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
+    /// These rules are those of gRFC A6, except for a connection that breaks: A6 retries that as `UNAVAILABLE` too.
     ///
     /// [`RetrySettings::grpc_codes`]: crate::layers::retry::RetrySettings::grpc_codes
     /// [`RetryBuilder::retry_non_idempotent`]: crate::layers::retry::RetryBuilder::retry_non_idempotent
