@@ -1,7 +1,7 @@
 //! Outcomes of calls, and the classifiers that decide them.
 //!
-//! To read the code, start with `classify.rs`: [`Outcome`], [`FailureKind`] and the trait [`Classify`]. `by_*.rs` hold the classifiers,
-//! `settle.rs` and `guarded.rs` report the end of a call, `body.rs` the end of a response body.
+//! To read the code, start with `classify.rs`: [`Outcome`], [`FailureKind`] and the trait [`Classify`]. `by_*.rs` hold the
+//! classifiers, `settle.rs` and `guarded.rs` report the end of a call, `body.rs` the end of a response body.
 //!
 //! Breaker, retry, timing and dead letters share one classifier: a [`Classify`] turns a result into an [`Outcome`]. A
 //! streaming response is classified twice, at its head and at its end, because a gRPC status is in the trailers and a body

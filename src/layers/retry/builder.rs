@@ -10,7 +10,8 @@ use crate::base::backoff::Backoff;
 use crate::base::error::ConfigError;
 
 impl Retry {
-    /// Returns a builder.
+    /// Returns a builder. Without its setters, a retry makes up to 4 attempts: see
+    /// [`RetrySettings`](super::settings::RetrySettings).
     pub fn builder() -> RetryBuilder {
         RetryBuilder::default()
     }

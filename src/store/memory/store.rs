@@ -17,8 +17,9 @@ use crate::store::{
     PurgeRecord, Put, Settled, Store,
 };
 
-/// Keeps letters in memory: for tests, and for tools whose letters need not outlive the process. `MemoryStore::default()` makes
-/// an empty one.
+/// Keeps letters in memory: for tests, and for tools whose letters need not outlive the process.
+///
+/// `MemoryStore::default()` makes an empty one.
 ///
 /// [`frequencies`](Store::frequencies) keeps up to 50,000 pairs of fingerprint and minute of the last day.
 ///
