@@ -104,12 +104,12 @@ impl Default for HalfOpen {
 ///
 /// Before the head, the running time of the call is compared; in the body, the time for which its reader had waited for
 /// the next frame: see [streams](crate::base::outcome#streams). A call that a time limit of this
-/// crate ended is always a time-out.
+/// crate ended is always a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancelled {
     /// A failure if it had run longer than the slow-call limit, or one second if none is set; otherwise ignored. So a
-    /// time-out further out does not hide that the service hangs.
+    /// timeout further out does not hide that the service hangs.
     #[default]
     FailureWhenSlow,
     /// A failure if it had run longer than this, otherwise ignored.

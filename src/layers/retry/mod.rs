@@ -62,7 +62,7 @@
 //!   caller gets the last result at once. An attempt that hangs is ended at the deadline, and so is the wait for
 //!   readiness. Over HTTP and gRPC a call ends with the *head* of its response, and so do its deadline and
 //!   the [time of an attempt](RetryBuilder::attempt_timeout): a `BodyTimeoutLayer` bounds the body.
-//! - **An attempt that a time limit ends is a time-out for all inner layers**: circuit breakers and timings count it as
+//! - **An attempt that a time limit ends is a timeout for all inner layers**: circuit breakers and timings count it as
 //!   [`Timeout`](crate::FailureKind::Timeout), however short the limit is. Layers behind a spawned task, such as tower's
 //!   `Buffer`, cannot see it.
 //! - **A response that comes before the request body was read to its end** is judged like any other, and the request is

@@ -21,7 +21,7 @@ impl Retry {
     ///
     /// The inner service gets `Request<`[`ReplayBody`](crate::layers::retry::ReplayBody)`>` with the
     /// [`Attempt`](crate::layers::retry::Attempt) among its extensions. [`ByHttpStatus`] decides what failed. The
-    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a time-out without
+    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a timeout without
     /// a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
     ///
     /// # Example
@@ -68,7 +68,7 @@ impl Retry {
     ///   [`RetryBuilder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
     ///   forbids another attempt.
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
-    /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
+    /// - After a timeout without a response, the caller gets `DEADLINE_EXCEEDED`.
     ///
     /// These rules are those of gRFC A6, except for a connection that breaks: A6 retries that as `UNAVAILABLE` too.
     ///
