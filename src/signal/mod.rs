@@ -1,7 +1,7 @@
 //! The metrics of the crate and the vital signs of components.
 //!
-//! Start with `names.rs`, the table of metrics, and `source.rs`, the trait of what has metrics. `meter.rs` brings the
-//! values of all sources into OpenTelemetry, and `vitals.rs` keeps calls, failures and durations of components.
+//! To read the code, start with `names.rs`, the table of metrics, and `source.rs`, the trait of what has metrics. `meter.rs`
+//! brings the values of all sources into OpenTelemetry, and `vitals.rs` keeps calls, failures and durations of components.
 //!
 //! No other module knows the name of an instrument. Counts stay in their handle, for its snapshot; a source reads them at each
 //! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are

@@ -1,8 +1,8 @@
 //! Work that a layer of this crate drops because of a time limit.
 //!
-//! A dropped future cannot tell why it was dropped. A time-out is the fault of the service; a cancellation by the caller
+//! A dropped future cannot tell why it was dropped. A timeout is the fault of the service; a cancellation by the caller
 //! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
-//! thread and read it. Time-outs of other crates, such as tower's, set no flag and look like a cancellation.
+//! thread and read it. Timeouts of other crates, such as tower's, set no flag and look like a cancellation.
 //!
 //! In the same way, a layer that sees the request body sets a flag if the caller does not continue it.
 

@@ -1,10 +1,10 @@
 //! Removes secrets before anything leaves the process or reaches a disk.
 //!
-//! Start with `redactor.rs`, then `text.rs`, the search of one text. The files stand on three levels. What a secret is:
-//! `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as `cards.rs` and `tokens.rs`.
-//! Where it is in a text: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`, `json.rs`,
-//! `csv.rs` and `body.rs`, which share the state in `search.rs`; `harmless.rs` and `code.rs` exclude values that are no
-//! secrets. On top is [`Redactor`].
+//! To read the code, start with `redactor.rs`, then `text.rs`, the search of one text. The files stand on three levels. What
+//! a secret is: `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as `cards.rs` and
+//! `tokens.rs`. Where it is in a text: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`,
+//! `json.rs`, `csv.rs` and `body.rs`, which share the state in `search.rs`; `harmless.rs` and `code.rs` exclude values that
+//! are no secrets. On top is [`Redactor`].
 //!
 //! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes all
 //! data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds secrets in

@@ -33,7 +33,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// The redactor of these settings.
+    /// Makes the redactor that `settings` describe.
     ///
     /// # Errors
     /// If a name has no letter or digit or more than 64 of them, if a regular expression is invalid, or if a value
