@@ -105,8 +105,11 @@ impl Action {
         match &mut self.0 {
             Kind::Command(program) => change(program),
             Kind::Function { name, valid, .. } => {
-                *valid =
-                    Err(ConfigError::new("env", name, "an `Action::command`: no other action has variables"));
+                *valid = Err(ConfigError::because(
+                    "env",
+                    name,
+                    "only an `Action::command` has environment variables",
+                ));
             }
         }
         self
