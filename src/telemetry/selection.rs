@@ -112,6 +112,26 @@ impl Selection {
     }
 }
 
+/// Logs a warning if a variable names an OTLP endpoint and this build of the crate cannot export to it.
+#[cfg(not(feature = "otlp"))]
+pub(super) fn warn_about_unused_endpoint(variables: &Variables) {
+    let names = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    ];
+    if variables.flag("OTEL_SDK_DISABLED") {
+        return;
+    }
+    if let Some(variable) = names.into_iter().find(|name| variables.get(name).is_some()) {
+        tracing::warn!(
+            variable,
+            "an OTLP endpoint is set, but nothing is exported to it: the feature `otlp` of campanile is off; turn it on"
+        );
+    }
+}
+
 /// The selected exporters.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<BatchProcessor>>,
