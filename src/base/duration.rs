@@ -24,7 +24,11 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        humantime::parse_duration(text).map_err(|error| E::custom(format_args!("duration {text:?}: {error}")))
+        humantime::parse_duration(text).map_err(|error| {
+            E::custom(format_args!(
+                "invalid duration {text:?}: {error}; write it such as \"250ms\" or \"1m 30s\""
+            ))
+        })
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {

@@ -100,6 +100,9 @@ impl DeadLetterQueue {
     }
 }
 
+/// What errors call a queue.
+const QUEUE: &str = "dead-letter queue";
+
 /// Builds a [`DeadLetterQueue`]: see [`DeadLetterQueue::builder`].
 #[derive(Clone, Debug)]
 #[must_use]
@@ -201,11 +204,12 @@ impl DeadLetterQueueBuilder {
     pub fn on(self, store: impl Store) -> Result<DeadLetterQueue, ConfigError> {
         let redactor = self.validate()?;
         if let Some(spill) = &self.settings.spill {
-            return Err(ConfigError::new(
+            return Err(ConfigError::because(
                 "spill",
                 spill.path.display(),
-                "none for `build` and `on`; use `open`, `sqlite`, `redis` or `from_settings`, which open its file",
-            ));
+                "`build` and `on` do not open the file of a spill; call `open`, `sqlite`, `redis` or `from_settings`",
+            )
+            .of(QUEUE, &self.name));
         }
         Ok(self.finish(redactor, store))
     }
@@ -265,12 +269,12 @@ impl DeadLetterQueueBuilder {
     #[cfg(feature = "redis")]
     async fn open_redis(self, redis: RedisSettings) -> Result<DeadLetterQueue, StoreError> {
         self.validate()?;
-        let store = RedisStore::unconnected(&redis)?;
+        let store = RedisStore::unconnected(&redis).map_err(|error| error.of(QUEUE, &self.name))?;
         match store.connect().await {
             Err(error) if error.is_unreachable() && self.settings.spill.is_some() => {
                 tracing::warn!(
                     queue = &*self.name,
-                    "Redis cannot be reached; dead letters go to the spill until it can be: {error}"
+                    "Redis cannot be reached, so dead letters go to the spill until it answers: {error}"
                 );
             }
             connected => connected?,
@@ -279,15 +283,15 @@ impl DeadLetterQueueBuilder {
     }
 
     fn validate(&self) -> Result<LetterRedactor, ConfigError> {
-        self.settings.validate(&self.name)?;
-        ConfigError::check(
-            self.settings.store == StoreSettings::Memory,
-            "store",
-            &self.settings.store,
-            "only for `DeadLetterQueue::from_settings`, which opens it; a builder names its store by `sqlite`, `redis`, \
-             `on` or `open`",
-        )?;
-        LetterRedactor::new(&self.settings)
+        let of_queue = |error: ConfigError| error.of(QUEUE, &self.name);
+        self.settings.validate(&self.name).map_err(of_queue)?;
+        if self.settings.store != StoreSettings::Memory {
+            let reason = "a builder does not open the store of its settings; call `DeadLetterQueue::from_settings`, or \
+                          name the store by `sqlite`, `redis`, `on` or `open`";
+            let store = format_args!("{:?}", self.settings.store);
+            return Err(of_queue(ConfigError::because("store", store, reason)));
+        }
+        LetterRedactor::new(&self.settings).map_err(of_queue)
     }
 
     fn finish(self, redactor: LetterRedactor, store: impl Store) -> DeadLetterQueue {

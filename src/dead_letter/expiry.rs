@@ -56,7 +56,7 @@ pub(super) fn start(core: &Arc<Core>, runtime: &Handle) {
             if let Ok(Err(error)) = within(LONGEST_PAUSE, expire(&core)).await {
                 tracing::debug!(
                     queue = &*core.name,
-                    "expired letters were not removed, trying again later: {error}"
+                    "expired dead letters were not removed; this is tried again later: {error}"
                 );
             }
         }

@@ -160,7 +160,7 @@ impl DeadLetterSettings {
                 self.when_full != WhenFull::Spill,
                 "when_full",
                 self.when_full,
-                "`spill` only together with the setting `spill`, which names the file",
+                "`spill` only together with the setting `spill`, which names its file",
             )?,
         }
         ConfigError::check(

@@ -87,7 +87,7 @@ impl Components {
     pub(super) fn register(&mut self, component: Component) -> Result<(), ConfigError> {
         component.validate()?;
         if let Some(path) = self.cycle(&component) {
-            return Err(ConfigError::new(
+            return Err(ConfigError::because(
                 format!("{}.depends_on", component.path()),
                 format!("`{}`", path.join(" -> ")),
                 "a component must not depend on itself, directly or through others",

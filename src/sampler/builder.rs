@@ -175,10 +175,10 @@ impl SamplerBuilder {
         ));
         signal::register(&latest);
         let running = Running::start(plans, &latest).map_err(|error| {
-            ConfigError::new(
+            ConfigError::because(
                 "sampler",
                 "started",
-                format!("the operating system did not start the thread `campanile-sampler`: {error}"),
+                format!("the operating system did not start the thread `campanile-sampler` ({error})"),
             )
         })?;
         Ok(Sampler { _running: running, _latest: latest })

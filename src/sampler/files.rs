@@ -156,7 +156,7 @@ impl Unread {
 
 impl fmt::Display for Unread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/{}: {}", self.name, self.error)
+        write!(f, "cannot read /{}: {}", self.name, self.error)
     }
 }
 

@@ -381,7 +381,7 @@ metrics! {
     GPU_NVLINKS "campanile.gpu.nvlink.links" UpDownCounter "{link}" ["hw.id" "hw.name" "state"]
         "NVLinks of a GPU by state.";
     GPU_XID "campanile.gpu.xid" Counter "{event}" ["hw.id" "hw.name" "xid"]
-        "Xid errors that the driver told of, by their number.";
+        "Xid errors that the driver reported, by their number.";
     GPU_PROCESS_MEMORY "campanile.gpu.process.memory" UpDownCounter "By" ["hw.id" "hw.name"]
         "Memory of a GPU that this process uses.";
     // ----- the sampler -----

@@ -62,6 +62,8 @@ impl TelemetryBuilder {
     /// ```
     pub fn install(self) -> Result<Telemetry, TelemetryError> {
         let filter = filter::env_filter(&self.settings.env_filter, &self.variables)?;
+        #[cfg(not(feature = "otlp"))]
+        let variables = self.variables.clone();
         let telemetry = self.build()?;
         let inner = &*telemetry.inner;
         let subscriber = tracing_subscriber::registry()
@@ -73,6 +75,8 @@ impl TelemetryBuilder {
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(Formats::clone(&inner.propagator));
         propagation::set_installed(Arc::clone(&inner.propagator));
+        #[cfg(not(feature = "otlp"))]
+        super::selection::warn_about_unused_endpoint(&variables);
         let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)
     }

@@ -31,6 +31,8 @@ pub enum TelemetryError {
         reason: String,
     },
     /// The operating system does not start a thread of the pipeline.
-    #[error("cannot start a thread of the telemetry pipeline: {0}")]
+    #[error(
+        "cannot start a thread of the telemetry pipeline: {0}; check the limit on threads of this process"
+    )]
     Thread(#[from] io::Error),
 }

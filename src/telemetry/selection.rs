@@ -112,6 +112,30 @@ impl Selection {
     }
 }
 
+/// Logs a warning if a variable names an OTLP endpoint and this build of the crate cannot export to it.
+#[cfg(not(feature = "otlp"))]
+pub(super) fn warn_about_unused_endpoint(variables: &Variables) {
+    if let Some(variable) = unused_endpoint(variables) {
+        tracing::warn!(
+            variable,
+            "an OTLP endpoint is set, but nothing is exported to it: the feature `otlp` of campanile is off; turn it on"
+        );
+    }
+}
+
+/// The first variable that names an OTLP endpoint.
+#[cfg(not(feature = "otlp"))]
+fn unused_endpoint(variables: &Variables) -> Option<&'static str> {
+    let names = [
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    ];
+    let is_off = variables.flag("OTEL_SDK_DISABLED");
+    names.into_iter().find(|name| !is_off && variables.get(name).is_some())
+}
+
 /// The selected exporters.
 pub(super) struct Started {
     pub(super) batches: Vec<Arc<BatchProcessor>>,
@@ -172,4 +196,20 @@ fn destinations(
         }
     }
     Ok((destinations, scraped))
+}
+
+#[cfg(all(test, not(feature = "otlp")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_nothing_is_exported_to_is_found() {
+        let found = |names: &'static [&str]| {
+            unused_endpoint(&Variables::new(|name| names.contains(&name).then(|| "true".to_owned())))
+        };
+        assert_eq!(found(&[]), None);
+        assert_eq!(found(&["OTEL_EXPORTER_OTLP_ENDPOINT"]), Some("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        assert_eq!(found(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"]), Some("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
+        assert_eq!(found(&["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED"]), None);
+    }
 }

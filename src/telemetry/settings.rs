@@ -171,8 +171,8 @@ impl TelemetrySettings {
             ("gpu", self.gpu.is_some(), cfg!(feature = "gpu")),
         ] {
             if wanted && !available {
-                let allowed = format!("it needs the feature `{setting}` of campanile, which is off");
-                return Err(ConfigError::new(setting, "on", allowed));
+                let reason = format!("it needs the feature `{setting}` of campanile, which is off");
+                return Err(ConfigError::because(setting, "on", reason));
             }
         }
         #[cfg(any(feature = "system", feature = "gpu"))]

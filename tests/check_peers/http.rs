@@ -147,24 +147,45 @@ fn invalid_settings_are_refused() {
     for (error, words) in [
         (refused(HttpCheck::builder("http://a:hunter2@b/")), "setting `url`"),
         (refused(HttpCheck::builder("")), "setting `url`"),
-        (refused(HttpCheck::builder(url).statuses([])), "setting `statuses` cannot be []"),
-        (refused(HttpCheck::builder(url).statuses([20])), "setting `statuses` cannot be [20]"),
+        (
+            refused(HttpCheck::builder(url).statuses([])),
+            "setting `statuses` of the check of `http://a/` cannot be []",
+        ),
+        (
+            refused(HttpCheck::builder(url).statuses([20])),
+            "setting `statuses` of the check of `http://a/` cannot be [20]",
+        ),
         (
             refused(HttpCheck::builder(url).method(Method::HEAD).contains("a")),
-            "setting `method` cannot be HEAD",
+            "setting `method` of the check of `http://a/` cannot be HEAD",
         ),
-        (refused(HttpCheck::builder(url).method(Method::POST)), "setting `method` cannot be POST"),
-        (refused(HttpCheck::builder(url).json("status", "a")), "setting `json` cannot be \"status\""),
-        (refused(HttpCheck::builder(url).timeout(Duration::ZERO)), "setting `timeout` cannot be 0ns"),
-        (refused(HttpCheck::builder(url).longest_body(1 << 30)), "setting `longest_body`"),
-        (refused(HttpCheck::builder(url).header("a b", "c")), "setting `headers` cannot be \"a b\""),
+        (
+            refused(HttpCheck::builder(url).method(Method::POST)),
+            "setting `method` of the check of `http://a/` cannot be POST",
+        ),
+        (
+            refused(HttpCheck::builder(url).json("status", "a")),
+            "setting `json` of the check of `http://a/` cannot be \"status\"",
+        ),
+        (
+            refused(HttpCheck::builder(url).timeout(Duration::ZERO)),
+            "setting `timeout` of the check of `http://a/` cannot be 0ns",
+        ),
+        (
+            refused(HttpCheck::builder(url).longest_body(1 << 30)),
+            "setting `longest_body` of the check of `http://a/` cannot",
+        ),
+        (
+            refused(HttpCheck::builder(url).header("a b", "c")),
+            "setting `headers` of the check of `http://a/` cannot be \"a b\"",
+        ),
         (
             refused(HttpCheck::builder(url).header("a", "hunter2\n")),
-            "setting `headers` cannot be (not shown)",
+            "setting `headers` of the check of `http://a/` cannot be (not shown)",
         ),
         (
             refused(HttpCheck::builder(url).tls(TlsSettings::default().ca_file("/hunter"))),
-            "setting `tls.ca_file` cannot be /hunter",
+            "setting `tls.ca_file` of the check of `http://a/` cannot be /hunter",
         ),
     ] {
         assert!(error.starts_with(words) && !error.contains("hunter2"), "{error}");

@@ -167,6 +167,9 @@ fn settings_are_checked() {
     let settings: SqliteCheckSettings =
         serde_json::from_str(r#"{"path": "a.db", "thorough": true, "timeout": "0s"}"#).unwrap();
     let error = SqliteCheck::from_settings(&settings).unwrap_err();
-    assert_eq!(error.to_string(), "setting `timeout` cannot be 0ns: more than zero and at most an hour");
+    assert_eq!(
+        error.to_string(),
+        "setting `timeout` of the check of `a.db` cannot be 0ns; allowed: more than zero and at most an hour"
+    );
     assert!(serde_json::from_str::<SqliteCheckSettings>(r#"{"file": "a.db"}"#).is_err());
 }

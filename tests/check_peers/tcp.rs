@@ -121,7 +121,10 @@ fn invalid_settings_are_refused() {
         assert!(TcpCheck::builder(address).build().is_ok(), "{address}");
     }
     let long = TcpCheck::builder("a:1").expect(vec![0; 5_000]).build().unwrap_err();
-    assert_eq!(long.to_string(), "setting `expect` cannot be 5000: at most 4096 bytes");
+    assert_eq!(
+        long.to_string(),
+        "setting `expect` of the check of `a:1` cannot be 5000; allowed: at most 4096 bytes"
+    );
     assert!(TcpCheck::builder("a:1").timeout(Duration::MAX).build().is_err());
 }
 

@@ -219,7 +219,10 @@ async fn p10_a_call_that_hangs_is_deadline_exceeded() {
     assert_eq!(response.extensions().get::<TimedOut>().unwrap().limit(), secs(5));
     let status = tonic::Status::from_header_map(response.headers()).unwrap();
     assert_eq!((response.status().as_u16(), status.code()), (200, Code::DeadlineExceeded));
-    assert_eq!(status.message(), "call with all its attempts timed out after 5s");
+    assert_eq!(
+        status.message(),
+        "a call with all its attempts of retry `test` timed out after 5s (`deadline`)"
+    );
     assert_eq!(response.headers()["content-type"], "application/grpc");
 }
 

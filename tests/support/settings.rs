@@ -69,7 +69,7 @@ where
 /// the value.
 pub type OutOfRange<B> = (B, &'static str, &'static str, Option<&'static str>);
 
-/// Asserts that the builder and `from_settings` refuse each row with an error that names the setting and the value. Every
+/// Asserts that the builder and `from_settings` refuse each row with an error that names the setting, its owner and the value. Every
 /// setting needs a row, except `any`, for which every value is valid.
 ///
 /// # Panics
@@ -90,7 +90,8 @@ pub fn names_values_out_of_range<B, S>(
             let error = result.expect_err(setting);
             assert_eq!((error.setting(), error.value()), (setting, value), "{error}");
             let message = error.to_string();
-            assert!(message.starts_with(&format!("setting `{setting}` cannot be {value}: ")), "{message}");
+            assert!(message.starts_with(&format!("setting `{setting}` of ")), "{message}");
+            assert!(message.contains(&format!("` cannot be {value}")), "{message}");
         };
         check(build(builder));
         if let Some(text) = text {

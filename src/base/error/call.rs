@@ -99,12 +99,22 @@ impl Error for Rejected {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut {
     limit: Duration,
+    /// What took too long.
     what: &'static str,
+    /// The setting that limits it.
+    setting: &'static str,
+    /// The name of the retry, if one ended the call.
+    retry: Option<Arc<str>>,
 }
 
 impl TimedOut {
-    pub(crate) fn new(what: &'static str, limit: Duration) -> Self {
-        Self { limit, what }
+    pub(crate) fn new(what: &'static str, setting: &'static str, limit: Duration) -> Self {
+        Self { limit, what, setting, retry: None }
+    }
+
+    /// Names the retry that ended the call.
+    pub(crate) fn by_retry(self, name: &Arc<str>) -> Self {
+        Self { retry: Some(Arc::clone(name)), ..self }
     }
 
     /// The limit that was reached.
@@ -116,7 +126,11 @@ impl TimedOut {
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} timed out after {:?}", self.what, self.limit)
+        write!(f, "{}", self.what)?;
+        if let Some(retry) = &self.retry {
+            write!(f, " of retry `{retry}`")?;
+        }
+        write!(f, " timed out after {:?} (`{}`)", self.limit, self.setting)
     }
 }
 
@@ -176,6 +190,16 @@ mod tests {
     fn messages_name_the_circuit_and_when_to_try_again() {
         let rejected = Rejected::new("payments", RejectReason::Open, Some(Duration::from_millis(2_300)));
         assert_eq!(rejected.to_string(), "circuit `payments` is open; try again in 2.3 s");
+    }
+
+    #[test]
+    fn messages_name_the_retry_that_timed_out_and_its_setting() {
+        let timed_out = TimedOut::new("an attempt", "attempt_timeout", Duration::from_secs(1));
+        assert_eq!(timed_out.to_string(), "an attempt timed out after 1s (`attempt_timeout`)");
+        assert_eq!(
+            timed_out.by_retry(&"payments".into()).to_string(),
+            "an attempt of retry `payments` timed out after 1s (`attempt_timeout`)"
+        );
     }
 
     #[test]

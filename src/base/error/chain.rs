@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn errors_inside_others_are_among_the_causes() {
-        let timed_out = || TimedOut::new("call", std::time::Duration::from_secs(1));
+        let timed_out = || TimedOut::new("call", "timeout", std::time::Duration::from_secs(1));
         let wrapped = io::Error::other(io::Error::other(timed_out()));
         assert!(find_cause::<TimedOut>(&wrapped).is_some());
         assert!(find_cause::<TimedOut>(&Arc::new(wrapped)).is_some());

@@ -42,7 +42,7 @@ pub(super) struct Keyed(HMAC);
 impl Keyed {
     pub(super) fn new(key: &HashKey) -> Result<Self, ConfigError> {
         if key.0.len() < SHORTEST {
-            let value = format_args!("a text of {} bytes", key.0.len());
+            let value = format_args!("a key of {} bytes", key.0.len());
             return Err(ConfigError::new("key", value, "at least 16 bytes that cannot be guessed"));
         }
         Ok(Self(HMAC::new(key.0.as_bytes())))

@@ -59,12 +59,12 @@ impl Rules {
             (Some(key), _) => Some(Keyed::new(key)?),
             (None, Some(hashed)) => {
                 let key = variable(RedactionSettings::KEY_VARIABLE).ok_or_else(|| {
-                    let allowed = format!(
-                        "`{hashed}` is to be hashed: set a key of at least 16 bytes that cannot be guessed, here or \
-                         in the variable {}",
+                    let reason = format!(
+                        "`{hashed}` is to be hashed; set a key of at least 16 bytes that cannot be guessed, in this \
+                         setting or in the variable {}",
                         RedactionSettings::KEY_VARIABLE
                     );
-                    ConfigError::new("key", "absent", allowed)
+                    ConfigError::because("key", "absent", reason)
                 })?;
                 Some(Keyed::new(&HashKey::new(key))?)
             }
@@ -73,10 +73,10 @@ impl Rules {
         #[cfg(not(feature = "telemetry"))]
         if let Some(pattern) = settings.patterns.keys().next() {
             let value = format_args!("{pattern:?}");
-            return Err(ConfigError::new(
+            return Err(ConfigError::because(
                 "patterns",
                 value,
-                "campanile is built without the feature `telemetry`",
+                "patterns need the feature `telemetry` of campanile, which is off",
             ));
         }
         Ok(Self {

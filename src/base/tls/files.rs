@@ -78,7 +78,11 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
         let found = rustls_native_certs::load_native_certs();
         let (usable, _) = roots.add_parsable_certificates(found.certs);
         if usable == 0 {
-            return Err(Fault::NoAuthority(format!("{:?}", found.errors)));
+            let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
+            return Err(Fault::NoAuthority(match errors.is_empty() {
+                true => "none were found".to_owned(),
+                false => errors.join("; "),
+            }));
         }
     }
     Ok(roots)

@@ -130,7 +130,7 @@ pub(super) fn count_unsendable(core: &Core, why: Unsendable) {
         tracing::warn!(
             queue = &*core.name,
             letters = count,
-            "dead letters are evidence only and cannot be sent again: JSON does not hold their requests"
+            "dead letters cannot be sent again and are evidence only, because their type of request cannot be restored from JSON"
         );
     }
 }

@@ -20,6 +20,7 @@ use crate::dead_letter::running::{
     BackoffGuard, ListGuard, Progress, RedriveProgress, RedriveReport, Schedule, StopReason,
 };
 use crate::store::StoreError;
+use crate::store::error::Kind;
 
 /// The shortest time between two passes.
 const SHORTEST_REST: Duration = Duration::from_millis(100);
@@ -86,8 +87,12 @@ where
     S: Service<Req, Future: Send> + Send + 'static,
     Req: Redrivable<Via, S::Response, S::Error> + Send,
 {
-    redrive.validate_for_background()?;
-    let runtime = Handle::try_current().map_err(StoreError::other)?;
+    redrive.validate_for_background(&core.name)?;
+    let runtime = Handle::try_current().map_err(|error| {
+        let message =
+            format!("cannot redrive queue `{}` in the background without a Tokio runtime", core.name);
+        StoreError::new(Kind::Other, message).with_source(error)
+    })?;
     let (backoff, interval) = (redrive.backoff, redrive.interval);
     let job = Job::new(redrive.into_pass(), true);
     let progress = Arc::clone(&job.progress);
@@ -163,7 +168,7 @@ impl Background {
                 if self.failed_passes == 0 {
                     tracing::warn!(
                         queue,
-                        "the redrive of dead letters in the background failed, trying again later: {error}"
+                        "the redrive of dead letters in the background failed, and is tried again later: {error}"
                     );
                 }
                 return self.rest_after_failure();
@@ -174,7 +179,8 @@ impl Background {
             Some(StopReason::NotReady(error)) => {
                 tracing::error!(
                     queue,
-                    "the redrive of dead letters in the background has ended, because its service failed: {error}"
+                    "the redrive of dead letters in the background has ended, because its service will never be ready again; \
+                     start it with a new service: {error}"
                 );
                 Next::End
             }

@@ -67,7 +67,7 @@ impl DeadLetterQueue {
         S: Service<Req>,
         Req: Redrivable<Via, S::Response, S::Error>,
     {
-        redrive.validate()?;
+        redrive.validate_for(&self.core().name)?;
         if redrive.dry_run {
             return dry_run::run::<Req, Via, S::Response, S::Error>(self.core(), &redrive).await;
         }

@@ -53,7 +53,7 @@ impl Run<'_> {
                 queue = &*self.core.name,
                 letter = %letter.id,
                 redrives = letter.redrives,
-                "a dead letter was set aside, because every redrive failed: {}",
+                "a dead letter was set aside, because every redrive failed; `bring_back` releases it: {}",
                 letter.message
             );
         }
@@ -195,7 +195,7 @@ impl Run<'_> {
                 queue = &*self.core.name,
                 unrecorded = sent,
                 got_through = delivered,
-                "the store did not record the results of dead letters that were sent: those that were delivered will be \
+                "the store failed to record the results of dead letters that were sent: those that were delivered will be \
                  sent again, and those that failed wait without this attempt: {error}"
             );
         }

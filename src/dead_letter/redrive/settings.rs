@@ -182,8 +182,18 @@ impl Redrive {
         self.backoff.validate("backoff")
     }
 
-    pub(super) fn validate_for_background(&self) -> Result<(), ConfigError> {
-        ConfigError::check(!self.dry_run, "dry_run", self.dry_run, "`false` in the background")?;
-        self.validate()
+    /// Validates the settings of a redrive of `queue`, which the error names.
+    pub(super) fn validate_for(&self, queue: &str) -> Result<(), ConfigError> {
+        self.validate().map_err(|error| of_queue(error, queue))
     }
+
+    pub(super) fn validate_for_background(&self, queue: &str) -> Result<(), ConfigError> {
+        ConfigError::check(!self.dry_run, "dry_run", self.dry_run, "`false` in the background")
+            .map_err(|error| of_queue(error, queue))?;
+        self.validate_for(queue)
+    }
+}
+
+fn of_queue(error: ConfigError, queue: &str) -> ConfigError {
+    error.of("the redrive of dead-letter queue", queue)
 }

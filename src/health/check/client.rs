@@ -38,11 +38,11 @@ where
     let connector =
         connector(secure.then_some(&certificates), http2, connect_timeout).map_err(|fault| match fault {
             Fault::Setting(error) => error,
-            Fault::Other(reason) => ConfigError::new("url", &endpoint.shown, reason),
-            Fault::NoAuthority(reason) => ConfigError::new(
+            Fault::Other(reason) => ConfigError::because("url", &endpoint.shown, reason),
+            Fault::NoAuthority(reason) => ConfigError::because(
                 "url",
                 &endpoint.shown,
-                format!("this machine has no trusted CA certificates ({reason}): set `tls.ca_file`"),
+                format!("this machine has no trusted CA certificates ({reason}); set `tls.ca_file`"),
             ),
         })?;
     // A certificate file that is never read would look as if it protected the connection.

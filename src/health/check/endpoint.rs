@@ -31,7 +31,11 @@ impl Endpoint {
             scheme if *scheme == Scheme::HTTP => {}
             scheme if *scheme == Scheme::HTTPS && cfg!(feature = "tls") => {}
             scheme if *scheme == Scheme::HTTPS => {
-                return Err(ConfigError::new(setting, shown, "an `https:` URL needs the feature `tls`"));
+                return Err(ConfigError::new(
+                    setting,
+                    shown,
+                    "a URL that begins with `http:`; `https:` needs the feature `tls` of campanile, which is off",
+                ));
             }
             _ => {
                 return Err(ConfigError::new(setting, shown, "a URL that begins with `http:` or `https:`"));

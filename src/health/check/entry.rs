@@ -266,7 +266,7 @@ impl Entry {
             component = &*component,
             check = &*check,
             outcome = result.outcome.as_str(),
-            "repeating a run of a check: this process stood still for {stood:.1?} of it"
+            "the run of a check is repeated, because this process stood still for {stood:.1?} of it"
         );
     }
 

@@ -101,13 +101,14 @@ impl GrpcCheck {
     /// # Errors
     /// When a setting is out of its range, the URL cannot be used, or a file cannot be read. The error names the setting.
     pub fn from_settings(settings: &GrpcCheckSettings) -> Result<Self, ConfigError> {
-        timeouts::validate(settings.timeout)?;
         let endpoint = Endpoint::parse("url", &settings.url)?;
+        let of_check = |error: ConfigError| error.of("the check of", &endpoint.shown);
+        timeouts::validate(settings.timeout).map_err(of_check)?;
         let path = endpoint.uri.path_and_query().map_or("", |path| path.as_str());
         if !matches!(path, "" | "/") {
             return Err(ConfigError::new("url", endpoint.shown, "a URL without a path: gRPC sets the path"));
         }
-        let client = client(&endpoint, &settings.tls, true, settings.timeout)?;
+        let client = client(&endpoint, &settings.tls, true, settings.timeout).map_err(of_check)?;
         Ok(Self { inner: Arc::new(Inner { endpoint, client, settings: settings.clone() }) })
     }
 }

@@ -54,22 +54,22 @@ impl Checks {
                 .map_err(|error| error.within("check"))?;
         }
         let runtime = Handle::try_current().map_err(|_| {
-            let allowed = "add it within a Tokio runtime: in async code, or after `Handle::enter`";
-            ConfigError::new(path.clone(), "run without a Tokio runtime", allowed)
+            let reason = "a check needs a Tokio runtime; add it in async code, or after `Handle::enter`";
+            ConfigError::because(path.clone(), "run without a Tokio runtime", reason)
         })?;
         let entry = Arc::new(Entry::new(Arc::clone(&component), Arc::clone(&check), every, changed, texts));
         let key = (component, check);
         {
             let mut entries = self.entries.lock();
             if entries.contains_key(&key) {
-                let allowed =
+                let reason =
                     "stop the check of that name first, or give this one its own name with `check_named`";
-                return Err(ConfigError::new(path, "registered twice", allowed));
+                return Err(ConfigError::because(path, "registered twice", reason));
             }
             if entries.len() >= MAX_CHECKS {
-                let allowed =
-                    format!("a health has at most {MAX_CHECKS} checks: stop those that are no longer needed");
-                return Err(ConfigError::new(path, "added", allowed));
+                let reason =
+                    format!("a health has at most {MAX_CHECKS} checks; stop those that are no longer needed");
+                return Err(ConfigError::because(path, "added", reason));
             }
             entries.insert(key, Arc::clone(&entry));
         }

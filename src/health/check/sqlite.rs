@@ -93,7 +93,8 @@ impl SqliteCheck {
     /// # Errors
     /// When the path is empty or the timeout is out of its range. The error names the setting.
     pub fn from_settings(settings: &SqliteCheckSettings) -> Result<Self, ConfigError> {
-        timeouts::validate(settings.timeout)?;
+        timeouts::validate(settings.timeout)
+            .map_err(|error| error.of("the check of", &settings.path.to_string_lossy()))?;
         let path = &settings.path;
         ConfigError::check(!path.as_os_str().is_empty(), "path", path, "the path of a file")?;
         Ok(Self { settings: Arc::new(settings.clone()), thread: SingleThread::default() })

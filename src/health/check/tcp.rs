@@ -91,25 +91,22 @@ impl TcpCheck {
     /// # Errors
     /// When a setting is out of its range. The error names the setting.
     pub fn from_settings(settings: &TcpCheckSettings) -> Result<Self, ConfigError> {
-        timeouts::validate(settings.timeout)?;
-        for (setting, bytes) in [("send", &settings.send), ("expect", &settings.expect)] {
-            ConfigError::check(bytes.len() <= MAX_BYTES, setting, bytes.len(), "at most 4096 bytes")?;
-        }
         let parts = settings.address.rsplit_once(':').and_then(|(host, port)| {
             let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
             let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
             let host = bracketed.or(Some(host).filter(|host| !host.contains([':', '/', '@', ' '])))?;
             (!host.is_empty()).then(|| (host.to_owned(), port))
         });
-        match parts {
-            Some((host, port)) => Ok(Self { host, port, settings: settings.clone() }),
+        let Some((host, port)) = parts else {
             // The value may be a URL with a password.
-            None => Err(ConfigError::new(
+            return Err(ConfigError::new(
                 "address",
                 "(not shown)",
                 "a host and a port, such as `db.internal:5432`",
-            )),
-        }
+            ));
+        };
+        settings.validate().map_err(|error| error.of("the check of", &settings.address))?;
+        Ok(Self { host, port, settings: settings.clone() })
     }
 
     async fn connect_and_verify(&self) -> Result<(), String> {
@@ -193,6 +190,14 @@ impl TcpCheckSettings {
         pub fn expect(bytes: impl Into<Vec<u8>>) { expect = bytes.into(); }
         /// Sets the field [`timeout`](Self::timeout).
         pub fn timeout(timeout: Duration) { timeout = timeout; }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        timeouts::validate(self.timeout)?;
+        for (setting, bytes) in [("send", &self.send), ("expect", &self.expect)] {
+            ConfigError::check(bytes.len() <= MAX_BYTES, setting, bytes.len(), "at most 4096 bytes")?;
+        }
+        Ok(())
     }
 
     /// Makes the check: see [`TcpCheck::from_settings`].

@@ -15,7 +15,7 @@ use super::done::{Done, Leftover, panic_message};
 use super::record::HealingOutcome;
 use crate::base::error::ConfigError;
 use crate::base::outcome::Timed;
-use crate::dead_letter::{DeadLetterQueue, Redrivable, Redrive, RedriveReport};
+use crate::dead_letter::{DeadLetterQueue, Redrivable, Redrive, RedriveReport, StopReason};
 use crate::health::awake::within;
 use crate::health::check::Finding;
 use crate::layers::breaker::{CircuitBreaker, CircuitState};
@@ -105,8 +105,11 @@ impl Action {
         match &mut self.0 {
             Kind::Command(program) => change(program),
             Kind::Function { name, valid, .. } => {
-                *valid =
-                    Err(ConfigError::new("env", name, "an `Action::command`: no other action has variables"));
+                *valid = Err(ConfigError::because(
+                    "env",
+                    name,
+                    "only an `Action::command` has environment variables",
+                ));
             }
         }
         self
@@ -238,7 +241,18 @@ fn summary(report: &RedriveReport) -> Finding {
     let summary = format!("{redriven} letters were redriven, {failed} failed again");
     match &report.stopped {
         None => Finding::Warn(summary),
-        Some(reason) => Finding::Fail(format!("{summary}; the redrive stopped early: {reason:?}")),
+        Some(reason) => Finding::Fail(format!("{summary}; the redrive stopped early: {}", stopped(reason))),
+    }
+}
+
+/// Why a redrive stopped, as a text.
+fn stopped(reason: &StopReason) -> String {
+    match reason {
+        StopReason::Failures(failures) => format!("{failures} letters failed in a row"),
+        StopReason::FailureRate { failed, sent } => format!("{failed} of {sent} letters failed"),
+        StopReason::CircuitOpen(_) => "a circuit breaker rejected letters for too long".to_owned(),
+        StopReason::NotReady(error) => format!("the service was not ready: {error}"),
+        StopReason::Asked => "it was stopped by `stop_redrives`".to_owned(),
     }
 }
 

@@ -53,7 +53,9 @@ impl Program {
         let allowed = "a program and its arguments, as separate items: no shell splits a line";
         ConfigError::check(!is_line, SETTING, program, allowed)?;
         let invalid = arguments.iter().find(|argument| has(argument, 0));
-        ConfigError::check(invalid.is_none(), SETTING, invalid, "arguments without a zero byte")?;
+        invalid.map_or(Ok(()), |invalid| {
+            ConfigError::check(false, SETTING, invalid, "arguments without a zero byte")
+        })?;
         let invalid = self
             .variables
             .iter()
@@ -61,7 +63,7 @@ impl Program {
         // The value is not shown: it may be a secret.
         let name = invalid.map(|(name, _)| name);
         let allowed = "a name without `=`, and a name and a value without zero bytes";
-        ConfigError::check(name.is_none(), "healing.env", name, allowed)
+        name.map_or(Ok(()), |name| ConfigError::check(false, "healing.env", name, allowed))
     }
 
     fn command(&self) -> Option<Command> {

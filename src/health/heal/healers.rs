@@ -45,7 +45,7 @@ impl Healers {
         context: Weak<dyn HealContext>,
         texts: Texts,
     ) -> Result<Arc<Healer>, ConfigError> {
-        let action = healing.validate()?;
+        let action = healing.validate().map_err(|error| error.of("healing", &healing.name))?;
         let mut all = self.all.lock();
         if all.iter().any(|it| it.healing.name == healing.name && it.healing.component == healing.component) {
             let allowed = format!("a name that no other healing of `{}` has", healing.component);

@@ -130,7 +130,7 @@ impl Healing {
         self.when.validate()?;
         self.settings.validate()?;
         let Some(action) = &self.action else {
-            return Err(ConfigError::new("healing.action", "absent", "set it with `Healing::action`"));
+            return Err(ConfigError::because("healing.action", "absent", "set it with `Healing::action`"));
         };
         action.validate()?;
         Ok(action.clone())

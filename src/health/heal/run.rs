@@ -158,7 +158,7 @@ async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
         let snapshot = context.take_snapshot();
         let component = snapshot.component(&healing.component);
         let status = component.map(|component| component.status);
-        if !component.is_some_and(|component| healing.when.holds(component)) {
+        if !component.is_some_and(|component| healing.when.holds(&healing.name, component)) {
             // Probes see the recovery at once.
             context.discard_cached();
             return (HealingOutcome::Helped, status);

@@ -134,8 +134,8 @@ impl Shared {
                 target: "campanile::health",
                 component = &**component,
                 healing = &**healing,
-                "the start of a healing cannot be saved, so it will not count for the limits per hour after a restart: \
-                 {error}"
+                "the start of a healing cannot be saved in the file of `remember_in`, so it will not count for the limits per \
+                 hour after a restart: {error}"
             );
         }
     }

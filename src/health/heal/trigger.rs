@@ -17,8 +17,8 @@ use crate::health::states::Round;
 impl Healer {
     /// Starts the healing, if its condition has held long enough.
     pub(super) fn after_round(self: &Arc<Self>, snapshot: &HealthSnapshot, round: Round) {
-        let Healing { component, when, settings, .. } = &self.healing;
-        let component = snapshot.component(component).filter(|component| when.holds(component));
+        let Healing { name, component, when, settings, .. } = &self.healing;
+        let component = snapshot.component(component).filter(|component| when.holds(name, component));
         let now = clock::now();
         let called_for =
             self.pacing.lock().observe(component.is_some(), when.for_at_least, round.ran, settings);

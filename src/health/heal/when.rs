@@ -73,7 +73,8 @@ impl When {
         Self { condition, for_at_least: Duration::ZERO }
     }
 
-    pub(super) fn holds(&self, component: &ComponentHealth) -> bool {
+    /// Whether the condition of `healing` holds for `component`.
+    pub(super) fn holds(&self, healing: &str, component: &ComponentHealth) -> bool {
         match &self.condition {
             Condition::Status(status) => component.status >= *status,
             Condition::Reason(kind) => component.reasons.iter().any(|reason| reason.kind == *kind),
@@ -82,7 +83,8 @@ impl When {
                 tracing::error!(
                     target: "campanile::health",
                     component = &*component.name,
-                    "the condition of a healing panicked, so it does not hold"
+                    healing,
+                    "the condition of a healing panicked, so it counts as not met"
                 );
                 false
             }),

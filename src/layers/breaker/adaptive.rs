@@ -101,10 +101,10 @@ impl Adaptive {
     /// `limit` is the configured slow-call limit.
     pub(super) fn validate(&self, limit: Option<Duration>) -> Result<(), ConfigError> {
         let Some(limit) = limit else {
-            return Err(ConfigError::new(
+            return Err(ConfigError::because(
                 "adaptive",
                 "on",
-                "set `slow_call` too, whose limit holds until another is learned",
+                "`slow_call` is not set, and its limit applies until another is learned; set `slow_call` too",
             ));
         };
         if let Some(floor) = self.floor {

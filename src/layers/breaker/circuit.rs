@@ -99,7 +99,7 @@ impl Circuit {
     }
 
     pub(super) fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
-        settings.validate()?;
+        settings.validate(&self.name)?;
         self.reconfigure_valid(Arc::new(settings));
         Ok(())
     }

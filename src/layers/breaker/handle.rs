@@ -35,7 +35,7 @@ impl CircuitBreaker {
         settings: BreakerSettings,
         health_probe: Option<HealthProbe>,
     ) -> Result<Self, ConfigError> {
-        settings.validate()?;
+        settings.validate(&name)?;
         let circuit = Circuit::new(name, Arc::new(settings), health_probe, None);
         signal::register(&circuit);
         REGISTRY.add(Arc::downgrade(&circuit));

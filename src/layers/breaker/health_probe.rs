@@ -182,7 +182,7 @@ impl Watched {
                     target: "campanile::breaker",
                     breaker = circuit.name(),
                     error,
-                    "the health probe failed, the circuit stays open"
+                    "the health probe failed; the circuit stays open"
                 );
             }
             if !circuit.health_probed(self.epoch, found.is_ok()) {

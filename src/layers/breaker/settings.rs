@@ -130,7 +130,12 @@ impl BreakerSettings {
         }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
+    /// Validates the settings of the breaker called `name`, which the error names.
+    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+        self.check().map_err(|error| error.of("circuit breaker", name))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         const SHARE: &str = "more than 0 and at most 1";
         let is_share = |rate: f64| rate > 0.0 && rate <= 1.0;
         ConfigError::check(is_share(self.failure_rate), "failure_rate", self.failure_rate, SHARE)?;
@@ -151,7 +156,7 @@ impl BreakerSettings {
                 self.minimum_calls <= calls,
                 "minimum_calls",
                 self.minimum_calls,
-                "at most the calls of the window, or it would never open",
+                "at most the number of calls of the window, or the circuit would never open",
             )?;
         }
         self.open_for.validate("open_for")?;

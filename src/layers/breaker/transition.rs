@@ -79,7 +79,7 @@ impl Transition {
                 from = self.from.as_str(),
                 to = self.to.as_str(),
                 cause = %self.cause,
-                "circuit opened"
+                "the circuit opened"
             );
         } else {
             tracing::info!(
@@ -88,7 +88,7 @@ impl Transition {
                 from = self.from.as_str(),
                 to = self.to.as_str(),
                 cause = %self.cause,
-                "circuit changed"
+                "the circuit changed its state"
             );
         }
     }

@@ -100,7 +100,10 @@ impl fmt::Display for ReplayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { cap } => {
-                write!(f, "the request body cannot be sent again: it is larger than the cap of {cap} bytes")
+                write!(
+                    f,
+                    "the request body cannot be sent again: it is larger than the cap of {cap} bytes (`body_cap`)"
+                )
             }
             Self::Failed => {
                 f.write_str("the request body cannot be sent again: its stream failed in an earlier attempt")

@@ -131,11 +131,12 @@ impl CallState {
     /// The error for an attempt that a limit ended.
     pub(super) fn timed_out(policy: &Policy, is_deadline: bool) -> TimedOut {
         let settings = &policy.settings;
-        if is_deadline {
-            TimedOut::new("call with all its attempts", settings.deadline.unwrap_or_default())
+        let timed_out = if is_deadline {
+            TimedOut::new("a call with all its attempts", "deadline", settings.deadline.unwrap_or_default())
         } else {
-            TimedOut::new("attempt", settings.attempt_timeout.unwrap_or_default())
-        }
+            TimedOut::new("an attempt", "attempt_timeout", settings.attempt_timeout.unwrap_or_default())
+        };
+        timed_out.by_retry(&policy.name)
     }
 
     /// The call succeeded, or its outcome is ignored.

@@ -28,7 +28,7 @@ impl CallState {
                     attempt = self.number,
                     failure = kind.as_str(),
                     wait_ms = wait.as_secs_f64() * 1_000.0,
-                    "attempt failed, another will follow",
+                    "an attempt failed, and another one follows",
                 );
                 Some(wait)
             }
@@ -112,7 +112,7 @@ impl CallState {
         let (retry, attempt, failure, reason) = (&*policy.name, self.number, kind.as_str(), why.as_str());
         match why {
             GiveUp::Attempts | GiveUp::Deadline | GiveUp::Budget => {
-                tracing::warn!(target: "campanile::retry", retry, attempt, failure, reason, "call failed for good");
+                tracing::warn!(target: "campanile::retry", retry, attempt, failure, reason, "a call failed for good: the retry may not try it again");
             }
             _ => tracing::debug!(
                 target: "campanile::retry",
@@ -120,7 +120,7 @@ impl CallState {
                 attempt,
                 failure,
                 reason,
-                "call failed and is not tried again"
+                "a call failed and is not tried again"
             ),
         }
     }

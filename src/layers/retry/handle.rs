@@ -24,7 +24,7 @@ impl Retry {
     }
 
     pub(super) fn new(name: Arc<str>, settings: RetrySettings) -> Result<Self, ConfigError> {
-        settings.validate()?;
+        settings.validate(&name)?;
         let policy = Arc::new(Policy::new(name, settings));
         signal::register(&policy);
         Ok(Self { policy })

@@ -73,7 +73,12 @@ impl Default for RetrySettings {
 }
 
 impl RetrySettings {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    /// Validates the settings of the retry called `name`, which the error names.
+    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+        self.check().map_err(|error| error.of("retry", name))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(
             (1..=1_000).contains(&self.max_attempts),
             "max_attempts",
@@ -92,7 +97,7 @@ impl RetrySettings {
                 !timeout.is_zero() && self.deadline.is_none_or(|deadline| timeout <= deadline),
                 "attempt_timeout",
                 timeout,
-                "more than zero and at most the deadline",
+                "more than zero and at most `deadline`",
             )?;
         }
         ConfigError::check(

@@ -8,7 +8,7 @@ pub(super) fn too_many(too_many: bool, what: &'static str, failures: &mut Failur
     if too_many {
         failures.add(
             what,
-            ProbeError(format!("there are more than {DEVICES}; the others are not reported").into()),
+            ProbeError(format!("there are more than {DEVICES} {what}; the others are not reported").into()),
         );
     }
 }

@@ -48,7 +48,8 @@ impl Processes {
 
 impl Probe for Processes {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
-        let (found, first) = self.count().map_err(|error| ProbeError(format!("/proc: {error}").into()))?;
+        let (found, first) =
+            self.count().map_err(|error| ProbeError(format!("cannot read /proc: {error}").into()))?;
         // If process 1 is not visible, the processes of other users are hidden, and the number says nothing.
         if first {
             sample.value(&SYSTEM_PROCESSES, count(found));

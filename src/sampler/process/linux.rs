@@ -27,7 +27,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn read(&mut self, failures: &mut Failures) -> Result<ProcessReading, ProbeError> {
         let usage = getrusage(UsageWho::RUSAGE_SELF)
-            .map_err(|error| ProbeError(format!("getrusage: {}", error.desc()).into()))?;
+            .map_err(|error| ProbeError(format!("`getrusage` failed: {}", error.desc()).into()))?;
         let mut reading = ProcessReading {
             cpu: CpuTime { user: duration(usage.user_time()), system: Some(duration(usage.system_time())) },
             switches: [usage.voluntary_context_switches(), usage.involuntary_context_switches()].map(counted),

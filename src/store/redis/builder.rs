@@ -6,6 +6,7 @@ use super::client::Client;
 use super::settings::RedisSettings;
 use super::store::RedisStore;
 use super::target::Target;
+use crate::base::error::ConfigError;
 use crate::base::tls::TlsSettings;
 use crate::store::StoreError;
 
@@ -43,7 +44,7 @@ impl RedisStore {
     }
 
     /// Makes a store that connects with its first call.
-    pub(crate) fn unconnected(settings: &RedisSettings) -> Result<Self, StoreError> {
+    pub(crate) fn unconnected(settings: &RedisSettings) -> Result<Self, ConfigError> {
         settings.validate()?;
         Ok(Self { client: Client::new(Target::new(settings)?, settings) })
     }
@@ -85,6 +86,6 @@ impl RedisStoreBuilder {
     /// # Errors
     /// When a setting is invalid, or a file of the TLS settings cannot be read.
     pub fn lazy(self) -> Result<RedisStore, StoreError> {
-        RedisStore::unconnected(&self.settings)
+        Ok(RedisStore::unconnected(&self.settings)?)
     }
 }

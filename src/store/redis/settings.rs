@@ -74,12 +74,13 @@ impl RedisSettings {
             self.nodes.len(),
             "no nodes, unless `cluster` is true",
         )?;
-        ConfigError::check(
-            self.tls.client_certificate.is_some() == self.tls.client_key.is_some(),
-            "tls.client_certificate",
-            &self.tls.client_certificate,
-            "set together with `tls.client_key`",
-        )
+        let (certificate, key) = (&self.tls.client_certificate, &self.tls.client_key);
+        let (setting, other) = match (certificate, key) {
+            (None, Some(_)) => ("tls.client_certificate", "`tls.client_key` is set; set both or neither"),
+            (Some(_), None) => ("tls.client_key", "`tls.client_certificate` is set; set both or neither"),
+            _ => return Ok(()),
+        };
+        Err(ConfigError::because(setting, "absent", other))
     }
 }
 

@@ -78,7 +78,9 @@ fn info(setting: &'static str, url: &str) -> Result<ConnectionInfo, ConfigError>
     let refused = |allowed: &'static str| ConfigError::new(setting, "(not shown)", allowed);
     let scheme = url.split("://").next().unwrap_or_default();
     if !cfg!(feature = "tls") && matches!(scheme, "rediss" | "valkeys") {
-        return Err(refused("a `redis://` address, or `rediss://` with the feature `tls` of campanile"));
+        return Err(refused(
+            "a `redis://` address; `rediss://` needs the feature `tls` of campanile, which is off",
+        ));
     }
     let info = url
         .into_connection_info()
@@ -101,7 +103,7 @@ fn client(
             return Err(ConfigError::new(
                 setting,
                 file.display(),
-                "no file, without the feature `tls` of campanile",
+                "no file, because the feature `tls` of campanile is off",
             ));
         }
     }

@@ -198,7 +198,7 @@ impl Shared {
         let puts = batch.into_iter().map(|entry| async move {
             match within(PUT_TIMEOUT, guarded(|| self.store.put(entry, for_store(limits)))).await {
                 Ok(put) => put.map_err(|error| (SpillReason::Error, error)),
-                Err(_) => Err((SpillReason::Timeout, timed_out(PUT_TIMEOUT))),
+                Err(_) => Err((SpillReason::Timeout, timed_out(name, PUT_TIMEOUT))),
             }
         });
         let puts = in_order(puts).await;

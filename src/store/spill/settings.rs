@@ -74,9 +74,14 @@ impl SpillSettings {
             cfg!(feature = "sqlite"),
             "spill",
             &self.path,
-            "no spill, without the feature `sqlite` of campanile",
+            "no spill, because the feature `sqlite` of campanile is off",
         )?;
-        ConfigError::check(!self.path.as_os_str().is_empty(), "spill.path", &self.path, "not empty")?;
+        ConfigError::check(
+            !self.path.as_os_str().is_empty(),
+            "spill.path",
+            &self.path,
+            "the path of a file",
+        )?;
         if let Some(after) = self.after {
             ConfigError::check(
                 !after.is_zero() && after < park_timeout,

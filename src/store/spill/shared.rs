@@ -57,8 +57,9 @@ pub(super) fn for_store(limits: Limits) -> Limits {
     Limits { when_full, ..limits }
 }
 
-pub(super) fn timed_out(limit: Duration) -> StoreError {
-    StoreError::new(Kind::TimedOut, format!("the store did not answer within {limit:?}"))
+pub(super) fn timed_out(queue: &str, limit: Duration) -> StoreError {
+    let message = format!("the store did not take a dead letter of queue `{queue}` within {limit:?}");
+    StoreError::new(Kind::TimedOut, message)
 }
 
 impl Drop for Shared {

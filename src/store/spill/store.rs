@@ -136,7 +136,7 @@ impl SpillStore {
                 return Ok(put);
             }
             Ok(Err(error)) => (SpillReason::Error, error),
-            Err(_) => (SpillReason::Timeout, timed_out(self.shared.put_timeout)),
+            Err(_) => (SpillReason::Timeout, timed_out(&entry.queue, self.shared.put_timeout)),
         };
         if circuit.failed(attempt, why, &error) {
             let (spill, queue) = (self.path().display(), &*entry.queue);

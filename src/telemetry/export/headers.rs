@@ -44,7 +44,8 @@ pub(super) fn headers(
 const HIDDEN: &str = "the given value (not shown)";
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), ConfigError> {
-    let full = |_| ConfigError::new("otlp_settings.headers", "that many headers", "at most 24576 headers");
+    let full =
+        |_| ConfigError::new("otlp_settings.headers", "more than 24576 headers", "at most 24576 headers");
     headers.try_insert(name, value).map(|_| ()).map_err(full)
 }
 

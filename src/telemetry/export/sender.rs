@@ -72,6 +72,10 @@ impl Sender {
 
     /// Sends a message, in parts if it is too large.
     pub(super) async fn send(&self, message: Bytes) -> OTelSdkResult {
+        self.send_in_parts(message).await.map_err(|error| self.named(error))
+    }
+
+    async fn send_in_parts(&self, message: Bytes) -> OTelSdkResult {
         if message.len() <= self.target.message_limit {
             return self.send_whole(message).await;
         }
@@ -101,7 +105,12 @@ impl Sender {
                 self.counters.failed(self.target.signal);
                 self.counters.dropped(self.target.signal, DropReason::ExportFailed, lost);
                 let signal = self.target.signal.as_str();
-                tracing::warn!(%error, lost, "a message was sent in parts, and some parts failed: {signal} are lost");
+                tracing::warn!(
+                    error = %self.named(error),
+                    lost,
+                    "a message was too large for the collector and was sent in parts; some parts failed, and their \
+                     {signal} are lost"
+                );
             }
             None => {}
         }
@@ -208,6 +217,17 @@ impl Sender {
         OTelSdkError::InternalFailure(format!("{collector}: {}", failure.text))
     }
 
+    /// Names the collector in the error of a timeout, which has no text of its own.
+    fn named(&self, error: OTelSdkError) -> OTelSdkError {
+        match error {
+            OTelSdkError::Timeout(limit) => {
+                let text = format!("no answer within {limit:?} (`otlp_settings.timeout`)");
+                self.failed(&Failure { text, retry: Retry::Never })
+            }
+            error => error,
+        }
+    }
+
     /// Counts rejected items, and logs when a collector begins or stops to reject items.
     fn count_rejected(&self, Rejected { items, message }: &Rejected) {
         let signal = self.target.signal;
@@ -218,15 +238,24 @@ impl Sender {
             self.counters.dropped(signal, DropReason::Rejected, items as usize);
         }
         if self.rejecting.swap(*items > 0, Ordering::Relaxed) != (*items > 0) {
-            let signal = signal.as_str();
+            let (signal, collector) = (signal.as_str(), self.target.origin());
             if *items > 0 {
-                tracing::warn!(items, "the collector rejects some {signal}; they are lost and counted");
+                tracing::warn!(
+                    collector,
+                    items,
+                    "the collector rejects some {signal}; they are lost and counted"
+                );
             } else {
-                tracing::info!("the collector accepts all {signal} again");
+                tracing::info!(collector, "the collector accepts all {signal} again");
             }
         }
         if !message.is_empty() {
-            tracing::debug!(message, signal = signal.as_str(), "message from the collector");
+            tracing::debug!(
+                collector = self.target.origin(),
+                signal = signal.as_str(),
+                message,
+                "the collector sent a message with its response"
+            );
         }
     }
 }

@@ -287,7 +287,7 @@ mod tests {
         let error = target(Signal::Traces, &[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/xml")]).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "setting `OTEL_EXPORTER_OTLP_PROTOCOL` cannot be http/xml: grpc or http/protobuf"
+            "setting `OTEL_EXPORTER_OTLP_PROTOCOL` cannot be http/xml; allowed: grpc or http/protobuf"
         );
     }
 

@@ -83,7 +83,7 @@ mod level {
         let text = String::deserialize(deserializer)?;
         LevelFilter::from_str(&text).map_err(|_| {
             serde::de::Error::custom(format!(
-                "level cannot be {text}: it is one of off, error, warn, info, debug, trace"
+                "level cannot be {text}; allowed: off, error, warn, info, debug or trace"
             ))
         })
     }

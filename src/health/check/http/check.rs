@@ -70,8 +70,12 @@ impl HttpCheck {
     /// # Errors
     /// When a setting is out of its range, the URL cannot be used, or a file cannot be read. The error names the setting.
     pub fn from_settings(settings: &HttpCheckSettings) -> Result<Self, ConfigError> {
-        settings.validate()?;
         let endpoint = Endpoint::parse("url", &settings.url)?;
+        Self::at(endpoint.clone(), settings).map_err(|error| error.of("the check of", &endpoint.shown))
+    }
+
+    fn at(endpoint: Endpoint, settings: &HttpCheckSettings) -> Result<Self, ConfigError> {
+        settings.validate()?;
         let client = client(&endpoint, &settings.tls, false, settings.timeout)?;
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
@@ -80,7 +84,7 @@ impl HttpCheck {
                 return Err(ConfigError::new("headers", format_args!("{name:?}"), "names of HTTP headers"));
             };
             let Ok(mut value) = HeaderValue::try_from(value) else {
-                let allowed = format!("a value of `{name}` of visible characters");
+                let allowed = format!("visible characters in the value of `{name}`");
                 return Err(ConfigError::new("headers", "(not shown)", allowed));
             };
             value.set_sensitive(true);

@@ -101,7 +101,7 @@ impl<K: Key, F> KeyedBreakerBuilder<K, F> {
     /// Returns an error that names the setting that is out of range, its value and what is allowed.
     pub fn build(self) -> Result<KeyedBreaker<K, F>, ConfigError> {
         let PerKey { key_of, max_keys, max_ejected, health_probe } = self.kind;
-        self.settings.validate()?;
+        self.settings.validate(&self.name)?;
         let settings = KeyedSettings { circuit: self.settings, max_keys, max_ejected };
         KeyedBreaker::new(self.name, key_of, settings, health_probe)
     }

@@ -243,7 +243,7 @@ impl<K: Key> AnyCircuits for Circuits<K> {
     }
 
     fn reconfigure(&self, settings: BreakerSettings) -> Result<(), ConfigError> {
-        settings.validate()?;
+        settings.validate(&self.group.name)?;
         self.settings.store(Arc::new(settings));
         self.circuits().iter().for_each(|circuit| self.update(circuit));
         Ok(())

@@ -90,8 +90,9 @@ impl<K: Key, F> KeyedBreaker<K, F> {
     where
         F: Fn(&Req) -> K,
     {
-        settings.circuit.validate().map_err(|error| error.within("circuit"))?;
-        Self::new(name.into(), key_of, settings.clone(), None)
+        let name = name.into();
+        settings.circuit.validate(&name).map_err(|error| error.within("circuit"))?;
+        Self::new(name, key_of, settings.clone(), None)
     }
 
     /// The settings of the circuits were validated.
@@ -101,7 +102,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         settings: KeyedSettings,
         health_probe: Option<KeyedProbe<K>>,
     ) -> Result<Self, ConfigError> {
-        settings.validate()?;
+        settings.validate(&name)?;
         let circuits = Circuits::new(name, settings, health_probe);
         signal::register(&circuits);
         let listed: Arc<dyn AnyCircuits> = Arc::clone(&circuits) as _;

@@ -43,7 +43,12 @@ impl Default for KeyedSettings {
 
 impl KeyedSettings {
     /// All settings except those of the circuits.
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    /// Validates the settings of the breaker called `name`, which the error names.
+    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+        self.check().map_err(|error| error.of("circuit breaker", name))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(
             (1..=1_000_000).contains(&self.max_keys),
             "max_keys",

@@ -211,8 +211,12 @@ where
             }
         }
         let why = match (*this.until, this.limits.total, this.limits.idle) {
-            (Some(until), Some(total), _) if clock::now() >= until => TimedOut::new("response body", total),
-            (_, _, idle) => TimedOut::new("next part of the response body", idle.unwrap_or_default()),
+            (Some(until), Some(total), _) if clock::now() >= until => {
+                TimedOut::new("the response body", "total", total)
+            }
+            (_, _, idle) => {
+                TimedOut::new("the next part of the response body", "idle", idle.unwrap_or_default())
+            }
         };
         for_time(|| this.body.set(None));
         this.timer.set(None);

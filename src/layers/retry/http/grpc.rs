@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_message_of_a_timeout_is_a_header() {
-        let response = timed_out(&TimedOut::new("call", Duration::from_nanos(1_500)));
-        assert_eq!(response.headers()["grpc-message"], "call timed out after 1.5us");
+        let response = timed_out(&TimedOut::new("the call", "deadline", Duration::from_nanos(1_500)));
+        assert_eq!(response.headers()["grpc-message"], "the call timed out after 1.5us (`deadline`)");
     }
 }

@@ -67,7 +67,7 @@ impl Spaces {
             match begun {
                 Ok(answer) => _ = waiting.insert(mount, answer),
                 Err(error) => {
-                    let error = format!("no thread for `statvfs` of {path}: {error}");
+                    let error = format!("cannot start a thread that reads the space of {path}: {error}");
                     failures.add(PART, ProbeError(error.into()))
                 }
             }
