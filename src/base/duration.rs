@@ -24,7 +24,8 @@ impl Visitor<'_> for DurationVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-        humantime::parse_duration(text).map_err(|error| E::custom(format_args!("duration {text:?}: {error}")))
+        humantime::parse_duration(text)
+            .map_err(|error| E::custom(format_args!("invalid duration {text:?}: {error}")))
     }
 
     fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Duration, E> {
@@ -43,7 +44,7 @@ impl Visitor<'_> for DurationVisitor {
     }
 }
 
-/// The same for an `Option`.
+/// The same for `Option<Duration>`.
 pub(crate) mod option {
     use super::{Deserializer, Duration, Serializer};
     use serde::{Deserialize, Serialize};

@@ -143,7 +143,7 @@ mod http {
             let mut this = self.project();
             let result = ready!(this.call.as_mut().poll(cx));
             let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
-                panic!("the future of a call was polled after its end");
+                panic!("the future of a call was polled after completion");
             };
             Poll::Ready(match result {
                 Ok(response) => Ok(ObservedBody::watch(response, *this.to_head, classifier, observer)),

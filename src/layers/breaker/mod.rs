@@ -55,7 +55,7 @@
 //!
 //! There is no timer: an open circuit becomes half-open with the first call after its wait. With a
 //! [health probe](CircuitBreakerBuilder::health_probe) a check decides instead, and no caller's request is spent on it.
-//! The future of a call panics if it is polled after its end.
+//! The future of a call panics if it is polled after completion.
 //!
 //! # What an operator can do
 //! [`CircuitBreaker::named`] finds the breakers of the process by name, for an admin page or a test.
