@@ -1,4 +1,4 @@
-//! What calls, circuits and dead letters cost.
+//! The costs of calls, circuits and dead letters.
 
 use std::time::Duration;
 

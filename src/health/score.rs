@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::settings::HealthSettings;
 use super::status::Status;
 
-/// What follows from the evidence.
+/// The verdict on the evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdict {
     pub(super) status: Status,

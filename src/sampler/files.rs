@@ -142,7 +142,7 @@ impl Default for Files {
 }
 
 impl Unread {
-    /// Whether this machine does not have the file, or this process may not read it. That is no failure.
+    /// Whether this machine does not have the file, or this process may not read it. That is not a failure.
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self.error.kind(),

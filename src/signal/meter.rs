@@ -83,9 +83,9 @@ mod with_telemetry {
         }
     }
 
-    /// Whether a series reports its last value, by the place of the metric in the table. Two handles with the same name are
-    /// one series. Their counts are added up. A gauge, or a metric that two samplers read from the same machine, reports the
-    /// last value instead.
+    /// Whether a series reports its last value, by the place of the metric in the table. Two handles with the same name
+    /// are one series. Their counts are added up. A gauge, or a metric that two samplers read from the same machine,
+    /// reports the last value instead.
     static LAST_VALUE: LazyLock<Box<[bool]>> = LazyLock::new(|| {
         METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
     });
@@ -289,8 +289,8 @@ mod with_telemetry {
         sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
     }
 
-    /// Sorts the attributes, because the SDK caches each set twice, as it is and sorted. Leaves out attributes with an empty
-    /// value: Prometheus does not distinguish them from missing ones.
+    /// Sorts the attributes, because the SDK caches each set twice, as it is and sorted. Leaves out attributes with an
+    /// empty value: Prometheus does not distinguish them from missing ones.
     fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
         let has_value = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
         let mut attributes: Box<[KeyValue]> = attributes.filter(has_value).collect();

@@ -172,7 +172,7 @@ metrics! {
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
         "How long exports took, failed or not, waits and repetitions included.";
     METRICS_OVERFLOWED "campanile.telemetry.metrics.overflowed" Counter "{instrument}" []
-        "Instruments of which more series came than are kept, each once; what is more is counted together, as `otel.metric.overflow`, and a log line names each.";
+        "Instruments with more series than the limit, each counted once. Further series are counted together, as `otel.metric.overflow`, and a log line names the instrument.";
     PROMETHEUS_COLLISIONS "campanile.telemetry.prometheus.collisions" Counter "{collision}" ["kind"]
         "Names, labels, series and descriptions that were the same for Prometheus, each once; a log line names each.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
@@ -303,7 +303,7 @@ metrics! {
     PROCESS_MEMORY_VIRTUAL "process.memory.virtual" UpDownCounter "By" []
         "Virtual memory of this process.";
     PROCESS_MEMORY_PEAK "campanile.process.memory.peak" Gauge "By" []
-        "The most resident memory that this process ever had.";
+        "The maximum resident memory of this process since it started.";
     PROCESS_DISK_IO "process.disk.io" Counter "By" ["disk.io.direction"]
         "Bytes that this process made disks read and write.";
     PROCESS_THREADS "process.thread.count" UpDownCounter "{thread}" []
@@ -355,7 +355,7 @@ metrics! {
     GPU_MEMORY_UTILIZATION "hw.gpu.memory.utilization" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
         "Share of its memory that is in use on a GPU.";
     GPU_IO "hw.gpu.io" Counter "By" ["hw.id" "hw.name" "network.io.direction"]
-        "Bytes that a GPU received and sent over PCIe, as far as the samples tell.";
+        "Bytes that a GPU received and sent over PCIe, as estimated from samples.";
     HW_STATUS "hw.status" UpDownCounter "1" ["hw.id" "hw.name" "hw.parent" "hw.state" "hw.type"]
         "1 for the state that a device is in, 0 for the others.";
     HW_ERRORS "hw.errors" Counter "{error}" ["error.type" "hw.id" "hw.name" "hw.type"]
@@ -363,7 +363,7 @@ metrics! {
     HW_TEMPERATURE "hw.temperature" Gauge "Cel" ["hw.id" "hw.name" "hw.sensor_location"]
         "Temperature of a device.";
     HW_TEMPERATURE_LIMIT "hw.temperature.limit" Gauge "Cel" ["hw.id" "hw.limit_type" "hw.name" "hw.sensor_location"]
-        "Temperatures from which a device slows down or stops.";
+        "Temperatures at which a device slows down or stops.";
     HW_POWER "hw.power" Gauge "W" ["hw.id" "hw.name" "hw.type"]
         "Power that a device takes.";
     HW_ENERGY "hw.energy" Counter "J" ["hw.id" "hw.name" "hw.type"]
@@ -381,7 +381,7 @@ metrics! {
     GPU_NVLINKS "campanile.gpu.nvlink.links" UpDownCounter "{link}" ["hw.id" "hw.name" "state"]
         "NVLinks of a GPU by state.";
     GPU_XID "campanile.gpu.xid" Counter "{event}" ["hw.id" "hw.name" "xid"]
-        "Xid errors that the driver told of, by their number.";
+        "Xid errors that the driver reported, by their number.";
     GPU_PROCESS_MEMORY "campanile.gpu.process.memory" UpDownCounter "By" ["hw.id" "hw.name"]
         "Memory of a GPU that this process uses.";
     // ----- the sampler -----
@@ -390,5 +390,5 @@ metrics! {
     SAMPLER_DURATION "campanile.sampler.duration" Gauge "s" ["source"]
         "How long the last sample of a source took.";
     SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source" "part"]
-        "Samples of a source that failed, or of which a part failed, such as a file: then that is named.";
+        "Samples of a source that failed, or that failed in part. `part` names the failed part, such as a file.";
 }

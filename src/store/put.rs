@@ -1,4 +1,4 @@
-//! What a store may keep of a queue, and the result of a put.
+//! The limits of a queue, and the result of a put.
 
 use serde::{Deserialize, Serialize};
 

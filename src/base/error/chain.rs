@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::panics::catch;
 
-/// The most causes that are visited, because a chain can be a ring.
+/// The maximum number of causes that are visited, because a chain can be a ring.
 const DEEPEST: usize = 128;
 
 /// The source of `error`; `None` if its code panics.

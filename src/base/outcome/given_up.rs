@@ -1,6 +1,6 @@
 //! Work that a layer of this crate drops because of a time limit.
 //!
-//! A dropped future cannot tell why it was dropped. A time-out is the fault of the service; a cancellation by the caller
+//! A dropped future cannot know why it was dropped. A time-out is the fault of the service; a cancellation by the caller
 //! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
 //! thread and read it. Time-outs of other crates, such as tower's, set no flag and look like a cancellation.
 //!
@@ -83,7 +83,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use task::Timed;
 
-/// Work in a task of its own. The runtime drops it, perhaps on another thread.
+/// Work in its own task. The runtime drops it, perhaps on another thread.
 #[cfg(any(feature = "breaker", feature = "checks"))]
 mod task {
     use std::future::Future;

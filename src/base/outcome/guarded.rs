@@ -20,7 +20,7 @@ pin_project! {
 }
 
 impl<F, O: Settle> Guarded<F, O> {
-    /// `observer` was told that user code runs; making the inner call ends that.
+    /// Tells `observer` that user code no longer runs: the inner call has been made.
     #[inline(always)]
     pub(crate) fn new(inner: F, mut observer: O) -> Self {
         observer.in_user_code(false);

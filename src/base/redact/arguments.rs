@@ -133,8 +133,8 @@ impl Search<'_> {
         }
     }
 
-    /// Hides the value in a list of arguments: `"--password", "…"`, or with a blank, as `Debug` prints commands. Returns the
-    /// end of the value.
+    /// Hides the value in a list of arguments: `"--password", "…"`, or with a blank, as `Debug` prints commands.
+    /// Returns the end of the value.
     fn in_list(&mut self, dash: usize) -> Option<usize> {
         let bytes = self.bytes;
         let quote = dash.checked_sub(1).filter(|quote| is_quote(bytes[*quote]))?;

@@ -9,17 +9,17 @@
 //!   secrets.
 //! - [`Redactor`] on top.
 //!
-//! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes all
-//! data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds secrets in
-//! two ways:
+//! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes
+//! all data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds
+//! secrets in two ways:
 //!
-//! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is a
-//!   secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
-//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly not secrets stay: a type
-//!   (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
-//! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses, `Bearer`
-//!   and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the signature in
-//!   its query, and matches of your own regular expressions.
+//! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is
+//!   a secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
+//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly not secrets
+//!   stay: a type (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
+//! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses,
+//!   `Bearer` and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the
+//!   signature in its query, and matches of your own regular expressions.
 //!
 //! Text with escapes of URLs, HTML or JSON is also searched in its decoded form.
 //!
@@ -30,11 +30,11 @@
 //! protocol (`AUTH …`), or under a name that is not listed. In doubt, too much is removed.
 //!
 //! # Costs
-//! The time is linear in the length of the text, for any text: about a nanosecond per byte of ordinary text, and at most 192
-//! steps per byte in the worst texts of the tests, not counting your own patterns. Redact texts longer than 64 KiB on a
-//! thread for blocking work; dead letters do so. [`Redactor::bytes`] redacts bytes that are not UTF-8.
+//! The time is linear in the length of the text, for any text: about a nanosecond per byte of ordinary text, and at
+//! most 192 steps per byte in the worst texts of the tests, not counting your own patterns. Redact texts longer than 64
+//! KiB on a thread for blocking work; dead letters do so. [`Redactor::bytes`] redacts bytes that are not UTF-8.
 //!
-//! Resource attributes, attributes of your own instruments and baggage are not redacted.
+//! Resource attributes, attributes of your instruments, and baggage are not redacted.
 //!
 //! # Example
 //! ```

@@ -36,8 +36,9 @@ impl Redactor {
     /// The redactor of these settings.
     ///
     /// # Errors
-    /// If a name has no letters or digits, or more than 64; if a regular expression is invalid; or if values are to be hashed
-    /// and neither the settings nor the environment variable `CAMPANILE_REDACTION_KEY` have a key of at least 16 bytes.
+    /// If a name has no letters or digits, or more than 64; if a regular expression is invalid; or if values are to be
+    /// hashed and neither the settings nor the environment variable `CAMPANILE_REDACTION_KEY` have a key of at least 16
+    /// bytes.
     pub fn from_settings(settings: &RedactionSettings) -> Result<Self, ConfigError> {
         Self::with_variables(settings, |variable| std::env::var(variable).ok())
     }
@@ -73,7 +74,8 @@ impl Redactor {
         self.redact(query, Format::Query, &mut |_| ()).map_or(Cow::Borrowed(query), Cow::Owned)
     }
 
-    /// Removes the secrets from the value of a field named `name`. Removes the whole value if `name` is the name of a secret.
+    /// Removes the secrets from the value of a field named `name`. Removes the whole value if `name` is the name of a
+    /// secret.
     #[must_use]
     pub fn value<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         let rule = self.rule(name);
@@ -108,7 +110,8 @@ impl Redactor {
         )
     }
 
-    /// Removes the secrets from the body of a message with the `Content-Type` `kind`. Calls `found` as [`Self::redact`] does.
+    /// Removes the secrets from the body of a message with the `Content-Type` `kind`. Calls `found` as [`Self::redact`]
+    /// does.
     pub(crate) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
         self.rules.body(kind, body, found)
     }

@@ -108,7 +108,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether decodings within this one are read.
+    /// Whether documents within this one are searched.
     pub(super) fn reads_deeper(&self) -> bool {
         self.depth < DEPTH
     }

@@ -68,14 +68,15 @@ pub struct RedactionSettings {
     /// URLs of webhooks of Slack, Discord, Teams, Zapier and PagerDuty.
     pub credentials: Treatment,
     /// The treatment of the user part of URLs, of signatures in queries (`sig`, `Signature`, `X-Goog-Signature`,
-    /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default: `mask`.
+    /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default:
+    /// `mask`.
     pub urls: Treatment,
-    /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that of
-    /// the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text and then
-    /// fall back, because its cost is quadratic.
+    /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that
+    /// of the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text
+    /// and then fall back, because its cost is quadratic.
     pub patterns: BTreeMap<String, Treatment>,
-    /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is never
-    /// serialized.
+    /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is
+    /// never serialized.
     #[serde(skip_serializing)]
     pub key: Option<HashKey>,
 }

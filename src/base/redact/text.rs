@@ -37,7 +37,7 @@ impl Rules {
     ) -> Option<Vec<u8>> {
         let mut clean = self.once(text, format, traits, found)?;
         // A hidden secret may have obscured another one, such as a number next to an address.
-        for _ in 1..MOST {
+        for _ in 1..MAX_SEARCHES {
             match self.once(&clean, format, Traits::of(&clean), found) {
                 Some(cleaner) => clean = cleaner,
                 None => break,
@@ -186,8 +186,8 @@ impl Search<'_> {
         }
     }
 
-    /// Searches `text`, the decoded form of a part of this text. `place` returns the place here of each byte of `text`, and of
-    /// its end.
+    /// Searches `text`, the decoded form of a part of this text. `place` returns the place here of each byte of `text`,
+    /// and of its end.
     pub(super) fn within(&mut self, text: &[u8], format: Format, place: impl Fn(usize) -> Option<usize>) {
         count(text.len());
         let traits = Traits::of(text);

@@ -30,8 +30,8 @@ use crate::layers::attempts::ErrorText;
 use crate::layers::replay::ReplayBody;
 use crate::store::StoreError;
 
-/// The most bytes of a response body that are read, so that the connection can be used again and a body that fails is
-/// noticed.
+/// The maximum number of bytes of a response body that are read, so that the connection can be used again and a body
+/// that fails is noticed.
 const MAX_READ: u64 = 1024 * 1024;
 
 /// The prefix of the content type of gRPC responses. Their bodies are read to the end, because the status is there.

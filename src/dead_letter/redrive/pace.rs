@@ -105,7 +105,7 @@ impl CircuitPause {
         Self { max, paused: Duration::ZERO, until: None, probing }
     }
 
-    /// Until when nothing is sent.
+    /// Nothing is sent before this time.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }

@@ -26,7 +26,8 @@ use crate::dead_letter::running::StopReason;
 use crate::dead_letter::{expiry, sending};
 use crate::store::{Settled, StoreError};
 
-/// The most letters of one pass in the background whose ids are later than now. The next pass sends the others.
+/// The maximum number of letters of one pass in the background whose ids are later than now. The next pass sends the
+/// others.
 const MAX_AHEAD: usize = 1_024;
 
 /// Sends the letters of `job`. Returns why it ended early, if it did.

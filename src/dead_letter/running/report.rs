@@ -86,11 +86,11 @@ pub struct RedriveProgress {
     /// How long the rest will take at this pace; `None` while that is unknown.
     #[serde(with = "crate::base::duration::option", default)]
     pub remaining: Option<Duration>,
-    /// What it does at the moment.
+    /// The current state.
     pub state: RedriveState,
 }
 
-/// What a redrive does at the moment.
+/// The current state of a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

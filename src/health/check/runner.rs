@@ -58,8 +58,8 @@ impl Runner {
         }
     }
 
-    /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still; `None`
-    /// when the runtime ends. An earlier run that timed out must end first.
+    /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still;
+    /// `None` when the runtime ends. An earlier run that timed out must end first.
     async fn run_once(&mut self) -> Option<(RunResult, Duration)> {
         let limit = self.entry.every.timeout;
         let began = clock::now();
@@ -128,7 +128,7 @@ impl Drop for Runner {
     }
 }
 
-/// One run, in a task of its own.
+/// One run, in its own task.
 struct Run(Timed<(Finding, Duration)>);
 
 impl Run {

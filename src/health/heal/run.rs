@@ -29,7 +29,7 @@ pub(super) struct Run {
     recorded: bool,
 }
 
-/// What the record says of the end.
+/// The end in the record of the run.
 struct End {
     outcome: HealingOutcome,
     status: Option<Status>,

@@ -43,7 +43,7 @@ impl Ping {
     }
 }
 
-/// Fails if a cluster does not serve all slots. `PING` does not tell: it is not sent to a master that is down.
+/// Fails if a cluster does not serve all slots. `PING` does not show this: it is not sent to a master that is down.
 async fn serves_all_slots(connection: &mut Connection) -> Result<(), RedisError> {
     let mut command = redis::cmd("CLUSTER");
     command.arg("INFO");

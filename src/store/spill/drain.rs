@@ -24,10 +24,10 @@ use crate::store::{
     guarded,
 };
 
-/// The most letters in a batch.
+/// The maximum number of letters in a batch.
 const BATCH: usize = 64;
 
-/// The batch ends with the letter by which it reaches this many bytes.
+/// A batch ends when it has at least this number of bytes.
 const BYTES: u64 = 4 * 1024 * 1024;
 
 /// The size of the first batch for a store that was failing.

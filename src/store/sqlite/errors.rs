@@ -24,7 +24,7 @@ pub(super) fn newer_schema(path: &Path, version: i32, supported: i32) -> StoreEr
 
 pub(super) fn foreign(path: &Path) -> StoreError {
     let message = format!(
-        "`{}` is the SQLite database of another program; give the letters a file of their own",
+        "`{}` is the SQLite database of another program; give the letters their own file",
         path.display()
     );
     StoreError::new(Kind::Foreign, message)

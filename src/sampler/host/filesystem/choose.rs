@@ -26,7 +26,7 @@ pub(super) fn reported(
             .or_else(|| by_type.decide(&entry.kind))
             .unwrap_or_else(|| entry.is_local())
     };
-    // An automount point has no space of its own, and reading its space may mount a file system.
+    // An automount point has no own space, and reading its space may mount a file system.
     let wanted: Vec<bool> = entries
         .iter()
         .map(|entry| entry.kind != AUTOMOUNT && taken(entry) && tree.is_reached(entry.node()))

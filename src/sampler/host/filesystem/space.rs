@@ -13,7 +13,7 @@ use crate::sampler::probe::{Failures, Part, ProbeError};
 const PART: Part = "statvfs";
 /// How long an answer is waited for. A server that is up answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The most threads that wait for an answer. Mounts that hang may be mounted repeatedly at one path.
+/// The maximum number of threads that wait for an answer. Mounts that hang may be mounted repeatedly at one path.
 const MOST: usize = crate::signal::capacity::DEVICES;
 
 /// The path and the number of a mount.
