@@ -56,7 +56,7 @@ pub(super) fn start(core: &Arc<Core>, runtime: &Handle) {
             if let Ok(Err(error)) = within(LONGEST_PAUSE, expire(&core)).await {
                 tracing::debug!(
                     queue = &*core.name,
-                    "expired letters were not removed, trying again later: {error}"
+                    "expired letters could not be removed; the queue tries again later: {error}"
                 );
             }
         }

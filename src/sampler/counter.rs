@@ -220,7 +220,7 @@ mod tests {
         let readings = [1_000.0, 10.0, 15.0, 25.0];
         assert_eq!(shown(&Rules::WIDE, &readings), [1_000.0, 1_000.0, 1_005.0, 1_015.0]);
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_015.0, 1_025.0]);
-        // Another counter, far ahead: no growth but its own.
+        // Another counter with a much larger value: only its own growth counts.
         let readings = [1_000.0, 5e15, 5e15 + 10.0];
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_010.0]);
         let mut counter = Counter::default();

@@ -167,7 +167,7 @@ impl From<Unread> for ProbeError {
 }
 
 impl Failures {
-    /// The content of a file that not every machine has; no failure where it is absent.
+    /// The content of a file that not every machine has. It is not a failure if it is absent.
     pub(super) fn optional<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
         match read {
             Ok(read) => Some(read),

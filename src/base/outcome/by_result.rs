@@ -18,7 +18,7 @@ use crate::base::panics::catch;
 /// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
 ///
 /// The chain of the error's causes is searched, 128 at most. The kind is
-/// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
+/// - [`Rejected`](FailureKind::Rejected) if the chain has a refusal by another layer,
 /// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
 /// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
 ///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so

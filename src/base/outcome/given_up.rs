@@ -49,7 +49,7 @@ pub(crate) fn is_by_caller() -> bool {
 }
 
 fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
-    /// Restores the flag, also after a panic in a drop.
+    /// Restores the flag, even after a panic in a drop.
     struct Back(&'static LocalKey<Cell<bool>>, bool);
 
     impl Drop for Back {

@@ -13,7 +13,7 @@
 //!   `BodyTimeoutLayer`, the time-out of a check): [`FailureKind::Timeout`], however short the time was, for each layer
 //!   inside that runs in the same task.
 //! - **Anything else dropped it**, such as the time-out of another crate or a client that disconnected. The layer
-//!   cannot tell why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
+//!   cannot know why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
 //!   [`Cancelled`](https://docs.rs/campanile/latest/campanile/breaker/enum.Cancelled.html) allows, else
 //!   [`Outcome::Ignored`]. `Timing` counts each as [`FailureKind::Cancelled`].
 //!

@@ -111,7 +111,7 @@ where
 /// The request that `letter` holds.
 fn restore<B: From<Bytes>>(letter: &Letter, mark: Redriven) -> Result<Request<B>, String> {
     let Payload::Http(stored) = &letter.payload else {
-        return Err("it holds a plain request".to_owned());
+        return Err("it holds a request that is not HTTP".to_owned());
     };
     let mut request = Request::new(B::from(Bytes::from(stored.body.clone())));
     *request.method_mut() =

@@ -151,7 +151,7 @@ impl BreakerSettings {
                 self.minimum_calls <= calls,
                 "minimum_calls",
                 self.minimum_calls,
-                "at most the calls of the window, or it would never open",
+                "at most the calls of the window, because otherwise the circuit would never open",
             )?;
         }
         self.open_for.validate("open_for")?;

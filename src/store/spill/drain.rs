@@ -154,7 +154,7 @@ impl Shared {
                 }
                 Err(error) => {
                     let spill = self.spill.path().display();
-                    tracing::debug!(%spill, queue = &*name, "draining the spill failed and is tried again: {error}");
+                    tracing::debug!(%spill, queue = &*name, "draining the spill failed; it is tried again: {error}");
                     all = false;
                 }
             }
@@ -243,7 +243,7 @@ impl Shared {
                 let spill = self.spill.path().display();
                 tracing::warn!(
                     %spill, queue = name, %id, failures = times,
-                    "a dead letter cannot be moved from the spill to the store, and is tried again: {error}"
+                    "a dead letter cannot be moved from the spill to the store; it is tried again: {error}"
                 );
             }
         }

@@ -51,7 +51,7 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> StoreError {
 /// The file, or one that SQLite keeps beside it, must not be used for letters.
 pub(super) fn refused(path: &Path, why: &str) -> StoreError {
     let message = format!(
-        "cannot write letters to `{}`: {why}; use a plain file with mode 600 that belongs to the user of this process",
+        "cannot write letters to `{}`: {why}; use a regular file with mode 600 that belongs to the user of this process",
         path.display()
     );
     StoreError::new(Kind::Unwritable, message)

@@ -165,7 +165,7 @@ fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         .and_then(|()| std::fs::metadata(path));
     match restricted {
         Ok(file) if exposed(&file) => {
-            Err(refused(path, "other users can access it, and its file system does not allow to change that"))
+            Err(refused(path, "other users can access it, and its file system cannot change that"))
         }
         Ok(_) => {
             tracing::warn!(
