@@ -19,10 +19,10 @@ use crate::base::panics::catch;
 ///
 /// The chain of the error's causes is searched, 128 at most. The kind is
 /// - [`Rejected`](FailureKind::Rejected) if the chain has a refusal by another layer,
-/// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
-/// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
-///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so
-///   a type counts too that `Debug` shows as `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
+/// - [`Overload`](FailureKind::Overload) if it has one by tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
+/// - [`Timeout`](FailureKind::Timeout) if it has a timeout of tower, tokio, the operating system or this crate, or a gRPC
+///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest do not export the types of their timeouts, so
+///   any type counts whose `Debug` name is `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
 ///   another name that ends in `TimedOut`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;

@@ -29,7 +29,7 @@ impl Logs {
     }
 }
 
-/// Queues native records with those of events, redacted and sdk_result the same limits.
+/// Queues native records with those of events. They are redacted, and have the same limits.
 #[derive(Debug)]
 pub(super) struct NativeProcessor {
     logs: Arc<Logs>,

@@ -21,8 +21,9 @@ impl Retry {
     ///
     /// The inner service gets `Request<`[`ReplayBody`](crate::layers::retry::ReplayBody)`>` with the
     /// [`Attempt`](crate::layers::retry::Attempt) among its extensions. [`ByHttpStatus`] decides what failed. The
-    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a time-out without
-    /// a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
+    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a
+    /// time-out without a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut)
+    /// among its extensions.
     ///
     /// # Example
     /// ```
@@ -70,7 +71,7 @@ impl Retry {
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
     /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
     ///
-    /// The policy are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
+    /// The rules are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
     ///
     /// [`RetrySettings::grpc_codes`]: crate::layers::retry::RetrySettings::grpc_codes
     /// [`RetryBuilder::retry_non_idempotent`]: crate::layers::retry::RetryBuilder::retry_non_idempotent
@@ -119,8 +120,9 @@ impl<C, K> HttpRetryLayer<C, K> {
     /// Sets the classifier that decides what failed and is retried: a closure, or any
     /// [`Classify`](crate::Classify)`<http::response::Parts>`.
     ///
-    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier returns. Over gRPC, a
-    /// call with one of [`RetrySettings::grpc_codes`](crate::layers::retry::RetrySettings::grpc_codes) always is.
+    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier returns. Over
+    /// gRPC, a call with one of [`RetrySettings::grpc_codes`](crate::layers::retry::RetrySettings::grpc_codes) always
+    /// is.
     pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D, K> {
         HttpRetryLayer {
             policy: self.policy,
