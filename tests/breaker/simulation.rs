@@ -134,7 +134,7 @@ fn normal(random: &mut Rng) -> f64 {
 
 type Call = Pin<Box<dyn Future<Output = Result<(), CallError<&'static str>>>>>;
 
-/// One way to set the limit, on a circuit of its own.
+/// One way to set the limit, on its own circuit.
 struct Candidate {
     breaker: CircuitBreaker,
     state: CircuitState,

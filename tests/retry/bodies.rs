@@ -53,7 +53,7 @@ async fn p10_after_an_early_response_the_next_attempt_continues_the_stream() {
             let mut body = request.into_body();
             if kept.lock().unwrap().is_none() {
                 body.frame().await.unwrap().unwrap();
-                // A transport continues to read it in a task of its own.
+                // A transport continues to read it in its own task.
                 *kept.lock().unwrap() = Some(body);
                 return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Full::default());
             }

@@ -191,7 +191,7 @@ where
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
         let Poll::Ready(frame) = polled else {
-            this.watch.silence.goes_on();
+            this.watch.silence.on_pending();
             return Poll::Pending;
         };
         this.watch.silence.ends();

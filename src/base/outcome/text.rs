@@ -1,7 +1,7 @@
 //! The texts of errors.
 //!
-//! `Display` and `Debug` of an error are code of others: they may panic, or write without end. The texts are bounded, and a
-//! panic is caught.
+//! `Display` and `Debug` of an error are code of other crates: they may panic, or write without end. The texts are
+//! bounded, and a panic is caught.
 
 use std::error::Error;
 use std::fmt::{self, Write};

@@ -17,7 +17,7 @@ const NOTHING: &[&str] =
     &["null", "none", "nil", "undefined", "true", "false", "n/a", "<nil>", "<none>", "[]", "{}", "()", "..."];
 
 /// First words of sentences about a secret, after its name and a colon.
-const SAYS: &[&str] = &[
+const FIRST_WORDS: &[&str] = &[
     "absent",
     "can't",
     "cannot",
@@ -77,7 +77,7 @@ pub(super) fn is_harmless(
     let name = &bytes[pair.name.clone()];
     let own = name.rsplit(|byte| *byte == b'.').next().unwrap_or(name);
     let colon = bytes[pair.sign] == b':';
-    if is_nothing(text) || stands_for_another(text) || is_schema(text) {
+    if is_nothing(text) || is_placeholder(text) || is_schema(text) {
         return true;
     }
     // The working directory of a shell.
@@ -88,7 +88,7 @@ pub(super) fn is_harmless(
         return true;
     }
     if value.quoted {
-        return says(text, own) || speaks_of(text, name);
+        return is_sentence_about(text, own) || mentions(text, name);
     }
     if colon && follows_a_keyword(bytes, pair) {
         return true;
@@ -115,7 +115,7 @@ pub(super) fn is_harmless(
     let after = ahead(bytes, value.place.end, 4, is_blank);
     let in_code = matches!(bytes.get(after), Some(b'}' | b',' | b')')) && colon;
     (colon
-        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
+        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || is_sentence_about(text, own) || follows_a_parser(bytes, pair, text)))
         || is_same_name(text, own, colon || spaced)
         // A type parameter: `token: T`.
         || (in_code && !text.is_empty() && text.len() <= 2 && text.starts_with(|c: char| c.is_ascii_uppercase()))
@@ -126,7 +126,7 @@ pub(super) fn is_harmless(
 }
 
 /// Whether this is a sentence without numbers that contains the name: `"forgotPassword": "Forgot your password?"`.
-fn speaks_of(text: &str, name: &[u8]) -> bool {
+fn mentions(text: &str, name: &[u8]) -> bool {
     let has = |word: &str| {
         let ends = name.len().checked_sub(word.len()).map(|start| &name[start..]);
         word.len() > 4 && ends.is_some_and(|end| end.eq_ignore_ascii_case(word.as_bytes()))
@@ -155,7 +155,7 @@ pub(super) fn is_nothing(text: &str) -> bool {
 }
 
 /// Whether this is a placeholder: `${TOKEN}`, `{token}`, `%s`, `<token>`, `****`.
-pub(super) fn stands_for_another(text: &str) -> bool {
+pub(super) fn is_placeholder(text: &str) -> bool {
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -205,8 +205,8 @@ fn begins_field(bytes: &[u8], start: usize) -> bool {
         || matches!(bytes[before - 1], b'\n' | b'{' | b'[' | b'(' | b',' | b';' | b'&' | b'?')
 }
 
-/// Whether this is a sentence about the secret: only words, and the first one is in [`SAYS`].
-pub(super) fn says(text: &str, name: &[u8]) -> bool {
+/// Whether this is a sentence about the secret: only words, and the first one is in [`FIRST_WORDS`].
+pub(super) fn is_sentence_about(text: &str, name: &[u8]) -> bool {
     let text = text.trim_start_matches(['[', '"', '\'', '\\', ' ']);
     let plain = |word: &str| word.len() <= 3 || word.bytes().all(|byte| !byte.is_ascii_digit());
     let mut words = text.split([' ', '\n', '\t', '|', ':']);
@@ -219,7 +219,7 @@ pub(super) fn says(text: &str, name: &[u8]) -> bool {
     {
         first = words.next().unwrap_or_default();
     }
-    SAYS.binary_search(&trimmed(first).as_str()).is_ok() && words.all(plain)
+    FIRST_WORDS.binary_search(&trimmed(first).as_str()).is_ok() && words.all(plain)
 }
 
 fn is_same(text: &[u8], name: &[u8]) -> bool {
@@ -255,6 +255,6 @@ mod tests {
 
     #[test]
     fn words_are_sorted() {
-        assert!(SAYS.is_sorted());
+        assert!(FIRST_WORDS.is_sorted());
     }
 }

@@ -107,8 +107,8 @@ pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
         *slot = byte;
         at += 1;
     }
-    let goes_on = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
-    (!goes_on && checks(&number[..*length])).then_some(at)
+    let continues = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
+    (!continues && checks(&number[..*length])).then_some(at)
 }
 
 /// The check digits, by ISO 7064 (MOD 97-10).

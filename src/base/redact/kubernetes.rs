@@ -13,7 +13,7 @@ impl Search<'_> {
     pub(super) fn kubernetes(&mut self) {
         let bytes = self.bytes;
         let Some(rule) = self.is_secret(b"secret") else { return };
-        if !says_secret(bytes) {
+        if !is_secret_document(bytes) {
             return;
         }
         let mut from = 0;
@@ -80,8 +80,8 @@ impl Search<'_> {
     }
 }
 
-/// Whether a document says that it is a secret.
-fn says_secret(bytes: &[u8]) -> bool {
+/// Whether a document is a secret: `kind: Secret`.
+fn is_secret_document(bytes: &[u8]) -> bool {
     let mut from = 0;
     while let Some(kind) = find_text(b"kind", bytes, from) {
         from = kind + "kind".len();

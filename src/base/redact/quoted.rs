@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::bytes::{is_name, is_quote};
-use super::harmless::{is_nothing, says, stands_for_another};
+use super::harmless::{is_nothing, is_placeholder, is_sentence_about};
 use super::rule::Rule;
 use super::search::Search;
 use super::steps::{ahead, behind, find, find3};
@@ -90,7 +90,7 @@ impl Search<'_> {
         // Not `token("…")`, which is code, nor `InvalidToken("…")`, which is about a token.
         let type_name = &bytes[name.clone()];
         let camel = type_name.first()?.is_ascii_uppercase() && type_name.iter().any(u8::is_ascii_lowercase);
-        if !camel || SPEAKS.iter().any(|word| type_name.starts_with(word)) {
+        if !camel || ABOUT_SECRETS.iter().any(|word| type_name.starts_with(word)) {
             return None;
         }
         let rule = self.is_secret(type_name)?;
@@ -151,7 +151,7 @@ impl Search<'_> {
         let secret = &bytes[value.clone()];
         let open = std::str::from_utf8(secret).is_ok_and(|text| {
             text.len() <= 160
-                && (is_nothing(text) || stands_for_another(text) || says(text, &bytes[name.clone()]))
+                && (is_nothing(text) || is_placeholder(text) || is_sentence_about(text, &bytes[name.clone()]))
         });
         if !secret.is_empty() && !open && rule.hides(secret) {
             self.named(value, rule, name);
@@ -161,7 +161,7 @@ impl Search<'_> {
 }
 
 /// First words of names of types that are about a secret and do not hold it.
-const SPEAKS: &[&[u8]] = &[
+const ABOUT_SECRETS: &[&[u8]] = &[
     b"Bad",
     b"Duplicate",
     b"Empty",

@@ -7,7 +7,7 @@ use super::marker::MARKER;
 use super::search::Search;
 use super::steps::{ahead, behind, find, find_last};
 use super::treatment::Treatment;
-use super::webhooks::path_of_hook;
+use super::webhooks::secret_path;
 
 /// The maximum length of a user and password before a host without a scheme.
 const USER: usize = 128;
@@ -28,7 +28,7 @@ impl Search<'_> {
             return end;
         }
         if rules.hooks
-            && let Some(start) = path_of_hook(&bytes[start..]).map(|path| start + path)
+            && let Some(start) = secret_path(&bytes[start..]).map(|path| start + path)
         {
             if bytes[start..].starts_with(MARKER.as_bytes()) {
                 return start + MARKER.len();

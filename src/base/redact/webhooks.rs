@@ -20,7 +20,7 @@ const HOOKS: &[&[u8]] = &[
 const BEFORE: usize = 128;
 
 /// The start of the secret part of a URL, if it is the URL of a webhook.
-pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
+pub(super) fn secret_path(url: &[u8]) -> Option<usize> {
     let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
     if matches!(url.first()?, b'h' | b'e' | b'd')
         && let Some(path) = of(url)
@@ -36,6 +36,6 @@ pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
 pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
     let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
     let start = ahead(bytes, start, 2, |byte| byte == b'/');
-    let path = start + path_of_hook(&bytes[start..])?;
+    let path = start + secret_path(&bytes[start..])?;
     (path <= at).then_some(path)
 }
