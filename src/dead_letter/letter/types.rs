@@ -41,7 +41,7 @@ pub struct Letter {
     pub fingerprint: Fingerprint,
     /// How often the request was tried, in the call that parked it and in redrives, including the retries in them.
     pub tries: u32,
-    /// How many redrives failed since the letter was parked, or brought back.
+    /// How many redrives failed since the letter was parked or released.
     #[serde(default)]
     pub redrives: u32,
     /// The tries, oldest first. Of more than 32, the first and the last 31.

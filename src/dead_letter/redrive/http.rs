@@ -151,7 +151,7 @@ fn headers<B>(letter: &Letter, stored: &HttpRequest, request: &mut Request<B>) -
             .redacted
             .iter()
             .any(|redaction| matches!(redaction, Redaction::Header(header) if header == name));
-        // The body is sent as a whole, also if it came in chunks.
+        // The body is sent as a whole, even if it came in chunks.
         if redacted || name == TRANSFER_ENCODING.as_str() {
             continue;
         }

@@ -115,7 +115,7 @@ impl CircuitPause {
         if self.probing { 1 } else { concurrency }
     }
 
-    /// A letter is sent, so a pause is over.
+    /// A letter is sent, so a pause has ended.
     pub(super) fn end(&mut self) {
         self.until = None;
     }

@@ -113,7 +113,7 @@ where
 }
 
 impl Run<'_> {
-    /// The next letter, when it may be sent. `None` if there are no more, or if the run is over.
+    /// The next letter, when it may be sent. `None` if there are no more, or if the run has ended.
     fn poll_next<F>(&mut self, cx: &mut Context<'_>, calls: &mut Calls<F>) -> Poll<Option<Box<Letter>>>
     where
         F: Future<Output = EndedCall>,

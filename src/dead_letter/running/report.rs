@@ -26,7 +26,7 @@ pub struct RedriveReport {
     /// The skipped letters by reason.
     pub skipped_by: BTreeMap<Unsendable, u64>,
     /// Letters that were sent, but whose result the store did not record. A later redrive sends those that succeeded again;
-    /// those that failed wait without this attempt. Each can be claimed once its lease is over.
+    /// those that failed wait without this attempt. Each can be claimed once its lease has expired.
     pub unrecorded: u64,
     /// Matching letters that another redrive held, sent or removed meanwhile. 0 if the redrive ended early, because the
     /// number is unknown then.

@@ -122,7 +122,7 @@ impl Runner {
 }
 
 impl Drop for Runner {
-    /// Wakes the callers that wait for a run, also when the runtime ends.
+    /// Wakes the callers that wait for a run, even when the runtime ends.
     fn drop(&mut self) {
         self.entry.mark_stopped();
     }

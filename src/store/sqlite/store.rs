@@ -127,7 +127,7 @@ impl SqliteStore {
         if self.file.shared.is_current() {
             return Ok(());
         }
-        // The writer checks its file with each commit, also with an empty one.
+        // The writer checks its file with each commit, even with an empty one.
         self.write(0, |_| Ok(()), Task::not_durable).await
     }
 
