@@ -73,7 +73,7 @@ fn bits(text: &[u8]) -> u8 {
     while at < text.len() - REACH {
         // The last block overlaps the previous one.
         let from = at.min(text.len() - BLOCK - REACH);
-        look(&mut bits, &text[from..]);
+        scan_block(&mut bits, &text[from..]);
         at += BLOCK;
     }
     // The rest is too short for credentials.
@@ -81,7 +81,7 @@ fn bits(text: &[u8]) -> u8 {
 }
 
 #[inline]
-fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
+fn scan_block(bits: &mut [u8; BLOCK], text: &[u8]) {
     const fn bit(of: u16) -> u8 {
         of as u8
     }
@@ -247,12 +247,12 @@ mod tests {
     fn each_trait_is_found_at_each_place() {
         for length in 0..60 {
             // A long word could be a token.
-            let dull = "mmm.".repeat(length / 4 + 1);
-            let dull = &dull[..length];
-            assert_eq!(Traits::of(dull.as_bytes()), Traits::default());
+            let harmless = "mmm.".repeat(length / 4 + 1);
+            let harmless = &harmless[..length];
+            assert_eq!(Traits::of(harmless.as_bytes()), Traits::default());
             for place in 0..=length {
                 let with = |what: &str| {
-                    let text = format!("{}{what}{}", &dull[..place], &dull[place..]);
+                    let text = format!("{}{what}{}", &harmless[..place], &harmless[place..]);
                     Traits::of(text.as_bytes())
                 };
                 for (bit, texts) in [

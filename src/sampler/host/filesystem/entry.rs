@@ -46,7 +46,7 @@ pub(super) enum Found {
 }
 
 /// Checks whether the path leads to this file system, and not to a mount over it.
-pub(super) fn look(entry: &Entry) -> Found {
+pub(super) fn inspect(entry: &Entry) -> Found {
     if entry.may_hang() {
         // It is read later, on its own thread.
         return Found::Folder;
