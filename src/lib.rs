@@ -23,7 +23,7 @@
 //!
 //! // From the outside in. Each handle also makes layers for HTTP and gRPC, such as `breaker.http_layer()`.
 //! let mut service = ServiceBuilder::new()
-//!     .layer(queue.layer()) // parks what failed for good, before the caller hears of it
+//!     .layer(queue.layer()) // parks what failed for good, before the caller gets the error
 //!     .layer(retry.layer()) // tries again, within a budget
 //!     .layer(breaker.layer()) // stops calling what does not answer
 //!     .layer(timing.layer()) // times each attempt

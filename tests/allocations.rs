@@ -1,4 +1,4 @@
-//! Property 12: a call that succeeds costs no allocation, layer by layer and through all of them. A binary of its own,
+//! Property 12: a call that succeeds costs no allocation, layer by layer and through all of them. A separate binary,
 //! for it counts all of them.
 #![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
 

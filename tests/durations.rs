@@ -1,4 +1,4 @@
-//! The way of durations into the pipeline of the process; a binary of its own, for there is one pipeline.
+//! The way of durations into the pipeline of the process; a separate binary, because there is one pipeline per process.
 
 #![cfg(feature = "prometheus")]
 

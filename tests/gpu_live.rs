@@ -1,4 +1,4 @@
-//! A real GPU: what the sampler tells, beside `nvidia-smi` at the same moment.
+//! A real GPU: what the sampler reports, beside `nvidia-smi` at the same moment.
 //!
 //! `CAMPANILE_GPU_LOAD` is a command that keeps the GPU busy meanwhile. Prints a table; where there is no NVIDIA GPU it
 //! says so, and has nothing to compare.

@@ -1,4 +1,4 @@
-//! What a keyed breaker keeps in memory: no more than its bound allows, however many keys come. A binary of its own,
+//! What a keyed breaker keeps in memory: no more than its bound allows, however many keys come. A separate binary,
 //! for it counts all bytes.
 #![allow(unsafe_code)] // An allocator is unsafe by its nature; the library forbids it.
 

@@ -108,7 +108,7 @@ impl Places {
             }
             let texts =
                 [json!(SECRET), json!([SECRET]), json!({ "name": SECRET }), json!({ "path": SECRET })];
-            // Not the whole of it, which is no text.
+            // Not the whole of it, which is not text.
             for text in texts.into_iter().filter(|_| !place.is_empty()) {
                 let mut changed = whole.clone();
                 let Some(at) = changed.pointer_mut(&place) else { continue };

@@ -1,4 +1,4 @@
-//! The memory of spans is bounded for any lifetime and any names. This is a binary of its own, because its allocator counts
+//! The memory of spans is bounded for any lifetime and any names. This is a separate binary, because its allocator counts
 //! all bytes.
 
 #![cfg(feature = "telemetry")]

@@ -145,7 +145,7 @@ async fn a_tonic_client_goes_through_the_whole_stack_to_a_tonic_server_behind_a_
     assert_eq!(server_breaker.snapshot().failures, 2);
     assert_eq!(timing.snapshot().failed, 2);
 
-    // The caller's own fault is no failure of the service: not retried, not parked.
+    // The caller's own fault is not a failure of the service: not retried, not parked.
     let status = client.check(check("unknown")).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::NotFound);
     assert_eq!(breaker.snapshot().failures, 2);

@@ -1,7 +1,7 @@
 //! Monotonic time in one word.
 //!
-//! Layers keep instants in atomics, so time is a number of nanoseconds. It is read from tokio's clock, so a test that pauses
-//! that clock pauses all layers.
+//! Layers keep instants in atomics, so time is a number of nanoseconds. It is read from tokio's clock, so a test that
+//! pauses that clock pauses all layers.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -49,7 +49,7 @@ static BASE: LazyLock<Instant> = LazyLock::new(|| {
     back.unwrap_or(now)
 });
 
-/// The time now, by the system's clock, which tests cannot pause. For durations across threads, of which one may have a
+/// The current time of the system's clock, which tests cannot pause. For durations across threads if one of them may have a
 /// paused clock.
 #[allow(clippy::disallowed_methods)] // The one place that reads the real clock.
 pub(crate) fn real_now() -> std::time::Instant {

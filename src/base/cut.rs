@@ -13,7 +13,7 @@ pub(crate) fn shorten(text: &mut String, most: usize) {
     text.truncate(cut(text, most).len());
 }
 
-/// Where the first character at or after `at` begins: `str::ceil_char_boundary`, which needs Rust 1.91 as well.
+/// Where the first character at or after `at` begins: `str::ceil_char_boundary`, which also needs Rust 1.91.
 pub(crate) fn boundary_from(text: &str, at: usize) -> usize {
     (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }

@@ -47,7 +47,7 @@ impl Visitor<'_> for DurationVisitor {
     }
 }
 
-/// The same for an `Option`.
+/// The same for `Option<Duration>`.
 pub(crate) mod option {
     use super::{Deserializer, Duration, Serializer};
     use serde::{Deserialize, Serialize};

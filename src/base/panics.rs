@@ -1,6 +1,6 @@
-//! Catches panics in the code of others.
+//! Catches panics in code outside this crate.
 //!
-//! The payload of a panic is code of others too, and its drop may panic again. So this is the only module that catches
+//! The payload of a panic is such code too, and its drop may panic again. So this is the only module that catches
 //! panics. It returns a [`Panic`], whose drop never panics. `tests/house.rs` checks this.
 
 use std::any::Any;

@@ -113,7 +113,7 @@ pub struct DeadLetterQueueBuilder {
 
 impl DeadLetterQueueBuilder {
     setters! {
-        /// Replaces all settings. Use it for a store of your own; otherwise see [`DeadLetterQueue::from_settings`].
+        /// Replaces all settings. Use it for a custom store; otherwise see [`DeadLetterQueue::from_settings`].
         pub fn settings(settings: DeadLetterSettings) { settings = settings; }
         /// Sets the component whose health depends on the queue. Default: the name of the queue.
         pub fn component(name: impl Into<String>) { settings.component = Some(name.into()); }
@@ -197,7 +197,7 @@ impl DeadLetterQueueBuilder {
         self.on(MemoryStore::default())
     }
 
-    /// Builds a queue on `store`: one that several queues share, or one of your own.
+    /// Builds a queue on `store`: one that several queues share, or a custom one.
     ///
     /// # Errors
     /// When a setting is out of its range, or names a store or a spill. A spill needs [`DeadLetterQueueBuilder::open`].

@@ -15,7 +15,7 @@ use crate::base::panics::{Panic, catch};
 use crate::layers::attempts::{ErrorText, FailedAttempt, MESSAGE, Record, keep};
 use crate::store::Fingerprint;
 
-/// The most bytes of the message of one attempt. A letter may hold many.
+/// The maximum number of bytes of the message of one attempt. A letter may hold many.
 const ATTEMPT_MESSAGE: usize = 1024;
 
 /// How a call failed, in words.

@@ -1,4 +1,4 @@
-//! What a queue reports: its snapshot, its metrics and its vital signs.
+//! The reports of a queue: its snapshot, its metrics and its vital signs.
 
 use std::time::{Duration, SystemTime};
 

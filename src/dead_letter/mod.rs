@@ -42,8 +42,8 @@
 //!   timeout. If the caller leaves, its letter is still parked, within 30 seconds.
 //! - **A letter is complete**: every attempt with its outcome and its duration, including those of a retry inside of the
 //!   layer (see [`Attempt`]); why the request failed; its origin; its times; and how often it was sent again.
-//! - **A panic is a failure**: the request is parked, and then the panic continues. **A cancelled call is not a failure**: its
-//!   caller has seen no error and may still have the request; for servers see
+//! - **A panic is a failure**: the request is parked, and then the panic continues. **A cancelled call is not a
+//!   failure**: its caller has seen no error and may still have the request; for servers see
 //!   [`DeadLetterQueueBuilder::park_cancelled`]. An error of `poll_ready` is not a failure either, because there is no
 //!   request.
 //! - **A redrive delivers at least once.** It removes a letter after the service has answered with success. Any number of
@@ -52,24 +52,25 @@
 //!   [`DeadLetterQueue::layer`].
 //! - **A damaged letter does not hide others.** It is shown as [`Payload::Unreadable`], and can be purged.
 //! - **A letter that cannot be sent waits for a person**: a redrive in the background sets it aside; see [`Unsendable`].
-//! - **Secrets are removed before anything is stored**: see [`DeadLetterQueueBuilder::redact`]. A body that cannot be searched
-//!   for secrets is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
+//! - **Secrets are removed before anything is stored**: see [`DeadLetterQueueBuilder::redact`]. A body that cannot be
+//!   searched for secrets is not stored: see [`DeadLetterQueueBuilder::opaque_bodies`].
 //!
 //! # When the store is unreachable or full
-//! [`DeadLetterQueueBuilder::when_full`] decides what a full queue does. With [`DeadLetterQueueBuilder::spill`], letters that
-//! the store does not take go to a SQLite file: because the store fails, does not answer in time or, under
+//! [`DeadLetterQueueBuilder::when_full`] decides what a full queue does. With [`DeadLetterQueueBuilder::spill`],
+//! letters that the store does not take go to a SQLite file: because the store fails, does not answer in time or, under
 //! [`WhenFull::Spill`], is full. They move to the store as soon as it takes them, and they count as parked. Lists and
 //! counts are about the store; [`QueueSnapshot::spilled`] shows what is in the spill.
 //!
-//! A store that cannot be opened is an error at the start, also with a spill, so that a wrong path is found early. A Redis
+//! A store that cannot be opened is an error at the start, even with a spill, so that a wrong path is found early. A Redis
 //! that cannot be reached at the start is not an error if there is a spill.
 //!
-//! Letters that expire ([`DeadLetterQueueBuilder::expire_after`]) are removed within a minute while a queue is in use. Every
-//! letter that a queue loses or removes is counted by reason: dropped, evicted, expired, purged.
+//! Letters that expire ([`DeadLetterQueueBuilder::expire_after`]) are removed within a minute while a queue is in use.
+//! Every letter that a queue loses or removes is counted by reason: dropped, evicted, expired, purged.
 //!
 //! # What it needs
-//! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests must be `Clone` (the copy is
-//! kept until the call has ended) and implement serde's traits. HTTP requests keep their body in a `ReplayBody`.
+//! A Tokio runtime with time enabled: a task parks the letter of a caller that leaves. Requests must be `Clone` (the
+//! copy is kept until the call has ended) and implement serde's traits. HTTP requests keep their body in a
+//! `ReplayBody`.
 
 mod builder;
 mod core;

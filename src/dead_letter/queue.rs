@@ -36,7 +36,7 @@ impl DeadLetterQueue {
         &self.core
     }
 
-    /// Returns the queue called `name` in the same store. It has the same settings, and counters of its own.
+    /// Returns the queue called `name` in the same store. It has the same settings and its own counters.
     #[must_use]
     pub fn named(&self, name: impl Into<Arc<str>>) -> Self {
         let (settings, redactor) = (self.core.settings.clone(), self.core.redactor.clone());

@@ -1,4 +1,4 @@
-//! Which letter the running code sends.
+//! The letter that the running code sends.
 //!
 //! A redrive marks what it sends in three ways. A task-local holds the queue, so that a layer of the same queue does not
 //! park the letter again. A thread-local holds the id of the letter: a letter that another queue parks meanwhile names it

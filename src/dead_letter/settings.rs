@@ -45,9 +45,9 @@ pub struct DeadLetterSettings {
     pub correlation_headers: Vec<String>,
     /// The largest number of waiting letters: at least 1. Default: 100,000.
     pub capacity: u64,
-    /// The most bytes of all waiting letters, with their bodies: at least 65,536. Default: 1 GiB.
+    /// The maximum number of bytes of all waiting letters, with their bodies: at least 65,536. Default: 1 GiB.
     pub max_bytes: u64,
-    /// The most bytes of all letters on their way to the store: at least 65,536. Default: 64 MiB.
+    /// The maximum number of bytes of all letters on their way to the store: at least 65,536. Default: 64 MiB.
     ///
     /// It bounds the memory that a store that hangs costs. A letter beyond it is dropped and counted as
     /// [`DropReason::Busy`](super::DropReason::Busy), unless it is the only one. So is a letter when 10,000 others are on
@@ -71,7 +71,7 @@ pub struct DeadLetterSettings {
     /// What else is redacted, and how. Default: names, credentials and the user in URLs. Card numbers and e-mail addresses
     /// stay, because a letter that lost a part of its body is not sent again.
     pub redaction: RedactionSettings,
-    /// The most bytes of an HTTP body that are stored: at most 64 MiB. Default: 64 KiB.
+    /// The maximum number of bytes of an HTTP body that are stored: at most 64 MiB. Default: 64 KiB.
     pub body_cap: usize,
     /// Whether bodies are stored that cannot be searched for secrets: those with a `content-encoding`, those in an unknown
     /// charset, and those that are not text, such as gRPC messages. Default: `false`. A letter without its body says so in

@@ -22,7 +22,7 @@ pub(super) const LATE: Duration = Duration::from_millis(100);
 pub(super) struct Waited<T> {
     /// The output of the work; `None` if it did not end within the limit.
     pub(super) ended: Option<T>,
-    /// The time in which this process did not run meanwhile.
+    /// The time meanwhile in which this process did not run.
     pub(super) stood: Duration,
 }
 

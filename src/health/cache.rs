@@ -21,7 +21,7 @@ pub(super) struct Cache {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// Grows with each change: a snapshot that was begun before a change is not kept.
+    /// Grows with each change: a snapshot that began before a change is not kept.
     generation: u64,
     until: Tick,
     snapshot: Option<Arc<HealthSnapshot>>,

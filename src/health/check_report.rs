@@ -11,7 +11,7 @@ use super::numbers::seconds;
 pub struct CheckReport {
     /// The component that it checks.
     pub component: Arc<str>,
-    /// Its name: that of the component, unless it was added with a name of its own.
+    /// Its name: that of the component, unless it was added with its own name.
     pub check: Arc<str>,
     /// The outcome that counts: it changes after as many runs in a row as `Every::failures` and `Every::successes` say.
     pub outcome: CheckOutcome,

@@ -1,4 +1,4 @@
-//! What calls, circuits and dead letters cost.
+//! The costs of calls, circuits and dead letters.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn lower_bound(failures: u64, calls: u64) -> f64 {
     ((middle - apart) / (1.0 + square / n)).max(0.0)
 }
 
-/// Whether chance explains the current row of failures: how often would one as long come about among as many calls,
+/// Whether chance explains the current row of failures: how often would one as long occur among as many calls,
 /// if each failed as often as the calls outside the row did?
 fn row_is_chance(vital: &VitalReading) -> bool {
     let (recent, row) = (&vital.recent, vital.consecutive_failures);

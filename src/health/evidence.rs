@@ -1,4 +1,4 @@
-//! What is known about one component before it is judged.
+//! The evidence about one component before it is judged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::outlook::Outlook;
 use super::status::Status;
 use crate::signal::{BreakerSign, MachineSign, Sign, VitalReading};
 
-/// What is known about one component.
+/// The evidence about one component.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     pub(super) vital: Option<VitalReading>,

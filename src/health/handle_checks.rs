@@ -8,7 +8,7 @@ use crate::base::error::ConfigError;
 impl Health {
     /// Runs `check` for `component` at the interval of `every`, for as long as this health lives.
     ///
-    /// The check runs in a task of its own on the current Tokio runtime: the first time at once, delayed by the jitter
+    /// The check runs in its own task on the current Tokio runtime: the first time at once, delayed by the jitter
     /// only (two seconds at most), then at its interval. Runs never overlap. A run that takes longer than
     /// [`Every::timeout`] is dropped and counts as failed; so does one that panics. Code that blocks its thread cannot be
     /// dropped: the check fails all the same, and its next run waits until the blocked one has ended. The message of a
@@ -45,7 +45,7 @@ impl Health {
         self.check_named(Arc::clone(&component), component, every, check)
     }
 
-    /// As [`check`](Self::check), for a component with several checks: each needs a name of its own.
+    /// As [`check`](Self::check), for a component with several checks: each needs its own name.
     ///
     /// # Errors
     /// As [`check`](Self::check).

@@ -53,7 +53,7 @@ impl Health {
     ///
     /// # Errors
     /// When a limit is out of its range, or when the [file](HealingLimits::remember_in) cannot be read or written (a
-    /// full disk is no error). The error names the setting, and nothing changes.
+    /// full disk is not an error). The error names the setting, and nothing changes.
     pub fn limit_healing(&self, limits: HealingLimits) -> Result<(), ConfigError> {
         limits.validate()?;
         self.inner.healers.limit(limits)

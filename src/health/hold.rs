@@ -19,7 +19,7 @@ const PER_RELAPSE: Duration = Duration::from_secs(60);
 /// The number of relapses that count.
 const MAX_RELAPSES: u32 = 5;
 
-/// A failure later than this after the last one is no relapse.
+/// A failure later than this after the last one is not a relapse.
 const RELAPSE_WITHIN: Duration = Duration::from_secs(600);
 
 /// The held verdict of one component.

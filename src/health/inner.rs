@@ -42,7 +42,7 @@ pub(super) struct Inner {
     pub(super) rounds: Rounds,
 }
 
-/// What the user configured.
+/// The configuration by the user.
 #[derive(Clone, Default)]
 pub(super) struct Config {
     pub(super) components: Arc<Components>,
@@ -95,7 +95,7 @@ impl Inner {
         self.cache.ready(clock::now()).unwrap_or_else(|| self.recent().is_ready())
     }
 
-    /// What the start waits for. Once that is nothing, the start is complete for good.
+    /// The names of what the start waits for. Once there are none, the start is complete and stays so.
     pub(super) fn waiting_for(&self) -> Vec<Arc<str>> {
         let lifecycle = &self.lifecycle;
         if lifecycle.is_started() {

@@ -1,4 +1,4 @@
-//! The reasons for which a component loses points, and what each costs.
+//! The reasons why a component loses points, and the cost of each.
 
 use super::points::{WHOLE, score, shares};
 use super::reason::{Reason, ReasonKind};

@@ -34,7 +34,7 @@
 //! # }
 //! ```
 //!
-//! # How a score comes about
+//! # How a score is computed
 //! A component starts with a score of 1. Each figure is compared with its limit. Up to half the limit it costs nothing.
 //! From there the cost grows: at the limit it just ends `Healthy`, at five times the limit it is the whole
 //! [weight](Weights). An open circuit costs its weight at once. The costs of the reasons add up to exactly what the score

@@ -8,15 +8,15 @@ use serde::Serialize;
 pub struct Reason {
     /// The kind of the reason.
     pub kind: ReasonKind,
-    /// The figure that was found: a share, a count, seconds, degrees, or the number of circuits. For a share of errors or a
-    /// mean duration it is the lower bound at 99 % confidence.
+    /// The measured value: a share, a count, seconds, degrees, or the number of circuits. For a share of errors or a mean
+    /// duration it is the lower bound at 99 % confidence.
     pub figure: f64,
     /// The limit, in the unit of the figure; 0 if the reason has none.
     pub limit: f64,
-    /// The maximum cost of this kind.
+    /// The maximum cost of a reason of this kind.
     pub weight: f64,
-    /// The points that it cost. The costs of all reasons add up to exactly `1 - score`; all are multiples of 1/1024. 0 if
-    /// the reasons before it cost all points.
+    /// The points that the score lost for this reason, a multiple of 1/1024. The costs of all reasons add up to exactly
+    /// `1 - score`. 0 if earlier reasons already cost all points.
     pub cost: f64,
     /// The reason in words, with figure and limit.
     pub text: String,
@@ -41,19 +41,19 @@ pub enum ReasonKind {
     CircuitForcedOpen,
     /// The circuit is half-open.
     CircuitHalfOpen,
-    /// Circuits of a keyed breaker are open. It costs the share of open circuits of its weight.
+    /// Circuits of a keyed breaker are open. The cost is the weight times the share of open circuits.
     CircuitsOpen,
     /// The number of waiting dead letters.
     Letters,
     /// The age of the oldest waiting dead letter, in seconds.
     OldestLetter,
-    /// A check failed. The figure is its failures in a row.
+    /// A check failed. The figure is the number of its failures in a row.
     CheckFailed,
-    /// A check warns.
+    /// A check reported a warning.
     CheckWarning,
-    /// The share of the processors in use, of the machine or of its container's limit.
+    /// The share of processor time in use, of the machine or of the limit of its container.
     CpuUsage,
-    /// The share of the memory in use, of the machine or of its container's limit.
+    /// The share of memory in use, of the machine or of the limit of its container.
     MemoryUsage,
     /// The share of a file system in use.
     DiskUsage,

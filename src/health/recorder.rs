@@ -42,7 +42,7 @@ struct Shared {
 impl Health {
     /// A recorder of calls of `component` that have no span. Calls with a span are counted without it.
     ///
-    /// The counts of a component without a call for an hour are dropped. The next call starts them anew.
+    /// The counts of a component without a call for an hour are dropped. The next call starts new counts.
     #[must_use]
     pub fn recorder(&self, component: impl Into<Arc<str>>) -> Recorder {
         let vitals = Arc::clone(&self.inner.vitals);

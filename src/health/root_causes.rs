@@ -20,7 +20,7 @@ enum Search {
 /// Sets [`because_of`](ComponentHealth::because_of) of each component, and returns the root causes of all: the worst
 /// first, then the one that most components fail because of.
 ///
-/// The search follows dependencies whose status is not `Healthy`. An `Unknown` component is no cause itself, but the
+/// The search follows dependencies whose status is not `Healthy`. An `Unknown` component is not itself a cause, but the
 /// components below it may be. An `Unknown` component that [cannot work](is_blocked) gets `because_of`, too.
 pub(super) fn find_root_causes(components: &mut [ComponentHealth]) -> Vec<Arc<str>> {
     if components.iter().all(|component| !is_unwell(component)) {

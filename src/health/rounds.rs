@@ -1,4 +1,4 @@
-//! The task that takes a snapshot once a round, also when no caller asks for one.
+//! The task that takes a snapshot once a round, even when no caller asks for one.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::reason::Reason;
 use super::settings::HealthSettings;
 use super::status::Status;
 
-/// What follows from the evidence.
+/// The verdict on the evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdict {
     pub(super) status: Status,
@@ -177,7 +177,7 @@ pub(super) mod tests {
                 .iter()
                 .any(|(kind, _)| *kind == ReasonKind::ConsecutiveFailures)
         };
-        // With 600 calls a minute of which 1 % fail, a row of three comes about every day.
+        // With 600 calls per minute of which 1 % fail, a row of three occurs about once a day.
         assert!(!row(600, 6, 3) && row(600, 6, 4));
         assert!(row(600, 0, 3) && row(0, 0, 3) && row(10, 0, 3));
         assert!(!row(60, 6, 5) && row(60, 6, 6));

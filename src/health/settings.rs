@@ -7,7 +7,7 @@ use super::predict::PredictSettings;
 use super::status::Status;
 use crate::base::error::ConfigError;
 
-/// The limits that health is judged by; see [how a score comes about](crate::health#how-a-score-comes-about).
+/// The limits that health is judged by; see [how a score is computed](crate::health#how-a-score-is-computed).
 ///
 /// # Example
 /// ```
@@ -102,8 +102,8 @@ pub struct Thresholds {
     pub degraded: f64,
     /// A score above this is `Unhealthy`, any other is `Critical`. At least 0. Default 0.2.
     pub unhealthy: f64,
-    /// A status gets better only when the score is above the threshold by more than this. It gets worse at once. At least 0,
-    /// and `healthy` plus this must be less than 1. Default 0.05.
+    /// A status gets better only when the score is above the threshold by more than this. It gets worse at once. At
+    /// least 0, and `healthy` plus this must be less than 1. Default 0.05.
     pub margin: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What is kept of each component from one snapshot to the next.
+//! The state of each component, kept from one snapshot to the next.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use crate::base::clock::Tick;
 #[cfg(feature = "predict")]
 use crate::signal::LOOK_BACK;
 
-/// What is kept of one component.
+/// The state of one component.
 #[derive(Debug, Default)]
 struct State {
-    /// Its last status: a better status needs a score above the threshold plus a margin.
+    /// The last status. A better status needs a score above the threshold plus a margin.
     status: Option<Status>,
     hold: Hold,
     #[cfg(feature = "predict")]
@@ -33,19 +33,19 @@ struct State {
     outlook: Option<Arc<Outlook>>,
 }
 
-/// What is kept of all components.
+/// The states of all components.
 #[derive(Debug, Default)]
 pub(super) struct States {
     /// Sorted by name.
     components: Vec<(Arc<str>, Box<State>)>,
-    /// The buffer for evidence, reused: for a thousand components it takes half a megabyte.
+    /// The buffer for evidence. It is reused, because it takes half a megabyte for a thousand components.
     buffer: Vec<(Arc<str>, Evidence)>,
     first_round: Option<Tick>,
     last_round: Option<Tick>,
     next_round: Tick,
-    /// For how long this process had stood still in all by the last round.
+    /// The total time that this process had stood still by the last round.
     stood: Duration,
-    /// Until when the calls of the last minute include those of a standstill, and are not measured.
+    /// Vital signs are not measured before this time, because the last minute includes a standstill.
     #[cfg(feature = "predict")]
     uneven_until: Tick,
 }
@@ -65,11 +65,11 @@ impl States {
         self.next_round
     }
 
-    /// Follows the components of `evidence`, and adds to it what is kept from the last snapshot. Returns the round, if one was
-    /// due. `stood` is all the time that this process ever stood still.
+    /// Keeps one state for each component of `evidence`, and adds the last status and outlook to `evidence`. Returns the
+    /// round if one was due. `stood` is the total time that this process has stood still.
     ///
-    /// Vital signs are measured once a round, however often a snapshot is taken: a flood of probes must not look like
-    /// many measurements.
+    /// Vital signs are measured once per round, not once per snapshot: a flood of probes must not look like many
+    /// measurements.
     pub(super) fn update(
         &mut self,
         now: Tick,
@@ -111,14 +111,14 @@ impl States {
             evidence.last_status = state.status;
         }
         if round.is_some() {
-            // Rounds keep to a grid, unless whole rounds were missed.
+            // Rounds start at fixed intervals, unless whole rounds were missed.
             let on_grid = self.next_round + settings.round;
             self.next_round = if on_grid > now { on_grid } else { now + settings.round };
         }
         round
     }
 
-    /// Judges the component at `index`, about which `evidence` was found.
+    /// Judges the component at `index` by its `evidence`.
     pub(super) fn judge(
         &mut self,
         index: usize,
@@ -133,12 +133,12 @@ impl States {
         verdict
     }
 
-    /// Takes the buffer for evidence, which is empty.
+    /// Takes the empty buffer for evidence.
     pub(super) fn take_buffer(&mut self) -> Vec<(Arc<str>, Evidence)> {
         std::mem::take(&mut self.buffer)
     }
 
-    /// Gives the buffer back for the next snapshot.
+    /// Returns the buffer for the next snapshot.
     pub(super) fn return_buffer(&mut self, mut buffer: Vec<(Arc<str>, Evidence)>) {
         buffer.clear();
         self.buffer = buffer;
@@ -157,7 +157,7 @@ impl States {
 
 #[cfg(feature = "predict")]
 impl State {
-    /// Measures the vital signs, `at` after the first round.
+    /// Measures the vital signs at the time `at` since the first round.
     fn measure(&mut self, at: Duration, hour_of_week: u8, evidence: &Evidence, settings: &HealthSettings) {
         self.predictor.update(at, hour_of_week, &measures(evidence, settings), &settings.predict);
         self.outlook = self.predictor.outlook(&settings.predict).map(Arc::new);
@@ -196,7 +196,7 @@ mod tests {
                 .is_some()
         };
         assert!(due(0), "the first snapshot is a round");
-        assert!((1..10_000).step_by(100).all(|millis| !due(millis)), "a flood of snapshots is no round");
+        assert!((1..10_000).step_by(100).all(|millis| !due(millis)), "a flood of snapshots is not a round");
         assert!(due(10_500) && !due(10_501));
         assert!(due(20_000), "a late round does not delay the next one");
         assert!(due(95_000) && !due(95_001), "after a long gap one round is due");

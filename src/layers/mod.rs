@@ -1,4 +1,5 @@
-//! What a request passes: circuit breaker, retries, timing. [`dead_letter`](crate::dead_letter) stands above them.
+//! The layers that a request passes: circuit breaker, retries, timing. [`dead_letter`](crate::dead_letter) is built on
+//! them.
 //!
 //! Start with the `mod.rs` of a layer. Each has a handle, settings, layers, a service and a future.
 

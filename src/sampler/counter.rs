@@ -26,7 +26,7 @@ use crate::signal::Metric;
 const SLACK: Duration = Duration::from_secs(1);
 /// The limit of a counter. A larger reading is an underflow.
 const LARGEST: f64 = 9_223_372_036_854_775_808.0;
-/// The most by which a counter of any unit grows in a second: a terabyte, or as many packets.
+/// The maximum growth of a counter of any unit in a second: 10¹² bytes, packets or other units.
 const MOST_PER_SECOND: f64 = 1e12;
 /// The value at which a counter of 32 bits starts again at zero.
 const WRAP: f64 = 4_294_967_296.0;
@@ -34,7 +34,7 @@ const WRAP: f64 = 4_294_967_296.0;
 /// The properties of a counter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// The most by which it can grow in a second.
+    /// Its maximum growth in a second.
     most_per_second: f64,
     /// Whether it may start again at zero after 2³².
     wraps: bool,
@@ -71,7 +71,7 @@ impl Rules {
     /// A counter of a driver, which restarts at zero when the driver is loaded.
     pub(super) const OF_DRIVER: Self = Self { from_zero: true, ..Self::WIDE };
 
-    /// Sets the most by which it can grow in a second.
+    /// Sets its maximum growth in a second.
     pub(super) const fn at_most(self, most_per_second: f64) -> Self {
         Self { most_per_second, ..self }
     }
@@ -211,7 +211,7 @@ mod tests {
         let mut counter = Counter::default();
         assert_eq!(counter.take(1e19, at(0), &Rules::WIDE), None, "an underflow at first");
         assert_eq!(counter.take(7.0, at(1), &Rules::WIDE), Some(7.0));
-        // Near the wrap, zero is no wrap either.
+        // Near the wrap, zero is not a wrap either.
         assert_eq!(shown(&Rules::NARROW, &[WRAP - 5.0, 0.0, WRAP - 4.0])[2], WRAP - 4.0);
     }
 
@@ -220,7 +220,7 @@ mod tests {
         let readings = [1_000.0, 10.0, 15.0, 25.0];
         assert_eq!(shown(&Rules::WIDE, &readings), [1_000.0, 1_000.0, 1_005.0, 1_015.0]);
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_015.0, 1_025.0]);
-        // Another counter, far ahead: no growth but its own.
+        // Another counter with a much larger value: only its own growth counts.
         let readings = [1_000.0, 5e15, 5e15 + 10.0];
         assert_eq!(shown(&Rules::OF_DRIVER, &readings), [1_000.0, 1_000.0, 1_010.0]);
         let mut counter = Counter::default();

@@ -142,7 +142,7 @@ impl Default for Files {
 }
 
 impl Unread {
-    /// Whether this machine does not have the file, or this process may not read it. That is no failure.
+    /// Whether this machine does not have the file, or this process may not read it. That is not a failure.
     pub(super) fn is_absent(&self) -> bool {
         matches!(
             self.error.kind(),
@@ -167,7 +167,7 @@ impl From<Unread> for ProbeError {
 }
 
 impl Failures {
-    /// The content of a file that not every machine has; no failure where it is absent.
+    /// The content of a file that not every machine has. It is not a failure if it is absent.
     pub(super) fn optional<T>(&mut self, part: Part, read: Result<T, Unread>) -> Option<T> {
         match read {
             Ok(read) => Some(read),

@@ -12,9 +12,9 @@
 //! A source that fails, panics or hangs does not stop the others. If a source keeps its thread busy for 50 ms, another
 //! thread reads the other sources. A failure is logged once, and the source is read again after a growing delay.
 //!
-//! Sources with the same interval are read one after the other at the same moments. With an interval of 10 s, one thread
-//! wakes to read and one wakes to watch it, once in 10 s, for any number of sources. Each sampler shifts these moments by
-//! a random offset, so that processes that were started together do not read together.
+//! Sources with the same interval are read one after the other at the same moments. With an interval of 10 s, one
+//! thread wakes to read and one wakes to watch it, once every 10 s, for any number of sources. Each sampler shifts
+//! these moments by a random offset, so that processes that were started together do not read together.
 //!
 //! No value contains a command line, an environment variable or the name of another process.
 //!

@@ -1,4 +1,4 @@
-//! What a source is: a probe that is read at an interval, and the sample that it returns.
+//! The parts of a source: a probe that is read at an interval, and the sample that it returns.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -159,7 +159,7 @@ impl From<&'static str> for ProbeError {
 // ===== impl Labels =====
 
 impl Labels {
-    /// The most attributes of a series.
+    /// The maximum number of attributes of a series.
     pub(super) const MOST: usize = 6;
 
     /// Labels with these keys and values, at most [`Labels::MOST`].

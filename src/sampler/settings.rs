@@ -1,4 +1,4 @@
-//! What the sampler reads, and when.
+//! Settings of the sampler.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::host::SystemSettings;
 use super::thresholds::Thresholds;
 use crate::base::error::ConfigError;
 
-/// What the sampler reads, and how often.
+/// Settings of the sampler: its sources, and how often it reads them.
 ///
 /// # Example
 /// ```
@@ -25,7 +25,7 @@ use crate::base::error::ConfigError;
 #[serde(deny_unknown_fields, default)]
 #[non_exhaustive]
 pub struct SamplerSettings {
-    /// The interval between two readings of a source that has no interval of its own: from 100 ms to one hour. Default:
+    /// The interval between two readings of a source without its own interval: from 100 ms to one hour. Default:
     /// 10 s.
     #[serde(with = "crate::base::duration")]
     pub every: Duration,

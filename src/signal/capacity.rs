@@ -1,4 +1,4 @@
-//! The most things of each kind that have their own series.
+//! The maximum number of series of each kind.
 //!
 //! The modules that enforce the limits use these constants, and the pipeline sets the series limit of each instrument from
 //! them. By default the SDK keeps 2,000 series of an instrument, and adds the others up in one.
@@ -33,8 +33,8 @@ const NAMES: [&str; 6] = ["allocator", "breaker", "operation", "queue", "retry",
 /// Attributes of HTTP and gRPC calls.
 const OF_CALLS: [&str; 2] = ["http.request.method", "rpc.method"];
 
-/// The most series of a metric of this crate, if that can exceed the default of the SDK. `span_names` is the setting of
-/// that name.
+/// The maximum number of series of a metric of this crate, if that can exceed the default of the SDK. `span_names` is
+/// the setting of that name.
 pub(crate) fn series(metric: &Metric, span_names: usize) -> Option<usize> {
     let has = |attribute: &str| metric.attributes.contains(&attribute);
     let series = if has("span.name") {

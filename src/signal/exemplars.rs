@@ -2,7 +2,7 @@
 //!
 //! The SDK keeps no exemplars, so they are kept here: for each series and bucket, the newest one of a sampled span. Only
 //! sampled spans pay for it. A thread skips a bucket that is locked, or whose exemplar is less than 10 ms old, so that a
-//! busy series is written at most a hundred times a second.
+//! busy series is written at most a hundred times per second.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -109,7 +109,7 @@ mod tests {
         assert!(!beat.stalled_between(at(1), at(1_000_000)), "no task beats");
         came(10_000);
         assert_eq!(beat.stalled(at(11_400)), Duration::ZERO);
-        assert!(!beat.stalled_between(at(10_500), at(11_400)), "a little late is no stall");
+        assert!(!beat.stalled_between(at(10_500), at(11_400)), "a little late is not a stall");
         // The beat of 11 s comes at 25 s.
         assert!(
             beat.stalled_between(at(10_500), at(24_000)) && !beat.stalled_between(at(11_001), at(24_000))

@@ -1,4 +1,4 @@
-//! Brings the metrics of all sources into OpenTelemetry. Without the feature `telemetry` it does nothing.
+//! Reports the metrics of all sources to OpenTelemetry. Without the feature `telemetry` it does nothing.
 
 #[cfg(feature = "telemetry")]
 pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
@@ -83,15 +83,16 @@ mod with_telemetry {
         }
     }
 
-    /// Whether the last value of a series counts, by the place of the metric in the table. Two handles with one name are
-    /// one series: counts are added up, but of gauges, and of what two samplers read of one machine, the last value counts.
+    /// Whether a series reports its last value, by the place of the metric in the table. Two handles with the same name
+    /// are one series. Their counts are added up. A gauge, or a metric that two samplers read from the same machine,
+    /// reports the last value instead.
     static LAST_VALUE: LazyLock<Box<[bool]>> = LazyLock::new(|| {
         METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
     });
 
     /// The values of the sources, kept for one collection.
     ///
-    /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources serves all of
+    /// The SDK calls the instruments one by one, in the order in which they were made. The sources are read once for all of
     /// them.
     struct Readings {
         own: Weak<dyn Source>,
@@ -102,12 +103,12 @@ mod with_telemetry {
     struct Reading {
         /// By the place of the metric in the table.
         values: Vec<Values>,
-        /// The first place that was not asked for yet.
+        /// The first place whose values were not taken yet.
         next: usize,
     }
 
     impl Reading {
-        /// The values of the metric at `place`; `None` if this reading belongs to a collection that is further on.
+        /// The values of the metric at `place`; `None` if they were taken already, because a new collection has begun.
         fn take(&mut self, place: usize) -> Option<Values> {
             if place < self.next {
                 return None;
@@ -123,7 +124,7 @@ mod with_telemetry {
             if let Some(values) = self.last.lock().take(place) {
                 return values;
             }
-            // Another collection begins. Outside the lock, because sources may take long.
+            // A new collection begins. Read without the lock, because sources may be slow.
             let mut reading = self.read();
             let values = reading.take(place);
             *self.last.lock() = reading;
@@ -134,7 +135,7 @@ mod with_telemetry {
             let mut gathered: Vec<Gathered> = METRICS.iter().map(|_| Gathered::default()).collect();
             let mut near = 0;
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
-                // Sources emit their metrics more or less in the order of the table.
+                // Sources emit their metrics roughly in the order of the table.
                 let is = |known: &&Metric| std::ptr::eq(*known, metric);
                 let (before, after) = METRICS.split_at(near);
                 let place = after.iter().position(is).map(|place| near + place);
@@ -168,7 +169,7 @@ mod with_telemetry {
             .build()
     }
 
-    /// Records durations with fixed attributes, to the current meter.
+    /// Records durations with fixed attributes to the current meter.
     pub(crate) struct DurationRecorder {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
@@ -197,7 +198,7 @@ mod with_telemetry {
     }
 
     impl DurationRecorder {
-        /// Records to the meter that is published at the time.
+        /// Makes a recorder. Each duration goes to the meter that is published when it is recorded.
         pub(crate) fn new(
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
@@ -254,10 +255,10 @@ mod with_telemetry {
         }
     }
 
-    /// The attribute of the series for values above the limit of series.
+    /// The attribute of the series that takes the values of all series above the limit.
     const OVERFLOW: &str = "otel.metric.overflow";
 
-    /// Records durations with fixed attributes, to one meter.
+    /// Records durations with fixed attributes to one meter.
     #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
 
@@ -288,11 +289,11 @@ mod with_telemetry {
         sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
     }
 
-    /// Sorts the attributes, because the SDK caches a set both as it is and sorted. An attribute with an empty value is left
-    /// out: for Prometheus it is the same as none.
+    /// Sorts the attributes, because the SDK caches each set twice, as it is and sorted. Leaves out attributes with an
+    /// empty value: Prometheus does not distinguish them from missing ones.
     fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
-        let says = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
-        let mut attributes: Box<[KeyValue]> = attributes.filter(says).collect();
+        let has_value = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
+        let mut attributes: Box<[KeyValue]> = attributes.filter(has_value).collect();
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         attributes
     }

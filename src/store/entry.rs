@@ -36,7 +36,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The bytes of head and body, by which [`Limits::bytes`](super::Limits::bytes) counts.
+    /// The bytes of head and body, which count for [`Limits::bytes`](super::Limits::bytes).
     #[must_use]
     pub fn size(&self) -> u64 {
         (self.head.len() + self.body.len()) as u64

@@ -14,7 +14,7 @@ const LONGEST_SOURCES: usize = 1024;
 
 /// Why a call to a store failed, and what to do about it.
 ///
-/// The type is opaque so that it can grow. The `is_…` methods tell the kinds of errors apart. `Display` includes the
+/// The type is opaque so that it can grow. The `is_…` methods distinguish the kinds of errors. `Display` includes the
 /// sources.
 #[derive(Debug)]
 pub struct StoreError {
@@ -55,7 +55,7 @@ macro_rules! questions {
 }
 
 impl StoreError {
-    /// An error of a store of your own.
+    /// An error of a custom store.
     pub fn other(error: impl Into<BoxError>) -> Self {
         Self { kind: Kind::Other, message: "the store failed".into(), source: Some(error.into()) }
     }
@@ -85,7 +85,7 @@ impl StoreError {
     questions! {
         /// The file or its folder cannot be opened or written, or other users could read it.
         pub fn is_unwritable = Unwritable;
-        /// The file is damaged or is no SQLite database.
+        /// The file is damaged or is not an SQLite database.
         pub fn is_corrupt = Corrupt;
         /// A later version of this crate wrote the file.
         pub fn is_newer_schema = NewerSchema;

@@ -75,13 +75,13 @@ impl LetterFilter {
         pub fn limit(letters: usize) { limit = Some(letters); }
     }
 
-    /// Whether `entry` matches every condition except the limit; for stores of your own.
+    /// Whether `entry` matches every condition except the limit; for custom stores.
     #[must_use]
     pub fn matches(&self, entry: &Entry) -> bool {
         self.matches_at(entry, moment::now())
     }
 
-    /// As [`LetterFilter::matches`] at `now`, by the clock by which the entry is dated.
+    /// As [`LetterFilter::matches`] at `now`, in the time of the clock that dated the entry.
     pub(crate) fn matches_at(&self, entry: &Entry, now: SystemTime) -> bool {
         self.id.is_none_or(|id| id == entry.id)
             && self.after.is_none_or(|id| entry.id > id)

@@ -23,7 +23,7 @@ pub struct PurgeRecord {
     pub at: SystemTime,
     /// Who purged: the name that the caller gave, cut to 256 bytes, or else the program and its process id.
     pub by: String,
-    /// Which letters were to be removed.
+    /// The filter for the letters to remove.
     pub filter: LetterFilter,
     /// How many letters were removed.
     pub purged: u64,

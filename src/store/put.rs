@@ -10,11 +10,11 @@ pub struct Limits {
     pub capacity: u64,
     /// The largest sum of [`Entry::size`](super::Entry::size).
     pub bytes: u64,
-    /// What the store does when an entry exceeds one of the limits.
+    /// The reaction to an entry that exceeds one of the limits.
     pub when_full: WhenFull,
 }
 
-/// What a full queue does with one more letter. Letters that are refused or dropped are counted.
+/// The reaction of a full queue to a new letter. Letters that are refused or dropped are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -24,7 +24,7 @@ pub enum WhenFull {
     RefuseNew,
     /// Removes the letter that arrived first.
     DropOldest,
-    /// Puts the new letter into the spill, a file beside the store. It moves to the store when that has room.
+    /// Puts the new letter into the spill, a file in addition to the store. It moves to the store when that has room.
     Spill,
 }
 

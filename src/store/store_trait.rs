@@ -80,7 +80,7 @@ pub trait Store: Any + fmt::Debug + Send + Sync {
     /// wait.
     fn depth(&self, queue: &str) -> Depth;
 
-    /// Called when a queue comes into use and when its limits change, for stores that work in the background.
+    /// Called when a queue is first used and when its limits change, for stores that work in the background.
     fn attach(&self, queue: &str, limits: Limits) {
         let _ = (queue, limits);
     }

@@ -42,15 +42,15 @@ use crate::sampler::SamplerSettings;
 use crate::signal::{self, Vitals};
 
 impl TelemetryBuilder {
-    /// Starts the pipeline of the process. It sets the global `tracing` subscriber and the global OpenTelemetry providers and
-    /// propagator, and exports the metrics of every layer of this crate.
+    /// Starts the pipeline of the process. It sets the global `tracing` subscriber and the global OpenTelemetry
+    /// providers and propagator, and exports the metrics of every layer of this crate.
     ///
     /// It needs no runtime.
     ///
     /// # Errors
-    /// [`TelemetryError::Setting`] for an invalid setting or variable, [`TelemetryError::SubscriberSet`] if there is a global
-    /// subscriber already, and [`TelemetryError::Exporter`] for an invalid endpoint. An endpoint that does not answer is no
-    /// error.
+    /// [`TelemetryError::Setting`] for an invalid setting or variable, [`TelemetryError::SubscriberSet`] if there is a
+    /// global subscriber already, and [`TelemetryError::Exporter`] for an invalid endpoint. An endpoint that does not
+    /// answer is no error.
     ///
     /// # Example
     /// ```
@@ -81,7 +81,7 @@ impl TelemetryBuilder {
         Ok(telemetry)
     }
 
-    /// Starts a pipeline without setting any global: for a subscriber of your own, and for tests.
+    /// Starts a pipeline without setting any global: for your own subscriber, and for tests.
     ///
     /// Metrics of the layers of this crate are exported by the installed pipeline, not by this one.
     ///

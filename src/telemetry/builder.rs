@@ -114,9 +114,9 @@ impl TelemetryBuilder {
     /// | an attribute and a reserved label (`le`, `quantile`, `job`, `instance`, `otel_scope_…`) | The attribute gets the prefix `exported_`. |
     /// | all labels of two measurements (1 and `"1"`, or an empty text and none) | The same labels, plus `otel_attributes`. |
     ///
-    /// The Prometheus and the OpenMetrics format have the same names and labels. They do not depend on any order, so the next
-    /// scrape has the same. `campanile.telemetry.prometheus.collisions` counts each collision once, from the next scrape on,
-    /// and a warning names it.
+    /// The Prometheus and the OpenMetrics format have the same names and labels. They do not depend on any order, so
+    /// the next scrape has the same. `campanile.telemetry.prometheus.collisions` counts each collision once, from the
+    /// next scrape on, and a warning names it.
     #[cfg(feature = "prometheus")]
     #[cfg_attr(docsrs, doc(cfg(feature = "prometheus")))]
     pub fn prometheus(mut self) -> Self {
@@ -225,13 +225,13 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Adds an exporter of spans. It gets batches on a thread of its own.
+    /// Adds an exporter of spans. It gets batches on its own thread.
     pub fn span_exporter(mut self, exporter: impl SpanExporter + 'static) -> Self {
         self.span_exporters.push(span_exporter(exporter));
         self
     }
 
-    /// Adds an exporter of log records. It gets batches on a thread of its own.
+    /// Adds an exporter of log records. It gets batches on its own thread.
     pub fn log_exporter(mut self, exporter: impl LogExporter + 'static) -> Self {
         self.log_exporters.push(log_exporter(exporter));
         self
@@ -239,14 +239,14 @@ impl TelemetryBuilder {
 
     /// Adds a processor of finished spans. It runs on the thread that closes the span, and blocks it.
     ///
-    /// `tracing` spans that the processor opens are disabled. Its events reach other layers, such as the console. `on_start`
-    /// is called only for spans that are made through the OpenTelemetry API.
+    /// `tracing` spans that the processor opens are disabled. Its events reach other layers, such as the console.
+    /// `on_start` is called only for spans that are made through the OpenTelemetry API.
     pub fn span_processor(mut self, processor: impl SpanProcessor + 'static) -> Self {
         self.processors.push(Arc::new(processor));
         self
     }
 
-    /// Adds an exporter of metrics. It is called on a thread of its own.
+    /// Adds an exporter of metrics. It is called on its own thread.
     ///
     /// Prometheus and all exporters of cumulative sums share one aggregation. An exporter of deltas has its own.
     pub fn metric_exporter(mut self, exporter: impl PushMetricExporter) -> Self {

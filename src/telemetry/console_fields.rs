@@ -74,8 +74,8 @@ visits!(Redacting<'_, Line<'_>>, Redacting<'_, Object>);
 
 /// Runs `action` without a subscriber.
 ///
-/// `tracing-subscriber` locks the extensions of a span while it adds values to the span's fields. A value whose `Debug` logs
-/// would wait for that lock for ever. While spans and events begin, `tracing` itself ignores such logs.
+/// `tracing-subscriber` locks the extensions of a span while it adds values to the span's fields. A value whose `Debug`
+/// logs would wait for that lock forever. While spans and events begin, `tracing` itself ignores such logs.
 fn without_subscriber<R>(action: impl FnOnce() -> R) -> R {
     with_default(&Dispatch::none(), action)
 }
@@ -93,7 +93,7 @@ impl<'w> FormatFields<'w> for HumanFields {
     }
 
     fn add_fields(&self, current: &'w mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        // The span layer uses records without values for requests of its own.
+        // The span layer uses records without values for its own requests.
         if fields.is_empty() {
             return Ok(());
         }

@@ -40,7 +40,7 @@ pub(super) struct Core {
     pub(super) user_processors: bool,
     pub(super) scope: InstrumentationScope,
     pub(super) ids: RandomIdGenerator,
-    /// See [`TelemetrySettings`](super::TelemetrySettings), and so the next ones.
+    /// This and the next three are settings: see [`TelemetrySettings`](super::TelemetrySettings).
     pub(super) activation: bool,
     pub(super) busy_and_idle: bool,
     pub(super) code_attributes: bool,
@@ -99,8 +99,8 @@ impl Core {
             return Parent::None;
         }
         let contextual = attributes.is_contextual();
-        // A context that was attached inside the current span is the closer parent. Without activation, the order of the two
-        // is unknown.
+        // A context that was attached inside the current span is the nearer parent. Without activation, it is unknown which
+        // of the two is inside the other.
         if contextual
             && self.activation
             && let Some(attached) = attached
@@ -119,7 +119,7 @@ impl Core {
             if let Some(inherited) = self.spans.inherit(parent) {
                 return Parent::Local(parent, inherited);
             }
-            // A filter may have hidden some ancestors from the layer.
+            // A filter may hide ancestors from the layer.
             let mut next = cx.span(id).and_then(|span| span.parent());
             while let Some(ancestor) = next {
                 let key = SpanKey { layer, id: ancestor.id().into_u64() };
@@ -135,7 +135,7 @@ impl Core {
         }
     }
 
-    /// The OpenTelemetry context of a new span. It is made at once, since most spans are entered.
+    /// The OpenTelemetry context of a new span. It is made at once, because most spans are entered.
     #[inline]
     pub(super) fn otel(&self, parent: &Parent, contextual: bool, own: &SpanContext) -> ContextState {
         if !self.activation {
@@ -200,7 +200,7 @@ impl Core {
         let sampled = self.sampler.keeps(Candidate { trace_id, parent: Some(parent), name });
         drop(self.spans.set_parent(key, parent, sampled, base));
         if let Some(tail) = &self.tail {
-            // The span is a root now, of an unsampled trace in the buffer or of a sampled trace.
+            // The span is now a root: of an unsampled trace in the buffer, or of a sampled trace.
             let to = (!sampled).then_some(trace_id);
             if root && !old.is_sampled() {
                 tail.move_root(old.trace_id(), to);

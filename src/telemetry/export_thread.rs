@@ -1,4 +1,4 @@
-//! What the threads that export have in common.
+//! The parts that all exporting threads share.
 
 use std::future::Future;
 use std::pin::pin;
@@ -35,7 +35,8 @@ pub(super) fn guarded(action: impl FnOnce() -> OTelSdkResult) -> OTelSdkResult {
     catch(action).unwrap_or_else(|_| Err(OTelSdkError::InternalFailure("the exporter panicked".to_owned())))
 }
 
-/// Runs a future on this thread for up to `limit`, or without a limit if that is zero. A future that never yields takes longer.
+/// Runs a future on this thread for up to `limit`, or without a limit if that is zero. A future that never yields takes
+/// longer.
 pub(super) fn block_on(future: impl Future<Output = OTelSdkResult>, limit: Duration) -> OTelSdkResult {
     struct Unpark(Thread);
 

@@ -21,7 +21,7 @@ pub(super) fn jobs<T: ?Sized + Send + Sync + 'static>(
     })
 }
 
-/// Runs every job on a thread of its own, and returns whether all of them succeeded within `limit`.
+/// Runs every job on its own thread, and returns whether all of them succeeded within `limit`.
 ///
 /// A job that hangs blocks its own thread only.
 pub(super) fn run_all(limit: Duration, jobs: Vec<Job>) -> bool {

@@ -68,16 +68,16 @@ pub struct TelemetrySettings {
     /// Log records: their level, limits and queue. Events become log records if there is an exporter of them.
     #[serde(default)]
     pub logs: LogSettings,
-    /// Maximum number of pairs of component and span name with metrics of their own, from 1 to 100,000. Further pairs are
-    /// counted together, with the attribute `otel.metric.overflow`. Each pair may have 18 series, one for each type of error.
-    /// Default: 900.
+    /// Maximum number of pairs of component and span name with separate metrics, from 1 to 100,000. Further pairs are
+    /// counted together, with the attribute `otel.metric.overflow`. Each pair may have 18 series, one for each type of
+    /// error. Default: 900.
     #[serde(default = "span_names")]
     pub span_names: usize,
     /// Fields of spans that are also attributes of their metrics. Each value needs one of `span_names`, so choose fields
     /// with few values. Default: none.
     ///
-    /// A field with the name of an existing attribute of these metrics (`component`, `span.name`, `error.type`), or with the
-    /// name of another field in Prometheus, gets the prefix `field.`.
+    /// A field with the name of an existing attribute of these metrics (`component`, `span.name`, `error.type`), or
+    /// with the name of another field in Prometheus, gets the prefix `field.`.
     #[serde(default)]
     pub span_metric_fields: Vec<String>,
     /// Whether an entered span is the active span of OpenTelemetry, so that spans and log records of the OpenTelemetry API

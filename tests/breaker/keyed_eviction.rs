@@ -71,7 +71,7 @@ async fn a_closed_circuit_is_evicted_before_an_open_one() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_new_keys_evicts_no_open_circuit() {
-    // More than one shard, each with a bound of its own.
+    // More than one shard, each with its own bound.
     let keyed = keyed().max_keys(2_000).build().unwrap();
     for key in 0..200 {
         breaks(&keyed, key).await;

@@ -20,7 +20,7 @@ const SEEDS: u64 = 3;
 const DAYS: f64 = 2.0;
 const DAY: f64 = 24.0 * HOUR;
 const HOUR: f64 = 3_600.0;
-/// The time-out of a call that hangs, in seconds.
+/// The timeout of a call that hangs, in seconds.
 const TIMEOUT: f64 = 10.0;
 
 /// The service without a breaker. Times are in seconds.
@@ -134,7 +134,7 @@ fn normal(random: &mut Rng) -> f64 {
 
 type Call = Pin<Box<dyn Future<Output = Result<(), CallError<&'static str>>>>>;
 
-/// One way to set the limit, on a circuit of its own.
+/// One way to set the limit, on its own circuit.
 struct Candidate {
     breaker: CircuitBreaker,
     state: CircuitState,

@@ -407,7 +407,7 @@ async fn p07_a_cancellation_counts_once_as_configured() {
     let cancelled =
         |breaker: &CircuitBreaker| breaker.snapshot().totals.failures[FailureKind::Cancelled.index()];
 
-    // By default a call that hangs longer than the slow limit is a failure, so an outer time-out does not hide it.
+    // By default a call that hangs longer than the slow limit is a failure, so an outer timeout does not hide it.
     let breaker = builder().slow_call(Duration::from_secs(2), 1.0).build().unwrap();
     cancel_after(&breaker, Duration::from_secs(1)).await;
     assert_eq!((cancelled(&breaker), breaker.snapshot().totals.ignored), (0, 1));

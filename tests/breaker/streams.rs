@@ -1,4 +1,4 @@
-//! Responses whose body is dropped before its end: by their reader, by a time-out, by a stall.
+//! Responses whose body is dropped before its end: by their reader, by a timeout, by a stall.
 
 use std::convert::Infallible;
 use std::io;

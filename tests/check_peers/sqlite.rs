@@ -106,7 +106,7 @@ async fn a_damaged_file_fails() {
     let found = why(find(&thorough).await);
     assert!(found.contains("is damaged"), "{found}");
 
-    // The first page is damaged, and the file is no database at all.
+    // The first page is damaged, and the file is not a database.
     let mut damaged = whole;
     damaged[100..4_096].fill(0xff);
     for bytes in [damaged, b"this is a text of more than a hundred bytes, ".repeat(200)] {
@@ -137,7 +137,7 @@ async fn a_file_that_replaced_an_open_store_is_not_opened() {
     assert_eq!(find(&check).await, Finding::Pass);
 }
 
-/// Not a test of its own: the test below runs it as another process, which tries to write to the file.
+/// Not a separate test: the test below runs it as another process, which tries to write to the file.
 #[test]
 fn child() {
     if let Some(path) = std::env::var_os(PATH) {

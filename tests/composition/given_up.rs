@@ -27,7 +27,7 @@ fn hasty() -> Retry {
     retry_builder().attempt_timeout(millis(100)).build().unwrap()
 }
 
-/// Asserts that both have counted these time-outs and nothing else.
+/// Asserts that both have counted these timeouts and nothing else.
 #[track_caller]
 fn assert_timeouts(breaker: &CircuitBreaker, timing: &Timing, number: u64) {
     let (totals, timed) = (breaker.snapshot().totals, timing.snapshot());
@@ -129,7 +129,7 @@ async fn p07_a_function_that_a_time_limit_ends_is_a_timeout() {
     assert_eq!(of_kind(breaker.snapshot().totals.failures, FailureKind::Timeout), 3);
 }
 
-/// tower's time-out sets no flag, also after one of this crate on the same thread.
+/// tower's timeout sets no flag, also after one of this crate on the same thread.
 #[tokio::test(start_paused = true)]
 async fn p07_a_timeout_of_another_crate_is_a_cancellation() {
     let (breaker, timing) = (breaker(), Timing::new("test"));

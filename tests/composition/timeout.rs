@@ -55,7 +55,7 @@ async fn a_timeout_outside_of_the_breaker_is_a_cancellation_for_it() {
     }
 }
 
-/// The attempt timeout of a retry is outside of the breaker too, but marks the dropped attempt as a time-out.
+/// The attempt timeout of a retry is outside of the breaker too, but marks the dropped attempt as a timeout.
 #[tokio::test(start_paused = true)]
 async fn an_attempt_timeout_is_a_timeout_for_the_breaker_however_short() {
     for slow in [None, Some(millis(400))] {

@@ -1,4 +1,4 @@
-//! tonic's `Server::layer`, and the server's own time-outs and limits.
+//! tonic's `Server::layer`, and the server's own timeouts and limits.
 
 use std::io;
 use std::time::Duration;
@@ -81,7 +81,7 @@ async fn the_layers_for_http_do_not_see_that_a_grpc_call_failed() {
     assert_eq!((grpc.snapshot().totals.successes, grpc.snapshot().failures), (0, 1));
 }
 
-/// The server's time-out and the `grpc-timeout` of a client are outside of all layers.
+/// The server's timeout and the `grpc-timeout` of a client are outside of all layers.
 #[tokio::test(start_paused = true)]
 async fn the_timeout_of_a_server_is_a_cancellation_for_its_layers() {
     let (breaker, timing) = (breaker(), Timing::new("test"));

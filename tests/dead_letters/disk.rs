@@ -27,7 +27,7 @@ const WAY: &str = "CAMPANILE_TEST_DISK_WAY";
 /// How a child gets a full disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Way {
-    /// A file system of its own, mounted by root.
+    /// A separate file system, mounted by root.
     Root,
     /// The same, as root of a user namespace.
     UserNamespace,
@@ -110,7 +110,7 @@ pub(crate) fn run_on_a_full_disk(way: Way, scenario: &str) {
     assert!(output.status.success() && out.contains("1 passed"), "{scenario} by {way:?}:\n{out}\n{err}");
 }
 
-/// Not a test: the tests below run it in a process with a disk of its own.
+/// Not a test: the tests below run it in a process with a separate disk.
 #[test]
 fn child() {
     let Ok(scenario) = std::env::var(SCENARIO) else {

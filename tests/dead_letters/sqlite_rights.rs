@@ -101,11 +101,11 @@ async fn a_link_to_nothing_is_refused() {
 async fn a_path_that_is_not_a_plain_file_is_refused() {
     let (folder, path) = folder();
     let why = refused(folder.path()).await;
-    assert!(why.contains("it is no plain file"), "{why}");
+    assert!(why.contains("it is not a regular file"), "{why}");
     // Opening a pipe would wait for a writer.
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let why = refused(&path).await;
-    assert!(why.contains("it is no plain file"), "{why}");
+    assert!(why.contains("it is not a regular file"), "{why}");
     std::fs::remove_file(&path).unwrap();
 
     // Letters would go to the target of the link.
@@ -113,7 +113,7 @@ async fn a_path_that_is_not_a_plain_file_is_refused() {
         let companion = beside(&path, suffix);
         symlink(folder.path().join("elsewhere"), &companion).unwrap();
         let why = refused(&path).await;
-        assert!(why.contains(suffix) && why.contains("it is no plain file"), "{why}");
+        assert!(why.contains(suffix) && why.contains("it is not a regular file"), "{why}");
         std::fs::remove_file(&companion).unwrap();
     }
     assert!(!folder.path().join("elsewhere").exists());

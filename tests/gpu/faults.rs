@@ -307,7 +307,7 @@ fn p41_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning()
             ("hw_status_ratio", failed.to_vec(), 1.0),
         ] {
             let told = sampled.value(metric, &labels);
-            // What is no figure at all is not told.
+            // What is not a figure is not reported.
             let held =
                 told == Some(wanted) || (metric == energy && change.ends_with("615") && told.is_none());
             assert!(held, "{change}: {metric} is {told:?}");

@@ -1,4 +1,4 @@
-//! A sampler that reads fake GPUs, and what it tells.
+//! A sampler that reads fake GPUs, and what it reports.
 
 use std::io;
 use std::path::Path;

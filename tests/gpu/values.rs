@@ -73,7 +73,7 @@ fn p41_parts_of_a_gpu_come_and_go_under_their_whole() {
     for command in [
         "part 0 1",
         "part 0 3",
-        // What a divided GPU and its parts do not tell.
+        // What a divided GPU and its parts do not report.
         "error 0 utilization 3",
         "error 101 utilization 3",
         "error 103 utilization 3",

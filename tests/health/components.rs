@@ -103,7 +103,7 @@ fn cycles_are_refused_with_their_path() {
     let error = health.register(Component::new("d").depends_on("d")).unwrap_err();
     assert_eq!(error.value(), "`d -> d`");
     assert!(health.snapshot().component("c").is_none(), "a refused registration changes nothing");
-    // Two paths to one component are no cycle, and a registration can remove the dependency that closes one.
+    // Two paths to one component are not a cycle, and a registration can remove the dependency that closes one.
     health.register(Component::new("e").depends_on("a").depends_on("b")).unwrap();
     health.register(Component::new("a")).unwrap();
     health.register(Component::new("c").depends_on("a")).unwrap();

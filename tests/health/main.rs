@@ -1,6 +1,6 @@
 //! Health through its public API.
 //!
-//! Breakers are visible in the whole process, so each test uses names of its own and ignores all others.
+//! Breakers are visible in the whole process, so each test uses its own names and ignores all others.
 #![cfg(feature = "telemetry")]
 #![allow(clippy::disallowed_types)] // A poisoned lock fails the test, as it should.
 

@@ -102,7 +102,7 @@ async fn a_process_without_calls_gets_ready_again() {
         }
         assert!(began.elapsed() <= seconds(within + 6), "round {round}: {:?}", began.elapsed());
     }
-    // After ten minutes without a failure, the next one is no relapse.
+    // After ten minutes without a failure, the next one is not a relapse.
     sleep(seconds(600)).await;
     (0..30).for_each(|_| calls.record(Duration::from_millis(5), true));
     sleep(seconds(2)).await;

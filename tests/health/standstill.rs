@@ -45,7 +45,7 @@ async fn a_run_during_a_standstill_exceeds_no_time_limit() {
     let acted = heal_at_once(&health, "stood-still");
     let runs = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&runs);
-    // The check takes a second. It has a time limit of its own, and `fail_after` another one.
+    // The check takes a second. It has its own time limit, and `fail_after` another one.
     let check = move || {
         counted.fetch_add(1, Ordering::Relaxed);
         async {
@@ -224,7 +224,7 @@ async fn a_healing_does_not_count_a_standstill_and_checks_again_before_it_acts()
     assert_eq!(began.lock().unwrap().len(), before);
 }
 
-/// Runs `work` on a runtime on a thread of its own.
+/// Runs `work` on a runtime on its own thread.
 fn on_a_thread<F: Future<Output = ()> + Send + 'static>(work: F) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -339,7 +339,7 @@ fn signal(child: &Child, signal: &str) {
     assert!(sent.success());
 }
 
-/// Runs in a process of its own, which is stopped and continued.
+/// Runs in its own process, which is stopped and continued.
 #[test]
 fn stopped_and_continued() {
     let Ok(flavor) = std::env::var(STOPPED) else { return };

@@ -213,7 +213,7 @@ async fn p10_each_attempt_to_a_stalled_server_ends_at_its_time_limit() {
         let response = client(&stack).oneshot(request(Method::GET, server.address)).await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(response.extensions().get::<TimedOut>().unwrap().limit(), limit);
-        // A time limit of the retry counts as a time-out of the service, however short it is.
+        // A time limit of the retry counts as a timeout of the service, however short it is.
         assert_eq!(outcomes(&stack.breaker), counts([("timeout", 3)]));
         assert_eq!(timed(&stack.timing), counts([("timeout", 3)]));
         assert_eq!(stack.queue.len().await.unwrap(), 1);

@@ -9,7 +9,7 @@ use crate::subject::{Act, Subject, Wanted, call, ours, peer};
 
 const SLOW: Duration = Duration::from_millis(10);
 
-/// The state after ten calls that hang until an outer time-out ends them.
+/// The state after ten calls that hang until an outer timeout ends them.
 async fn after_hangs(subject: &impl Subject) -> CircuitState {
     let mut client = tower::timeout::TimeoutLayer::new(3 * SLOW)
         .layer(subject.client().map_err(|failed| tower::BoxError::from(format!("{failed:?}"))));

@@ -48,12 +48,12 @@ impl Default for Wanted {
 }
 
 pub(crate) trait Subject {
-    /// A client with a layer of its own.
+    /// A client with its own layer.
     fn client(&self) -> Client {
         self.protect(service_fn(work).map_err(|error: &str| error.into()).boxed_clone())
     }
 
-    /// `inner` behind a layer of its own.
+    /// `inner` behind its own layer.
     fn protect(&self, inner: BoxCloneService<Act, (), BoxError>) -> Client;
 
     fn state(&self) -> CircuitState;

@@ -1,6 +1,6 @@
 //! The probes over gRPC, with real tonic servers and the client of `tonic-health`.
 //!
-//! Breakers are visible in the whole process, so each test uses names of its own.
+//! Breakers are visible in the whole process, so each test uses its own names.
 
 mod checking;
 mod draining;
@@ -32,7 +32,7 @@ impl HealthServer {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (signal, received) = oneshot::channel::<()>();
-        // A dropped sender is no signal.
+        // A dropped sender is not a signal.
         let signalled = async move {
             if received.await.is_err() {
                 std::future::pending::<()>().await;

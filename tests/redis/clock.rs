@@ -46,7 +46,7 @@ fn a_redrive_from_redis_survives_a_step_of_the_wall_clock() {
     });
 }
 
-/// Not a test of its own: parks three letters with a clock that is thirty days ahead.
+/// Not a separate test: parks three letters with a clock that is thirty days ahead.
 #[test]
 fn ahead() {
     let Ok(url) = std::env::var(URL) else { return };

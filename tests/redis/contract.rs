@@ -6,7 +6,7 @@ use campanile::store::RedisStore;
 
 use crate::support::redis::Redis;
 
-/// A store on a server of its own, with a timeout for a busy machine.
+/// A store on a separate server, with a timeout for a busy machine.
 async fn open() -> (RedisStore, Redis) {
     let redis = Redis::start().await;
     let store =

@@ -19,7 +19,7 @@ use crate::support::redis::Redis;
 const URL: &str = "CAMPANILE_TEST_REDIS_CRASH";
 const VISITED: &str = "CAMPANILE_TEST_REDIS_VISITED";
 
-/// Not a test of its own: the child of the test below. It parks and redrives until it is killed.
+/// Not a separate test: the child of the test below. It parks and redrives until it is killed.
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else {
@@ -39,7 +39,7 @@ fn child() {
     });
 }
 
-/// Not a test of its own: another process. It reads until it is killed. Redis may be down.
+/// Not a separate test: another process. It reads until it is killed. Redis may be down.
 #[tokio::test]
 async fn visitor() {
     let Ok(url) = std::env::var(VISITED) else {

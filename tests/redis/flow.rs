@@ -109,7 +109,7 @@ async fn a_call_that_runs_twice_has_the_effect_of_one() {
     assert_eq!(store.count(&queue, &LetterFilter::all()).await.unwrap(), 1);
 }
 
-/// Not a test of its own: a process that redrives until the queue is empty.
+/// Not a separate test: a process that redrives until the queue is empty.
 #[test]
 fn child() {
     let Ok(url) = std::env::var(URL) else {

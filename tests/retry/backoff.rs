@@ -134,7 +134,7 @@ fn the_range_is_drawn_uniformly() {
     assert!((0..100).all(|_| Backoff::constant(millis(7)).delay(9, secs(9)) == millis(7)));
 }
 
-/// A long wait that a server asked for is no drawn delay.
+/// A long wait that a server asked for is not a drawn delay.
 #[cfg(feature = "http")]
 #[tokio::test(start_paused = true)]
 async fn the_delay_of_a_server_does_not_widen_the_range() {

@@ -53,7 +53,7 @@ async fn p10_after_an_early_response_the_next_attempt_continues_the_stream() {
             let mut body = request.into_body();
             if kept.lock().unwrap().is_none() {
                 body.frame().await.unwrap().unwrap();
-                // A transport continues to read it in a task of its own.
+                // A transport continues to read it in its own task.
                 *kept.lock().unwrap() = Some(body);
                 return Response::builder().status(StatusCode::SERVICE_UNAVAILABLE).body(Full::default());
             }
@@ -87,7 +87,7 @@ async fn serve(request: Request<ReplayBody>, reads: bool) -> Result<Response<Emp
     pending().await
 }
 
-/// The ignored calls, and the failures by cancellation and by time-out.
+/// The ignored calls, and the failures by cancellation and by timeout.
 fn counted(breaker: &CircuitBreaker) -> (u64, u64, u64) {
     let totals = breaker.snapshot().totals;
     assert_eq!(totals.successes, 0);
@@ -119,7 +119,7 @@ async fn p07_a_call_whose_caller_stops_sending_is_ignored() {
     }
 }
 
-/// It is ignored for the service. A timing counts a time-out.
+/// It is ignored for the service. A timing counts a timeout.
 #[tokio::test(start_paused = true)]
 async fn p07_an_attempt_whose_caller_stops_sending_is_no_timeout_of_the_service() {
     for (reads, expected) in [(true, (4, 0, 0)), (false, (0, 0, 4))] {

@@ -1,4 +1,4 @@
-//! What the sampler asks the system for, and when: the system calls of a process of its own, by `strace`.
+//! What the sampler asks the system for, and when: the system calls of a separate process, by `strace`.
 
 use std::process::{self, Command};
 use std::time::Duration;
@@ -24,7 +24,7 @@ const NO_QUESTION: &[&str] = &["brk", "mmap", "munmap", "mremap", "madvise", "mp
 #[derive(Clone, Copy, Debug)]
 struct Call<'a> {
     thread: &'a str,
-    /// With its arguments; what comes back may stand in a line of its own, which begins with `<...`.
+    /// With its arguments; what comes back may stand in its own line, which begins with `<...`.
     what: &'a str,
 }
 
@@ -32,7 +32,7 @@ impl<'a> Call<'a> {
     fn of(line: &'a str) -> Option<Self> {
         let (thread, what) = line.split_once(' ')?;
         let what = what.trim_start();
-        // Signals and ends of threads are no calls.
+        // Signals and ends of threads are not calls.
         what.starts_with(|first: char| first.is_ascii_lowercase()).then_some(Self { thread, what })
     }
 
@@ -60,7 +60,7 @@ fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process(
     if !may.status.success() {
         return eprintln!("this machine does not allow `strace`: {}", String::from_utf8_lossy(&may.stderr));
     }
-    // This very test, as a process of its own.
+    // This very test, as its own process.
     let name = thread::current().name().unwrap().to_owned();
     let output = Command::new(tool("strace"))
         .args(["-f", "-s", "256", "-o"])

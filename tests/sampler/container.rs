@@ -25,7 +25,7 @@ struct Group {
     cpu: PathBuf,
     cpu_time: PathBuf,
     memory: PathBuf,
-    /// Where the kernel tells of pressure.
+    /// Where the kernel reports pressure.
     unified: Option<PathBuf>,
 }
 
@@ -173,7 +173,7 @@ impl Group {
     }
 }
 
-/// Runs a test of this file in a process of its own, which is in the group from its start.
+/// Runs a test of this file in its own process, which is in the group from its start.
 fn run(test: &str, group: &Group, join: bool) -> ExitStatus {
     let folders: Vec<_> = group.folders().iter().map(|folder| folder.to_str().unwrap().to_owned()).collect();
     let joining = if join {

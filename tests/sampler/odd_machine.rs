@@ -1,6 +1,6 @@
 //! Machines that are odd: made-up files over those of the kernel, mounts that hide others, no descriptor left.
 //!
-//! What needs a mount namespace of its own says so where it cannot have one; the made-up trees in
+//! What needs its own mount namespace says so where it cannot have one; the made-up trees in
 //! `src/sampler/host` remain.
 
 use std::collections::BTreeSet;

@@ -18,7 +18,7 @@ fn runtime(workers: usize) -> Runtime {
     Builder::new_multi_thread().worker_threads(workers).enable_all().build().unwrap()
 }
 
-/// Samples the runtimes of these names, and tells what is in the exposition.
+/// Samples the runtimes of these names, and returns the exposition.
 struct Watching {
     telemetry: Telemetry,
     _sampler: Sampler,
@@ -175,7 +175,7 @@ fn p41_an_unstable_tokio_tells_more() {
         }
         let _ = barrier.recv();
     });
-    // The last of them has a place of its own: it is the next to run.
+    // The last of them has its own place: it is the next to run.
     until("campanile_runtime_queue_depth", ("queue", "local"), 5.0);
     let_go.send(()).unwrap();
     let wanted = spawned.map(|spawned| spawned + 7.0);

@@ -1,7 +1,7 @@
-//! Tells the fake library of a driver, each test a copy of its own, what to answer.
+//! Tells the fake library of a driver, each test its own copy, what to answer.
 
 #![allow(unsafe_code)] // To call what a library exports.
-#![allow(unreachable_pub)] // Each test includes this file as a module of its own.
+#![allow(unreachable_pub)] // Each test includes this file as its own module.
 
 use std::ffi::{CString, c_char};
 use std::fs::{self, File};

@@ -1,7 +1,7 @@
 //! A library of the driver without a driver: the functions that are used, and one more that tells it what to answer.
 //!
 //! Built by `rustc` from the tests, with nothing but `std`. All that it holds is in one table behind a lock; a test
-//! loads a copy of the file, so that each has a table of its own.
+//! loads a copy of the file, so that each has its own table.
 
 #![allow(non_snake_case, unsafe_op_in_unsafe_fn)]
 

@@ -26,7 +26,7 @@ use crate::wall;
 
 const FIRST: &str = "CAMPANILE_TEST_FIRST";
 
-/// The callers of one child. Each has a queue of its own.
+/// The callers of one child. Each has its own queue.
 const CALLERS: u32 = 8;
 
 /// The range of numbers of one child.

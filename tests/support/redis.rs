@@ -13,7 +13,7 @@ use super::process::Process;
 use super::tls::Authority;
 use super::{ports, tool};
 
-/// A Redis server of its own for one test.
+/// A separate Redis server for one test.
 #[derive(Debug)]
 pub struct Redis {
     // Dropped, and so stopped, before its folder.

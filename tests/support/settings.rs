@@ -1,6 +1,6 @@
 //! Tests settings with bad values, made from a valid example. New settings are covered without a change here.
 
-#![allow(unreachable_pub)] // Each test includes this file as a module of its own.
+#![allow(unreachable_pub)] // Each test includes this file as its own module.
 
 use std::collections::BTreeSet;
 

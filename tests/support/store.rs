@@ -1,7 +1,7 @@
 //! Checks that every store must pass.
 //!
-//! Each check takes any store and uses queues of its own, so that all checks may run on one store at the same time.
-//! They use real time, because a server has a clock of its own. Leases that must end last a millisecond; leases that
+//! Each check takes any store and uses its own queues, so that all checks may run on one store at the same time.
+//! They use real time, because a server has its own clock. Leases that must end last a millisecond; leases that
 //! must hold last a day.
 //!
 //! `store_contract!` makes a test of each check. Its argument is an expression that returns the store, and a value

@@ -44,7 +44,7 @@ fn build() -> Option<PathBuf> {
 pub struct Wall(PathBuf);
 
 impl Wall {
-    /// Runs the test `name` in a child process with a wall clock of its own. Returns the clock in the child process, and `None`
+    /// Runs the test `name` in a child process with a separate wall clock. Returns the clock in the child process, and `None`
     /// in the parent process after the child ended.
     pub fn in_child(name: &str) -> Option<Self> {
         Self::with(name, &[])

@@ -109,7 +109,7 @@ impl Kind {
         }
     }
 
-    /// The kind that the SDK's data show. It is the same for kinds that the data do not tell apart.
+    /// The kind that the SDK's data show. It is the same for kinds that the data do not distinguish.
     fn collected(self) -> Self {
         match self {
             Self::ObservedCounter => Self::CounterU64,

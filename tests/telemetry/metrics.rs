@@ -92,7 +92,7 @@ fn cumulative_sums_are_aggregated_once_for_all_exporters() {
     assert_eq!(held(builder().prometheus().metric_exporter(total())), one);
     assert_eq!(held(builder().prometheus().metric_exporter(total()).metric_exporter(total())), one);
     assert_eq!(held(builder().metric_exporter(total()).metric_exporter(total())), one);
-    // Each collection resets the deltas, so each exporter of deltas needs an aggregation of its own.
+    // Each collection resets the deltas, so each exporter of deltas needs its own aggregation.
     let delta = || in_memory(Temporality::Delta);
     assert_eq!(held(builder().metric_exporter(delta())), one);
     assert_eq!(held(builder().prometheus().metric_exporter(delta())), 2 * one);

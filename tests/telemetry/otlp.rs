@@ -263,7 +263,7 @@ fn the_longest_timeout_can_be_set() {
     assert!(telemetry.force_flush(LONG));
 }
 
-/// As over HTTP: each signal has a count of its own.
+/// As over HTTP: each signal has its own count.
 #[test]
 fn rejected_items_are_counted_over_grpc() {
     let collector = Collector::start(|_| grpc_with(b"\0\0\0\0\x08\x0a\x06\x08\x02\x12\x02no"));

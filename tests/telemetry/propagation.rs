@@ -32,7 +32,7 @@ async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, In
     Ok(Response::new(Full::from(tenant)))
 }
 
-/// A server that serves each connection inside a span of its own, as many servers do.
+/// A server that serves each connection inside its own span, as many servers do.
 async fn serve(pipeline: &Pipeline) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

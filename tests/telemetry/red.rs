@@ -95,7 +95,7 @@ fn p30_a_span_of_work_that_timed_out_has_failed() {
     assert_eq!(
         calls(&pipeline, "payments", "attempt", ""),
         1.0,
-        "another call's time-out counts as this one's failure"
+        "another call's timeout counts as this one's failure"
     );
     assert_eq!(calls(&pipeline, "payments", "call", ""), 1.0);
 }

@@ -755,7 +755,7 @@ fn in_order(
         span
     };
     for other in 0..nodes.len() {
-        // A span that was unsampled at first has a clock of its own.
+        // A span that was unsampled at first has its own clock.
         let (Some(one), Some(two)) = (of[number], of[other]) else { continue };
         let chain = root(number) == root(other);
         if !chain || nodes[number].gaps || nodes[other].gaps || nodes[root(number)].gaps {

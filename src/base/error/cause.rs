@@ -9,12 +9,12 @@ use super::call::CallError;
 
 /// An error of any type whose causes can be read.
 ///
-/// Layers and functions that pass an error on unchanged need it: the whole chain of [`Error::source`] decides whether a call
-/// is retried, and what a dead letter or a metric says about it.
+/// Layers and functions that pass an error on unchanged need it: the whole chain of [`Error::source`] decides whether a
+/// call is retried, and what a dead letter or a metric says about it.
 ///
 /// Every [`Error`] without borrowed parts is one, and so are boxes of `dyn Error`, `String` and `&str`, each also in a
 /// [`CallError`]. Such a box is not itself an [`Error`], so no bound of the standard library covers them all. `K` only
-/// tells these cases apart.
+/// distinguishes these cases.
 ///
 /// # Which `K`
 /// - **In a stack around a service** `K` is inferred from the error type of the service. A layer that is never put
@@ -51,7 +51,7 @@ use super::call::CallError;
     label = "this error type has to implement `std::error::Error`",
     note = "`std::error::Error + 'static` works, and so do `tower::BoxError`, `String` and `&str`",
     note = "map any other error type of a service to one of them, for example with `map_err`",
-    note = "`call_with` and `run_with` take any error type, and a classifier of your own"
+    note = "`call_with` and `run_with` take any error type, and your own classifier"
 )]
 pub trait Cause<K> {
     /// Calls `ask` with the error. A text becomes an error without a source.

@@ -1,6 +1,6 @@
 //! The causes of an error.
 //!
-//! `source` is code of others: it may panic, or form a ring.
+//! `source` is code of other crates: it may panic, or form a ring.
 
 use std::error::Error;
 use std::io;
@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use crate::base::panics::catch;
 
-/// The most causes that are visited, because a chain can be a ring.
-const DEEPEST: usize = 128;
+/// The maximum number of causes that are visited, because a chain can be a ring.
+const MAX_CAUSES: usize = 128;
 
 /// The source of `error`; `None` if its code panics.
 pub(crate) fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
@@ -21,7 +21,7 @@ pub(crate) fn source<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Er
 pub(crate) fn sources<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| source(error)).take(DEEPEST)
+    iter::successors(Some(error), |&error| source(error)).take(MAX_CAUSES)
 }
 
 /// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which these do not return as their source. They have
@@ -29,7 +29,7 @@ pub(crate) fn sources<'a>(
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| inside(error).or_else(|| source(error))).take(DEEPEST)
+    iter::successors(Some(error), |&error| inside(error).or_else(|| source(error))).take(MAX_CAUSES)
 }
 
 /// The error inside an [`io::Error`] or an [`Arc`].
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn p21_a_chain_has_an_end() {
-        assert_eq!(sources(&Odd::Ring).count(), DEEPEST);
-        assert_eq!(causes(&Odd::Ring).count(), DEEPEST);
+        assert_eq!(sources(&Odd::Ring).count(), MAX_CAUSES);
+        assert_eq!(causes(&Odd::Ring).count(), MAX_CAUSES);
         assert_eq!(sources(&Odd::Panics).count(), 1);
         assert!(find_cause::<io::Error>(&Odd::Panics).is_none());
     }

@@ -20,8 +20,8 @@ use super::silence::Silence;
 pin_project! {
     /// The body of a response that passed a layer. It has the same frames and reports its end to the layer once.
     ///
-    /// Its end is the end of the stream, an error or a drop, whichever comes first: see
-    /// [outcomes of streams](crate::base::outcome#streams). An error of the body is boxed, so that its causes tell the kind of
+    /// Its end is the end of the stream, an error or a drop, whichever comes first: see [outcomes of
+    /// streams](crate::base::outcome#streams). An error of the body is boxed, so that its causes determine the kind of
     /// failure. The body is empty if the layer refused the call.
     pub struct ObservedBody<B, C, O: Settle> {
         #[pin]
@@ -100,7 +100,7 @@ impl<B, C, O: Settle> ObservedBody<B, C, O> {
     }
 }
 
-/// An empty body without an observer. Layers further out that make responses of their own need it, such as tower-http's
+/// An empty body without an observer. Layers further out that make their own responses need it, such as tower-http's
 /// timeout.
 impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
     fn default() -> Self {
@@ -191,7 +191,7 @@ where
         let polled = body.as_mut().poll_frame(cx);
         this.watch.in_user_code(false);
         let Poll::Ready(frame) = polled else {
-            this.watch.silence.goes_on();
+            this.watch.silence.on_pending();
             return Poll::Pending;
         };
         this.watch.silence.ends();

@@ -49,7 +49,7 @@ pub(crate) fn is_by_caller() -> bool {
 }
 
 fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
-    /// Restores the flag, also after a panic in a drop.
+    /// Restores the flag, even after a panic in a drop.
     struct Back(&'static LocalKey<Cell<bool>>, bool);
 
     impl Drop for Back {
@@ -83,7 +83,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use task::Timed;
 
-/// Work in a task of its own. The runtime drops it, perhaps on another thread.
+/// Work in its own task. The runtime drops it, perhaps on another thread.
 #[cfg(any(feature = "breaker", feature = "checks"))]
 mod task {
     use std::future::Future;

@@ -20,7 +20,7 @@ pin_project! {
 }
 
 impl<F, O: Settle> Guarded<F, O> {
-    /// `observer` was told that user code runs; making the inner call ends that.
+    /// Tells `observer` that user code no longer runs: the inner call has been made.
     #[inline(always)]
     pub(crate) fn new(inner: F, mut observer: O) -> Self {
         observer.in_user_code(false);
@@ -143,7 +143,7 @@ mod http {
             let mut this = self.project();
             let result = ready!(this.call.as_mut().poll(cx));
             let (Some(mut observer), Some(classifier)) = (this.call.take(), this.classifier.take()) else {
-                panic!("the future of a call was polled after its end");
+                panic!("the future of a call was polled after completion");
             };
             Poll::Ready(match result {
                 Ok(response) => Ok(ObservedBody::watch(response, *this.to_head, classifier, observer)),

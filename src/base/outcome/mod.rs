@@ -28,11 +28,11 @@
 //! The age of the stream does not matter. These silences are not stalls: any in a `text/event-stream`, one no longer than
 //! an earlier one in the same stream, and one for which the reader waited ten minutes or more (unless the limit is
 //! longer). Only time in which the reader polls counts. Put streams that are silent for other reasons, such as a gRPC
-//! `Watch`, behind a breaker of their own with `Cancelled::FailureAfter` or `Cancelled::Ignored`.
+//! `Watch`, behind a separate breaker with `Cancelled::FailureAfter` or `Cancelled::Ignored`.
 //!
 //! A caller that reads only the head cancels the call, unless there is no body: responses to `HEAD`, and those of status
 //! 1xx, 204 or 304, end with their head. To count as a success, a response must be read to its end, which is the last byte
-//! if `Content-Length` or the body itself tells its length.
+//! if `Content-Length` or the body itself gives its length.
 //!
 //! # Bodies of requests
 //! If the service does not read the request body, it hangs, and a cancelled call counts as above. If the caller does not

@@ -1,4 +1,4 @@
-//! What observes one call from its start to its end.
+//! The observer of one call from its start to its end.
 
 #[cfg(feature = "http")]
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub trait Settle {
         let _ = trailers;
     }
 
-    /// The silence after which a stream has stalled while its reader waits; `None` if that is no failure.
+    /// The silence after which a stream has stalled while its reader waits; `None` if that is not a failure.
     #[cfg(feature = "http")]
     fn stall_limit(&self) -> Option<Duration> {
         None

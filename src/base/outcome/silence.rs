@@ -27,7 +27,7 @@ impl Silence {
 
     /// A poll was pending.
     #[inline]
-    pub(super) fn goes_on(&mut self) {
+    pub(super) fn on_pending(&mut self) {
         if self.since == Tick::default() {
             self.since = clock::now();
         }
@@ -64,9 +64,9 @@ mod tests {
         let mut silence = Silence::default();
         advance(LIMIT * 10).await;
         assert!(!silence.is_stall(LIMIT), "its reader does not wait");
-        silence.goes_on();
+        silence.on_pending();
         advance(LIMIT).await;
-        silence.goes_on();
+        silence.on_pending();
         assert!(!silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
         assert!(silence.is_stall(LIMIT), "from the first poll that found nothing");
@@ -78,10 +78,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn p07_a_stream_that_has_paused_before_may_pause_again() {
         let mut silence = Silence::default();
-        silence.goes_on();
+        silence.on_pending();
         advance(LIMIT * 15).await;
         silence.ends();
-        silence.goes_on();
+        silence.on_pending();
         advance(LIMIT * 15).await;
         assert!(!silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
@@ -91,7 +91,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn p07_a_silence_that_its_reader_waits_out_is_no_stall() {
         let mut silence = Silence::default();
-        silence.goes_on();
+        silence.on_pending();
         advance(BY_NATURE - Duration::from_nanos(1)).await;
         assert!(silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
@@ -100,7 +100,7 @@ mod tests {
         advance(Duration::from_nanos(1)).await;
         assert!(silence.is_stall(BY_NATURE), "a longer limit is respected");
         let mut events = Silence::new(true);
-        events.goes_on();
+        events.on_pending();
         advance(LIMIT * 10).await;
         assert!(!events.is_stall(LIMIT));
     }

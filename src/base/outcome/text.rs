@@ -1,7 +1,7 @@
 //! The texts of errors.
 //!
-//! `Display` and `Debug` of an error are code of others: they may panic, or write without end. The texts are bounded, and a
-//! panic is caught.
+//! `Display` and `Debug` of an error are code of other crates: they may panic, or write without end. The texts are
+//! bounded, and a panic is caught.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -59,11 +59,11 @@ impl Write for Bounded {
     }
 }
 
-/// The bytes of a `Debug` text in which a name is looked for.
+/// How many bytes of a `Debug` text are searched for a name.
 const LONGEST_NAME: usize = 128;
 
-/// The name of the type of an error, or of its variant, if it can be found. A trait object does not have it, but the text of
-/// a derived `Debug` begins with it.
+/// The name of the type of an error, or of its variant, if it can be found. A trait object does not have it, but the
+/// text of a derived `Debug` begins with it.
 pub(crate) fn name_of(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(io) = error.downcast_ref::<io::Error>() {
         return Some(format!("io::{:?}", io.kind()));
@@ -96,7 +96,7 @@ fn code_of_status(debug: &str) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    /// Writes `debug`, and as `Display` the same.
+    /// Writes `debug` for `Debug` and for `Display`.
     struct Written(&'static str);
 
     impl fmt::Debug for Written {

@@ -11,18 +11,18 @@ use super::search::Format;
 use super::steps::count;
 use super::treatment::Treatment;
 
-/// What becomes of a body.
+/// The result of redacting a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// There is no secret in it.
+    /// The body has no secrets.
     Clean,
-    /// This is what is left of it.
+    /// The body without its secrets.
     Changed(Vec<u8>),
-    /// It cannot be searched: it is no text, or in a writing that is not known.
+    /// The body cannot be searched: it is not text, or its charset is unknown.
     Unsearchable,
 }
 
-/// Types whose bodies are texts even where their bytes are no UTF-8.
+/// Types whose bodies are text even if they are not valid UTF-8.
 const TEXTS: &[&[u8]] = &[
     b"text/",
     b"application/json",
@@ -35,7 +35,7 @@ const TEXTS: &[&[u8]] = &[
     b"application/graphql",
 ];
 
-/// Types whose bodies are encrypted, or in a binary form that holds no names.
+/// Types whose bodies are encrypted, or in a binary format without names.
 const SEALED: &[&[u8]] = &[
     b"application/grpc",
     b"application/pkcs7",
@@ -48,7 +48,7 @@ const SEALED: &[&[u8]] = &[
     b"application/vnd.google.protobuf",
 ];
 
-/// The beginnings of names of charsets whose bytes below 128 are those of ASCII, or nearly.
+/// Prefixes of charsets that are compatible with ASCII, or nearly.
 const CHARSETS: &[&[u8]] = &[
     b"utf-8",
     b"utf8",
@@ -73,23 +73,23 @@ const CHARSETS: &[&[u8]] = &[
     b"macintosh",
 ];
 
-/// How deep parts may lie within parts.
-const DEEPEST: u8 = 4;
+/// The maximum nesting of multipart bodies.
+const MAX_NESTING: u8 = 4;
 
 impl Rules {
-    /// `found` hears the name of each secret, or what shape it has.
+    /// Redacts a body. Calls `found` with the name or the shape of each secret.
     pub(super) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
         self.part(kind, body, found, 0)
     }
 
     fn part(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
-        // A message of gRPC that has no field is five zeros.
+        // A gRPC message without fields is five zeros.
         if body.iter().all(|byte| *byte == 0) {
             return Body::Clean;
         }
         let kind = kind.trim_ascii().to_ascii_lowercase();
         let is = |known: &[&[u8]]| known.iter().any(|known| kind.starts_with(known));
-        if is(SEALED) || !known_charset(&kind) || depth > DEEPEST {
+        if is(SEALED) || !known_charset(&kind) || depth > MAX_NESTING {
             return Body::Unsearchable;
         }
         if kind.starts_with(b"multipart/") {
@@ -102,7 +102,7 @@ impl Rules {
         if let Some(separators) = csv::separators(&kind)
             && let Some(clean) = csv::clean(self, separators, body, found)
         {
-            // Other secrets may stand in other columns.
+            // Other columns may contain secrets too.
             return Body::Changed(self.clean(&clean, Format::Text, found).unwrap_or(clean));
         }
         let format = if kind.starts_with(b"application/x-www-form-urlencoded") {
@@ -113,7 +113,7 @@ impl Rules {
         self.clean(body, format, found).map_or(Body::Clean, Body::Changed)
     }
 
-    /// `kind` is the type of the whole, which names the line between parts.
+    /// Redacts a multipart body. Its type `kind` contains the boundary.
     fn multipart(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
         let Some(parts) = parts(kind, body) else { return Body::Unsearchable };
         let (mut out, mut done, mut changed) = (Vec::with_capacity(body.len()), 0, false);
@@ -126,7 +126,7 @@ impl Rules {
             let (text, headers) = (&body[place.clone()], &body[head.clone()]);
             let disposition = header(headers, b"content-disposition").unwrap_or_default();
             let name = parameter(disposition, b"name").unwrap_or_default();
-            // What the header itself says may be one, such as the name of a file.
+            // A header itself may contain a secret, for example in the name of a file.
             if let Some(clean) = self.clean(headers, Format::Text, found) {
                 put(head, &clean);
             }
@@ -164,17 +164,17 @@ impl Rules {
     }
 }
 
-/// Whether bytes can be read as a text that is written as ASCII is. `likely` says that their type is that of texts.
+/// Whether bytes are text in UTF-8, or, if the type is one of text (`likely`), in another charset that extends ASCII.
 fn is_text(body: &[u8], likely: bool) -> bool {
     count(body.len());
     let odd = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
-    // Texts in UTF-16 and UTF-32 have zeros, and what is compressed or encrypted has all bytes.
+    // Text in UTF-16 and UTF-32 has zeros. Compressed or encrypted data has all bytes.
     if body.iter().any(odd) || body.starts_with(b"\xFF\xFE") || body.starts_with(b"\xFE\xFF") {
         return false;
     }
     match std::str::from_utf8(body) {
         Ok(_) => true,
-        // Cut off within a character.
+        // `error_len` is `None` if the text was cut off within a character.
         Err(error) => error.error_len().is_none() || likely,
     }
 }

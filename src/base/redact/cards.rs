@@ -1,17 +1,17 @@
-//! Numbers of payment cards.
+//! Payment card numbers.
 //!
-//! Many things have 13 to 19 digits: times, orders, ids. A card's number begins as those of its network do, has
-//! one of its lengths, and ends with a check digit (ISO/IEC 7812, Luhn). What lies inside a longer number, a
-//! fraction or an id in hexadecimal is none.
+//! Many numbers have 13 to 19 digits: times, orders, ids. A card number has a prefix and a length of its network, and
+//! ends with a check digit (ISO/IEC 7812, Luhn). Digits inside a longer number, a fraction or a hexadecimal id are not a
+//! card number.
 
 use super::steps::{ahead, behind};
 
-/// Digits of the shortest number.
+/// The number of digits of the shortest card number.
 const SHORTEST: usize = 13;
-/// Digits of the longest number.
+/// The number of digits of the longest card number.
 const LONGEST: usize = 19;
 
-/// The first digits of the networks' numbers, and how many digits there are.
+/// For each network, the range of the first four digits and the possible lengths.
 const NETWORKS: &[(u16, u16, &[usize])] = &[
     (2200, 2204, &[16, 17, 18, 19]),             // Mir
     (2221, 2720, &[16]),                         // Mastercard
@@ -29,7 +29,7 @@ const NETWORKS: &[(u16, u16, &[usize])] = &[
     (8100, 8299, &[16]),                         // UnionPay, RuPay
 ];
 
-/// Whether these digits, without separators, are the number of a card.
+/// Whether these digits, without separators, are a card number.
 fn is_number(digits: &[u8]) -> bool {
     let network = digits.iter().take(4).fold(0, |number, digit| number * 10 + u16::from(*digit));
     let known = NETWORKS
@@ -51,9 +51,9 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Whether a field that is a number holds that of a card.
+/// Whether the value of a numeric field is a card number.
 ///
-/// The 13 digits that a few old ones had are as many as milliseconds and bytes have: they do not count here.
+/// A few old card numbers have 13 digits. Times in milliseconds have as many, so these do not count here.
 pub(super) fn is_card(number: u64) -> bool {
     if number < 10_u64.pow(13) {
         return false;
@@ -69,9 +69,9 @@ pub(super) fn is_card(number: u64) -> bool {
     is_number(&digits[first..])
 }
 
-/// Where the number of a card ends that begins with the group of digits at `start`, which has `first` digits.
+/// The end of the card number that begins at `start` with a group of `first` digits.
 ///
-/// It is in one piece or in groups of digits with the same separator between them.
+/// The number is in one piece or in groups of digits with the same separator between them.
 pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
     // In one piece, or in groups: four digits, some of three to six, and a last one.
     if first != 4 && !(SHORTEST..=LONGEST).contains(&first) {
@@ -99,7 +99,7 @@ pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
         {
             found = Some(at);
         }
-        // The last group may be shorter, none of the others.
+        // Only the last group may be shorter.
         if group < 3 || first != 4 || separator.is_empty() || !bytes[at..].starts_with(separator) {
             break;
         }
@@ -108,12 +108,12 @@ pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
     found
 }
 
-/// What separates two groups of digits: at most one character, or one as a URL writes it.
+/// The separator of two groups of digits: at most one character, which may be percent-encoded.
 fn separator(rest: &[u8]) -> &[u8] {
     let length = match rest {
         [b'%', b'2', b'0' | b'D' | b'd', ..] => 3,
         [0xC2, 0xA0, ..] => 2,
-        // Dashes and thin blanks.
+        // Dashes and thin spaces.
         [0xE2, 0x80, 0x80..=0x95 | 0xAF, ..] | [0xE2, 0x88, 0x92, ..] => 3,
         [b' ' | b'-' | b'.' | b'/' | b'_' | b'+' | b'*' | b'|' | b':' | b';' | b',' | b'~' | b'\t', ..] => 1,
         _ => 0,
@@ -121,15 +121,15 @@ fn separator(rest: &[u8]) -> &[u8] {
     &rest[..length]
 }
 
-/// Whether groups are as long as people write them: those with other separators than blanks and dashes only in the
-/// ways that are printed on cards, since lists of numbers have such separators too.
+/// Whether groups have the lengths in which people write card numbers. With separators other than blanks and dashes, only
+/// the groups that are printed on cards count, because lists of numbers have such separators too.
 fn usual(separator: &[u8], groups: &[usize]) -> bool {
     matches!(separator, b" " | b"-" | b"")
         || groups.len() == 1
         || matches!(groups, [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
 }
 
-/// Whether these digits are no part of a fraction, of a longer list and of no id in hexadecimal.
+/// Whether these digits are not part of a fraction, a longer list or a hexadecimal id.
 fn alone(bytes: &[u8], from: usize, to: usize, separator: &[u8]) -> bool {
     let (before, after) = (&bytes[..from], &bytes[to..]);
     let fraction = matches!(before, [.., b'0'..=b'9', b'.']) || matches!(after, [b'.', b'0'..=b'9', ..]);
@@ -227,7 +227,7 @@ mod tests {
             "4242 4242 4242",                       // too short
             "424242424242424",                      // not a length of that network
             "0.4242424242424242",                   // a fraction
-            "4242424242424242.5",                   // no whole number
+            "4242424242424242.5",                   // not a whole number
             "4bf92f3577b34da6a3ce929d0e0e4736",     // a trace id
             "aa4242424242424242bb",                 // inside hexadecimal
             "4242424242424242ffff",                 // inside hexadecimal

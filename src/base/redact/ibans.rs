@@ -1,8 +1,8 @@
-//! Numbers of bank accounts (ISO 13616).
+//! Bank account numbers (IBAN, ISO 13616).
 
 use super::steps::{ahead, count};
 
-/// Countries and the length of their numbers, by the registry of SWIFT.
+/// Countries and the length of their numbers, from the SWIFT registry.
 const COUNTRIES: &[(&[u8; 2], usize)] = &[
     (b"AD", 24),
     (b"AE", 23),
@@ -84,7 +84,7 @@ const COUNTRIES: &[(&[u8; 2], usize)] = &[
     (b"XK", 20),
 ];
 
-/// Where the number ends that begins at `start`, in one piece or in groups of four.
+/// The end of the number that begins at `start`, in one piece or in groups of four.
 pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
     let [first, second, ..] = bytes.get(start..)? else { return None };
     if !first.is_ascii_uppercase() || !second.is_ascii_uppercase() {
@@ -107,8 +107,8 @@ pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
         *slot = byte;
         at += 1;
     }
-    let goes_on = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
-    (!goes_on && checks(&number[..*length])).then_some(at)
+    let continues = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
+    (!continues && checks(&number[..*length])).then_some(at)
 }
 
 /// The check digits, by ISO 7064 (MOD 97-10).

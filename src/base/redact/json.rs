@@ -1,4 +1,4 @@
-//! Finds secrets in a JSON document by their places, so that all other bytes are kept.
+//! Finds the places of secrets in a JSON document. All other bytes stay as they are.
 
 use std::ops::Range;
 
@@ -10,31 +10,32 @@ use super::search::{Evidence, Finding, Format, Search};
 use super::steps::{ahead, behind, count, find};
 use super::treatment::Treatment;
 
-/// How deep documents may lie: those of `serde_json` lie no deeper.
-const DEEPEST: usize = 128;
+/// The maximum nesting of objects and lists, as in `serde_json`.
+const MAX_NESTING: usize = 128;
 
-/// What may come next.
+/// What the grammar allows next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Value,
-    /// A value, or the end of a list that has none.
+    /// A value, or the end of an empty list.
     First,
-    /// A name, or the end of an object that has none.
+    /// A name, or the end of an empty object.
     FirstName,
     Name,
     Colon,
-    /// A comma, or the end of what is open.
+    /// A comma, or the end of the innermost open object or list.
     Comma,
 }
 
-/// An object or a list that is open.
+/// An open object or list.
 struct Level {
     object: bool,
-    /// The name of the member whose value comes next, and what is done with it.
+    /// The name of the current member, and its rule if it is the name of a secret.
     member: Range<usize>,
     rule: Option<Rule>,
-    /// The name of a secret that is a value, and the value of what may be named so.
+    /// For objects such as `{"name": "password", "value": "…"}`: the value of `name`, if it is the name of a secret.
     named: Option<(Rule, Range<usize>)>,
+    /// The value of `value` in such an object, and whether its replacement needs quotes.
     value: Option<(Range<usize>, bool)>,
 }
 
@@ -46,7 +47,7 @@ struct Hidden {
     depth: usize,
 }
 
-/// Finds secrets in what the search is about; `false` if it is no JSON, or stops in the middle.
+/// Searches the text as JSON. Returns `false` if it is not JSON or is cut off.
 pub(super) fn read(search: &mut Search<'_>) -> bool {
     let bytes = search.bytes;
     let mut levels: Vec<Level> = Vec::new();
@@ -59,7 +60,7 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
         let is_value = matches!(next, Next::Value | Next::First);
         match byte {
             b'{' | b'[' if is_value => {
-                if levels.len() == DEEPEST {
+                if levels.len() == MAX_NESTING {
                     return false;
                 }
                 if hidden.is_none()
@@ -83,7 +84,7 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
                 match &hidden {
                     Some(whole) if whole.depth == levels.len() => {
                         let Hidden { rule, name, start, .. } = whole;
-                        // Nothing is no secret.
+                        // An empty object or list holds no secret.
                         if at - start > 2 {
                             member(search, *start..at, true, *rule, name.clone());
                         }
@@ -132,7 +133,7 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
                     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
                 });
                 if end == at || !is_value {
-                    // A stream of documents has one after the other.
+                    // A text may hold several documents, one after another.
                     if levels.is_empty() && matches!(byte, b'{' | b'[') && next == Next::Comma {
                         next = Next::Value;
                         continue;
@@ -149,7 +150,7 @@ pub(super) fn read(search: &mut Search<'_>) -> bool {
     }
 }
 
-/// The inside of the string that begins at `at`, and whether anything in it is escaped.
+/// The place of the string that begins at `at`, without its quotes, and whether it has escapes.
 fn string(bytes: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
     let (start, mut from, mut escaped) = (at + 1, at + 1, false);
     loop {
@@ -165,7 +166,7 @@ fn string(bytes: &[u8], at: usize) -> Option<(Range<usize>, bool)> {
     }
 }
 
-/// Takes in a value that is a string, escaped or not, or else a number, a truth or nothing.
+/// Searches a value. For a string, `string` says whether it has escapes. For a number, a boolean or `null` it is `None`.
 fn value(search: &mut Search<'_>, level: Option<&mut Level>, place: Range<usize>, string: Option<bool>) {
     let bytes = search.bytes;
     let text = &bytes[place.clone()];
@@ -218,7 +219,7 @@ fn member(search: &mut Search<'_>, place: Range<usize>, quoted: bool, rule: Rule
     search.add(Finding { place, treatment, evidence, quoted, decoded });
 }
 
-/// Searches a string: a document inside of one hides secrets as well as one outside.
+/// Searches a string, which may contain a document.
 fn inner(search: &mut Search<'_>, place: Range<usize>, escaped: bool) {
     let bytes = search.bytes;
     if !search.reads_deeper() {
@@ -234,7 +235,7 @@ fn inner(search: &mut Search<'_>, place: Range<usize>, escaped: bool) {
     }
 }
 
-/// Whether a text is a document of JSON by its first byte.
+/// The format of a text, by its first byte.
 pub(super) fn format_of(text: &[u8]) -> Format {
     match text.trim_ascii_start() {
         [b'{' | b'[', ..] => Format::Json,

@@ -1,4 +1,4 @@
-//! A keyed hash. Equal values have equal hashes, and without the key a hash says nothing.
+//! A keyed hash. Equal values have equal hashes. Without the key, a hash reveals nothing about its value.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::base::error::ConfigError;
 
 /// The prefix of a hash.
 pub(super) const PREFIX: &str = "hash:";
-/// The hexadecimal digits of a hash: 64 bits, so that two of a million values collide once in 37 million cases.
+/// The hexadecimal digits of a hash. With 64 bits, a million values have a collision with a chance of 1 in 37 million.
 const DIGITS: usize = 16;
 /// The bytes of a hash with its prefix.
 pub(super) const LENGTH: usize = PREFIX.len() + DIGITS;
@@ -63,7 +63,7 @@ impl Keyed {
     }
 }
 
-/// Whether `text` is a hash by [`Keyed::hash`], which is not hashed again.
+/// Whether `text` is a hash made by [`Keyed::hash`]. Such a text is not hashed again.
 pub(super) fn is_hash(text: &[u8]) -> bool {
     text.strip_prefix(PREFIX.as_bytes()).is_some_and(|digits| {
         digits.len() == DIGITS && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))

@@ -1,4 +1,4 @@
-//! Values on the lines after their name, as YAML has them and what asks for a password.
+//! Values on the lines after their name, as in YAML and after password prompts.
 
 use super::bytes::{is_blank, is_name, is_quote};
 use super::pair::Pair;
@@ -6,18 +6,19 @@ use super::search::Search;
 use super::steps::{ahead, behind};
 use super::values::Value;
 
-/// How far back the line of a name is looked at, and how long a line is that is a password alone.
+/// How many bytes before a name are read to find the start of its line.
 const BACK: usize = 128;
+/// The maximum length of a line that is a password alone.
 const WORD: usize = 256;
 
-/// How a line begins that asks for something.
+/// First words of prompts.
 const ASKS: &[&[u8]] = &[b"enter", b"type", b"new", b"your", b"repeat", b"confirm", b"current"];
 
 impl Search<'_> {
-    /// The value on the lines after that of `pair`, if nothing stands on its own line from `from` on.
+    /// The value on the lines after the line of `pair`, if the rest of that line, from `from` on, is empty.
     pub(super) fn next_lines(&mut self, pair: &Pair, from: usize) -> Option<Value> {
         let bytes = self.bytes;
-        // The sign of a block of YAML: `|`, `>`, `|-`, `>2`.
+        // The indicator of a YAML block: `|`, `>`, `|-`, `>2`.
         let block = matches!(bytes.get(from), Some(b'|' | b'>')) || pair.after > pair.sign + 1;
         let sign = if matches!(bytes.get(from), Some(b'|' | b'>')) { from + 1 } else { from };
         let end = ahead(bytes, sign, 3, |byte| block && matches!(byte, b'-' | b'+' | b'0'..=b'9'));

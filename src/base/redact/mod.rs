@@ -1,37 +1,40 @@
 //! Removes secrets before anything leaves the process or reaches a disk.
 //!
-//! To read the code, start with `redactor.rs`, then `text.rs`, the search of one text. The files stand on three levels. What
-//! a secret is: `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as `cards.rs` and
-//! `tokens.rs`. Where it is in a text: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`,
-//! `json.rs`, `csv.rs` and `body.rs`, which share the state in `search.rs`; `harmless.rs` and `code.rs` exclude values that
-//! are no secrets. On top is [`Redactor`].
+//! To read the code, start with `redactor.rs`, then `text.rs`, the search of one text. The files form three levels:
 //!
-//! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes all
-//! data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds secrets in
-//! two ways:
+//! - What a secret is: `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as
+//!   `cards.rs` and `tokens.rs`.
+//! - Where a secret is: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`, `json.rs`,
+//!   `csv.rs` and `body.rs`. They share the state in `search.rs`. `harmless.rs` and `code.rs` exclude values that are not
+//!   secrets.
+//! - [`Redactor`] on top.
 //!
-//! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is a
-//!   secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
-//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly no secrets stay: a type
-//!   (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
-//! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses, `Bearer`
-//!   and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the signature in
-//!   its query, and matches of your own regular expressions.
+//! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes
+//! all data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds
+//! secrets in two ways:
 //!
-//! Text that is escaped as in a URL, in HTML or in JSON is also searched unescaped.
+//! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is
+//!   a secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
+//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly not secrets
+//!   stay: a type (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
+//! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses,
+//!   `Bearer` and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the
+//!   signature in its query, and matches of your own regular expressions.
 //!
-//! A secret is replaced by [`MARKER`], or by a keyed hash if people must see that two values are equal without seeing them.
+//! Text with escapes of URLs, HTML or JSON is also searched in its decoded form.
+//!
+//! A secret is replaced by [`MARKER`], or by a keyed hash if people must see whether two values are equal.
 //!
 //! [`RedactionSettings`] say what is redacted. Redaction is on by default. These secrets are not found: a password in a
 //! sentence (`the password is …`), in a column of a table (except in a body with a CSV content type), in a command of a
 //! protocol (`AUTH …`), or under a name that is not listed. In doubt, too much is removed.
 //!
 //! # Costs
-//! The time is linear in the length of the text, for any text: about a nanosecond per byte of ordinary text, and at most 192
-//! steps per byte in the worst texts of the tests, not counting your own patterns. Redact texts longer than 64 KiB on a
-//! thread for blocking work; dead letters do so. [`Redactor::bytes`] redacts bytes that are not UTF-8.
+//! The time is linear in the length of the text, for any text: about a nanosecond per byte of ordinary text, and at
+//! most 192 steps per byte in the worst texts of the tests, not counting your own patterns. Redact texts longer than 64
+//! KiB on a thread for blocking work; dead letters do so. [`Redactor::bytes`] redacts bytes that are not UTF-8.
 //!
-//! Resource attributes, attributes of your own instruments, and baggage are not redacted.
+//! Resource attributes, attributes of your instruments, and baggage are not redacted.
 //!
 //! # Example
 //! ```

@@ -1,18 +1,19 @@
-//! Bodies of several parts (RFC 2046): each is searched by its own name and type.
+//! Multipart bodies (RFC 2046). Each part is searched by its own name and type.
 
 use std::ops::Range;
 
 use super::steps::{ahead, count, find, find_text};
 
-/// A part: its headers, and what comes after them.
+/// The headers and the body of a part.
 pub(super) struct Part {
     pub(super) head: Range<usize>,
     pub(super) body: Range<usize>,
 }
 
-/// The parts, and what stands before and after them as parts without a head; none if there is no line between them.
+/// Splits a body into its parts. The text before the first part and after the last one is returned as parts without a
+/// head. `None` if the body has no boundary line, or another boundary than `kind`.
 pub(super) fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
-    // Boundaries are read as they stand in the body: the type is in lower case here, and they may not be.
+    // The boundary is taken from the body, because `kind` has been converted to lower case.
     let start = if body.starts_with(b"--") { 0 } else { find_text(b"\n--", body, 0)? + 1 };
     let end = ahead(body, start, 256, |byte| !matches!(byte, b'\r' | b'\n'));
     let line = body[start..end].trim_ascii_end();
@@ -29,13 +30,13 @@ pub(super) fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
     let mut parts = vec![Part { head: 0..0, body: 0..start }];
     let mut at = start;
     while at < body.len() {
-        // After the line between parts.
+        // The first line after the boundary line.
         let first = find(b'\n', body, at).map_or(body.len(), |end| end + 1);
         if body[at + line.len()..].starts_with(b"--") {
             parts.push(Part { head: first..first, body: first..body.len() });
             break;
         }
-        let next = next_line(line, body, first);
+        let next = next_boundary(line, body, first);
         let part = &body[first..next];
         let head = match (find_text(b"\r\n\r\n", part, 0), find_text(b"\n\n", part, 0)) {
             _ if part.starts_with(b"\r\n") => 2,
@@ -43,7 +44,7 @@ pub(super) fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
             (Some(windows), Some(unix)) if unix < windows => unix + 2,
             (Some(windows), _) => windows + 4,
             (None, Some(unix)) => unix + 2,
-            // A head that was cut off, or none: all of it is searched.
+            // Without an end of the head, the whole part is searched as a body.
             (None, None) => 0,
         };
         let end = if next == body.len() {
@@ -58,8 +59,8 @@ pub(super) fn parts(kind: &[u8], body: &[u8]) -> Option<Vec<Part>> {
     Some(parts)
 }
 
-/// Where the next line between parts begins, from `from` on.
-fn next_line(line: &[u8], body: &[u8], from: usize) -> usize {
+/// The start of the next boundary line at or after `from`, or the end of the body.
+fn next_boundary(line: &[u8], body: &[u8], from: usize) -> usize {
     if body[from..].starts_with(line) {
         return from;
     }
@@ -78,7 +79,7 @@ pub(super) fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut from = 0;
     while from < headers.len() {
         let mut end = find(b'\n', headers, from).unwrap_or(headers.len());
-        // A line that begins with a blank goes on with the one before.
+        // A line that begins with a space or a tab continues the previous one.
         while matches!(headers.get(end + 1), Some(b' ' | b'\t')) {
             end = find(b'\n', headers, end + 1).unwrap_or(headers.len());
         }
@@ -93,7 +94,7 @@ pub(super) fn header<'a>(headers: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     None
 }
 
-/// The parameter `name`, in lower case, of the value of a header, in any case: `; name=value` or `; name="value"`.
+/// The value of the parameter `name` in the value of a header: `; name=value` or `; name="value"`. Case is ignored.
 pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut from = find(b';', header, 0)? + 1;
     loop {
@@ -104,7 +105,7 @@ pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             from = sign + 1;
             continue;
         }
-        let this = header[from..sign].trim_ascii();
+        let key = header[from..sign].trim_ascii();
         let start =
             sign + 1 + header[sign + 1..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let (value, end) = if header.get(start) == Some(&b'"') {
@@ -114,9 +115,9 @@ pub(super) fn parameter<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
             let end = find(b';', header, start).unwrap_or(header.len());
             (header[start..end].trim_ascii(), end)
         };
-        // `name*=UTF-8''…`, as RFC 2231 has it.
-        if this.eq_ignore_ascii_case(name)
-            || this.strip_suffix(b"*").is_some_and(|this| this.eq_ignore_ascii_case(name))
+        // RFC 2231 also allows `name*=UTF-8''…`.
+        if key.eq_ignore_ascii_case(name)
+            || key.strip_suffix(b"*").is_some_and(|key| key.eq_ignore_ascii_case(name))
         {
             return Some(value);
         }

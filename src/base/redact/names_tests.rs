@@ -1,4 +1,4 @@
-//! Which names are found in which.
+//! The names that are found in longer names.
 
 use super::names::Names;
 use super::treatment::Treatment;

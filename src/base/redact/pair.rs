@@ -8,7 +8,7 @@ pub(super) struct Pair {
     pub(super) name: Range<usize>,
     /// The sign, or the first of several.
     pub(super) sign: usize,
-    /// Where the search goes on if the name is that of nothing secret.
+    /// Where the search continues if the name is not that of a secret.
     pub(super) after: usize,
     pub(super) in_query: bool,
 }

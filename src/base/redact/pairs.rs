@@ -1,4 +1,4 @@
-//! Values after the name of a secret and a sign, such as `password=…`.
+//! Values after the name of a secret and a sign (`=`, `:` or `>`), such as `password=…`.
 
 use super::bytes::{is_blank, is_name, is_quote};
 use super::harmless;
@@ -12,12 +12,13 @@ use super::treatment::Treatment;
 use super::urls;
 use super::values::{Context, Value};
 
-/// How far back a name may reach, and what stands between it and its sign.
-const BACK: usize = 128;
-const BETWEEN: usize = 8;
+/// The maximum length of a name.
+const LONGEST_NAME: usize = 128;
+/// The maximum number of bytes between a name and its sign.
+const LONGEST_GAP: usize = 8;
 
 impl Search<'_> {
-    /// Finds what stands after the name of a secret, and the user's part of URLs if there may be one.
+    /// Finds values after names of secrets, and credentials in URLs.
     pub(super) fn at_signs(&mut self) {
         let bytes = self.bytes;
         let mut named = NamedValues::default();
@@ -43,10 +44,10 @@ impl Search<'_> {
         }
     }
 
-    /// What a sign joins; nothing where no name stands before it.
+    /// The name before a sign, and where its value begins. `None` if there is no name.
     fn pair(&self, from: usize, sign: usize, after: usize) -> Option<Pair> {
         let bytes = self.bytes;
-        // A path of Rust, such as `token::Kind`.
+        // A Rust path, such as `token::Kind`.
         if bytes[sign..].starts_with(b"::") {
             return None;
         }
@@ -57,13 +58,14 @@ impl Search<'_> {
         let sign = if arrow { sign - 1 } else { sign };
         let tag = bytes[sign] == b'>';
         let end = if tag { sign } else { before_sign(bytes, from, sign) };
-        let mut start = behind(bytes, end, BACK.min(end - from), is_name);
-        // A name in quotes may have blanks in it, and characters in another writing.
+        let mut start = behind(bytes, end, LONGEST_NAME.min(end - from), is_name);
+        // A name in quotes may contain blanks and escapes.
         let quote = bytes[end..sign].iter().find(|byte| is_quote(**byte));
         if let Some(quote) = quote
             && !(start > from && (bytes[start - 1] == *quote))
         {
-            let open = behind(bytes, end, BACK.min(end - from), |byte| byte != *quote && byte != b'\n');
+            let open =
+                behind(bytes, end, LONGEST_NAME.min(end - from), |byte| byte != *quote && byte != b'\n');
             if open > from && bytes[open - 1] == *quote && open < end {
                 start = open;
             }
@@ -77,15 +79,15 @@ impl Search<'_> {
         Some(Pair { name: start..end, sign, after, in_query: urls::in_query(bytes, start) })
     }
 
-    /// Where a name begins that ends at `end` and whose last word begins at `start`.
+    /// The start of the name whose last word is `start..end`.
     fn first_word(&self, from: usize, start: usize, end: usize) -> usize {
         let bytes = self.bytes;
         let name = &bytes[start..end];
-        // A property of Java: `-Dpassword=…`.
+        // A Java property: `-Dpassword=…`.
         if name.starts_with(b"-D") && (start == 0 || matches!(bytes[start - 1], b' ' | b'"' | b'\'')) {
             return start + 2;
         }
-        // What makes a terminal show the name in another way.
+        // An escape sequence before the name, such as a color of the terminal.
         let style = ahead(name, 0, 3, |byte| byte.is_ascii_digit());
         if name.get(style) == Some(&b'm') && style_before(bytes, from, start + style + 1).is_some() {
             return start + style + 1;
@@ -103,8 +105,9 @@ impl Search<'_> {
         start
     }
 
-    /// Hides what stands in an element of XML with attributes, whose tag ends at `sign`, if its name or one of its
-    /// attributes says that it is secret: `<password type="text">…`, `<property name="password">…`.
+    /// Hides the text of an XML element with attributes if its name, or the value of an attribute, is the name of a
+    /// secret: `<password type="text">…`, `<property name="password">…`. The opening tag ends at `sign`. Returns where the
+    /// search continues.
     fn element(&mut self, tag: &mut Tag, named: &mut NamedValues, sign: usize) -> Option<usize> {
         let bytes = self.bytes;
         let opens = tag.opens(bytes, sign)?;
@@ -129,7 +132,7 @@ impl Search<'_> {
         self.secret(&pair(attribute), rule)
     }
 
-    /// Hides what goes by the name of a secret; where the search goes on after it.
+    /// Hides the value of a pair whose name is that of a secret. Returns where the search continues.
     fn secret(&mut self, pair: &Pair, rule: Rule) -> Option<usize> {
         let bytes = self.bytes;
         let begins = ahead(bytes, pair.after, 16, |byte| is_blank(byte) || is_quote(byte) || byte == b'\\');
@@ -146,7 +149,7 @@ impl Search<'_> {
         if bytes[pair.sign] == b'>' {
             let end = if self.elements { find_text(b"</", bytes, pair.after) } else { None };
             self.elements = end.is_some();
-            // Without an end it is a document that was cut off, or no element: `<PASSWORD>` in a help text.
+            // Without a closing tag, the document was cut off, or this is not an element: `<PASSWORD>` in a help text.
             if end.is_none() && !bytes.get(pair.after).is_some_and(|byte| byte.is_ascii_alphanumeric()) {
                 return None;
             }
@@ -173,7 +176,7 @@ impl Search<'_> {
         self.hide(pair, rule, value)
     }
 
-    /// Whether the quote at `from` ends a text that began before the name: `prompt("Password: ")`.
+    /// Whether the quote at `from` closes a string that began before the name: `prompt("Password: ")`.
     fn ends_before(&self, pair: &Pair, from: usize) -> bool {
         let bytes = self.bytes;
         let Some(quote) = bytes.get(from).filter(|byte| is_quote(**byte)) else { return false };
@@ -183,7 +186,7 @@ impl Search<'_> {
             && !bytes.get(from + 1).is_some_and(u8::is_ascii_alphanumeric)
     }
 
-    /// Hides `value`, unless it is none or clearly no secret.
+    /// Hides `value`, unless it is empty or clearly not a secret.
     fn hide(&mut self, pair: &Pair, rule: Rule, value: Value) -> Option<usize> {
         let (bytes, rules, place) = (self.bytes, self.rules, value.place.clone());
         let is_secret = |name: &[u8]| rules.rule(name, false).treatment != Treatment::Leave;
@@ -200,16 +203,17 @@ impl Search<'_> {
     }
 }
 
-/// The tag that was opened last.
+/// The last opening tag.
 #[derive(Default)]
 struct Tag {
-    /// Up to where it was looked for.
+    /// The text before this place was searched for `<`.
     seen: usize,
+    /// The place of the last `<`.
     opens: Option<usize>,
 }
 
 impl Tag {
-    /// Where the tag opens that ends at `sign`.
+    /// The start of the tag that ends at `sign`.
     fn opens(&mut self, bytes: &[u8], sign: usize) -> Option<usize> {
         if let Some(opens) = find_last(b'<', bytes, self.seen, sign) {
             self.opens = Some(opens);
@@ -219,7 +223,7 @@ impl Tag {
     }
 }
 
-/// Where what makes a terminal show a text in another way begins, if it ends at `to`.
+/// The start of the terminal escape sequence (`ESC [ … m`) that ends at `to`.
 fn style_before(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
     if to <= from || bytes[to - 1] != b'm' {
         return None;
@@ -228,7 +232,7 @@ fn style_before(bytes: &[u8], from: usize, to: usize) -> Option<usize> {
     bytes[from..digits].ends_with(b"\x1b[").then(|| digits - 2)
 }
 
-/// Where the text goes on after up to three of these.
+/// The place after up to three terminal escape sequences.
 fn after_styles(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     for _ in 0..3 {
@@ -244,12 +248,12 @@ fn after_styles(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// The end of the name that a sign belongs to, which may be quoted, the quotes escaped where a document lies in
-/// a string; in `user[token]=` it stands in brackets.
+/// The end of the name before a sign. The name may be in quotes, which are escaped if a document is inside a string, or
+/// in brackets, as in `user[token]=`.
 fn before_sign(bytes: &[u8], from: usize, sign: usize) -> usize {
     let mut end = sign;
     for _ in 0..3 {
-        end = behind(bytes, end, BETWEEN.min(end - from), |byte| {
+        end = behind(bytes, end, LONGEST_GAP.min(end - from), |byte| {
             matches!(byte, b'"' | b'\'' | b'`' | b'\\' | b']' | b'*' | b' ' | b'\t')
         });
         match style_before(bytes, from, end) {
@@ -260,10 +264,10 @@ fn before_sign(bytes: &[u8], from: usize, sign: usize) -> usize {
     end
 }
 
-/// Whether what stands before a name opens a tag of XML, which may be in a namespace, and no type of Rust:
-/// `Vec<Token>`.
+/// Whether the text before a name opens an XML tag, with or without a namespace. A Rust type such as `Vec<Token>` is not
+/// a tag.
 fn opened(before: &[u8]) -> bool {
-    let start = behind(before, before.len(), BACK, |byte| is_name(byte) || byte == b':');
+    let start = behind(before, before.len(), LONGEST_NAME, |byte| is_name(byte) || byte == b':');
     match &before[..start] {
         [.., outside, b'<'] => !is_name(*outside),
         before => before == b"<",

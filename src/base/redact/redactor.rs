@@ -1,4 +1,4 @@
-//! The redactor.
+//! [`Redactor`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -36,9 +36,9 @@ impl Redactor {
     /// Makes the redactor that `settings` describe.
     ///
     /// # Errors
-    /// If a name has no letter or digit or more than 64 of them, if a regular expression is invalid, or if a value
-    /// is to be hashed and there is no key of at least 16 bytes, neither in the settings nor in the environment
-    /// variable `CAMPANILE_REDACTION_KEY`.
+    /// If a name has no letters or digits, or more than 64; if a regular expression is invalid; or if values are to be
+    /// hashed and neither the settings nor the environment variable `CAMPANILE_REDACTION_KEY` have a key of at least 16
+    /// bytes.
     pub fn from_settings(settings: &RedactionSettings) -> Result<Self, ConfigError> {
         Self::with_variables(settings, |variable| std::env::var(variable).ok())
     }
@@ -51,7 +51,7 @@ impl Redactor {
         Ok(Self { rules: Arc::new(Rules::new(settings, variable)?) })
     }
 
-    /// A redactor that keeps the signatures of URLs, and URLs of webhooks, so that requests can still be sent there.
+    /// A redactor that keeps the signatures of URLs and the URLs of webhooks, so that requests can still be sent to them.
     pub(crate) fn without_signatures(&self) -> Self {
         Self { rules: Arc::new(self.rules.without_signatures()) }
     }
@@ -74,7 +74,8 @@ impl Redactor {
         self.redact(query, Format::Query, &mut |_| ()).map_or(Cow::Borrowed(query), Cow::Owned)
     }
 
-    /// Removes the secrets from the value of a field named `name`: the whole value, if that is the name of a secret.
+    /// Removes the secrets from the value of a field named `name`. Removes the whole value if `name` is the name of a
+    /// secret.
     #[must_use]
     pub fn value<'a>(&self, name: &str, value: &'a str) -> Cow<'a, str> {
         let rule = self.rule(name);
@@ -109,7 +110,8 @@ impl Redactor {
         )
     }
 
-    /// Removes the secrets from the body of a message with the `Content-Type` `kind`. Calls `found` as [`Self::redact`] does.
+    /// Removes the secrets from the body of a message with the `Content-Type` `kind`. Calls `found` as [`Self::redact`]
+    /// does.
     pub(crate) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
         self.rules.body(kind, body, found)
     }

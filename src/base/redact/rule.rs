@@ -1,37 +1,37 @@
-//! The rule of a name: which of its values are secrets, and what is done with them.
+//! The rule of a name: which of its values are secrets, and how they are treated.
 
 use super::steps::{ahead, behind, count};
 use super::treatment::Treatment;
 
-/// What values a name of a secret has: `pin` also names a contact of a chip, and `tokens` a count.
+/// The form of the values that are secrets. `pin` may also be a contact of a chip, and `tokens` a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Any.
+    /// Any value.
     Any,
-    /// All but whole numbers of at most this many digits.
+    /// Any value except whole numbers of at most this number of digits.
     NoCount(u8),
-    /// As many digits, with single separators among them or none.
+    /// A number of digits in this range, with or without single separators between them.
     Digits(u8, u8),
-    /// At least this number of bytes, which look random.
+    /// At least this number of bytes that look random.
     Random(u8),
 }
 
-/// What is done with the values that go by a name.
+/// How the values of a name are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) treatment: Treatment,
     pub(super) form: Form,
-    /// Whether it is `pass`, `pin` and the like, which are ordinary words too.
+    /// Whether the name is also an ordinary word, such as `pass` or `pin`.
     pub(super) ordinary: bool,
 }
 
 impl Rule {
     pub(super) const LEAVE: Self = Self { treatment: Treatment::Leave, form: Form::Any, ordinary: false };
 
-    /// Every value is masked.
+    /// Masks every value.
     pub(super) const MASK: Self = Self { treatment: Treatment::Mask, form: Form::Any, ordinary: false };
 
-    /// Where the value ends that begins at `from`, if its form tells so without what stands around it.
+    /// The end of the value that begins at `from`, if its form alone determines it.
     pub(super) fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
         match self.form {
             Form::Digits(_, most) => {
@@ -40,12 +40,12 @@ impl Rule {
                     byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b'.')
                 });
                 let end = behind(bytes, end, end - from, |byte| !byte.is_ascii_digit());
-                let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
-                Some(if goes_on { from } else { end })
+                let continues = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+                Some(if continues { from } else { end })
             }
             Form::Random(_) => {
                 let end = ahead(bytes, from, LOOK, in_random);
-                // The rest of one that is not random is not read.
+                // If the beginning is not random, the rest is not read.
                 let random = end - from == LOOK && is_random(&bytes[from..end]);
                 Some(if random { ahead(bytes, end, usize::MAX, in_random) } else { end })
             }
@@ -53,11 +53,11 @@ impl Rule {
         }
     }
 
-    /// Whether what begins at `from` is a short number that the rule leaves.
+    /// Whether the value at `from` is a short number that the rule leaves.
     pub(super) fn is_count(self, bytes: &[u8], from: usize) -> bool {
         let end = ahead(bytes, from, 16, |byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'_'));
-        let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
-        matches!(self.form, Form::NoCount(_)) && end > from && !goes_on && !self.hides(&bytes[from..end])
+        let continues = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+        matches!(self.form, Form::NoCount(_)) && end > from && !continues && !self.hides(&bytes[from..end])
     }
 
     /// Whether the rule hides lists and objects as a whole.
@@ -83,7 +83,7 @@ impl Rule {
     }
 }
 
-/// The number of bytes of a value by which it is judged random.
+/// How many bytes of a value are examined for randomness.
 const LOOK: usize = 48;
 
 fn in_random(byte: u8) -> bool {
@@ -91,7 +91,7 @@ fn in_random(byte: u8) -> bool {
         || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'~' | b'%' | b':')
 }
 
-/// Whether letters and digits follow each other as by chance, and this is no UUID: those tell things apart.
+/// Whether this looks random, by the order of letters and digits. A UUID does not count: it is an identifier.
 fn is_random(value: &[u8]) -> bool {
     let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|place| value[*place] == b'-');
     let value = &value[..value.len().min(LOOK)];

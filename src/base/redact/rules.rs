@@ -1,4 +1,4 @@
-//! What a redactor looks for, made from its settings.
+//! The rules of a redactor, made from its settings.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ use super::settings::RedactionSettings;
 use super::treatment::Treatment;
 use crate::base::error::ConfigError;
 
-/// What a redactor looks for.
+/// The rules of a redactor.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     names: Names,
-    /// Further names, for parameters in queries.
+    /// Further names, for query parameters only.
     signatures: Names,
     /// Whether names before a sign such as `=` are looked up.
     pub(super) signs: bool,
@@ -94,7 +94,7 @@ impl Rules {
         })
     }
 
-    /// The same rules, but for signatures in queries and for URLs of webhooks.
+    /// The same rules, except those for signatures in queries and for URLs of webhooks.
     pub(super) fn without_signatures(&self) -> Self {
         Self { signatures: Names::default(), hooks: false, ..self.clone() }
     }

@@ -1,4 +1,4 @@
-//! A quick scan of a text. Most texts have nothing by which a secret could be found, and are not searched further.
+//! A quick scan of a text. Most texts have no traits of secrets and are not searched further.
 //!
 //! Every attribute of every span is scanned. The loops are written so that the compiler vectorizes them.
 
@@ -10,25 +10,25 @@ use super::tokens;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Traits(u16);
 
-/// `=`, `:` or `>`, which stand between a name and its value.
+/// `=`, `:` or `>`, as between a name and its value.
 pub(super) const SIGN: u16 = 1;
-/// `@`, or `%` as in `%40`, which stand in an address.
+/// `@`, or `%` as in `%40`, as in an e-mail address or a URL.
 pub(super) const AT: u16 = 2;
-/// What may be the word `bearer` or `basic`.
+/// Possibly the word `bearer` or `basic`.
 pub(super) const SCHEME: u16 = 4;
-/// What may be the beginning of a key in PEM.
+/// Possibly the beginning of a PEM key.
 pub(super) const KEY: u16 = 8;
-/// A bracket and a quote, as before a pair of texts.
+/// A bracket and a quote, as before a pair of strings.
 pub(super) const PAIR: u16 = 16;
 /// A blank and a dash, or two dashes, as before an argument.
 pub(super) const ARGUMENT: u16 = 32;
-/// What may stand for another character: `&quot;`, `\u0026`, `\/`; those of a URL are `AT`.
+/// Possibly an escaped character: `&quot;`, `\u0026`, `\/`. For those of URLs see [`AT`].
 pub(super) const ESCAPE: u16 = 64;
-/// A blank and a quote, as before a text without a sign: `PASSWORD '…'`.
+/// A blank and a quote, as before a value without a sign: `PASSWORD '…'`.
 pub(super) const QUOTED: u16 = 128;
-/// As many digits and separators together as the number of a card or of an account has.
+/// A run of digits and separators that is as long as a card number or an account number.
 pub(super) const DIGITS: u16 = 256;
-/// As many bytes together as a token has.
+/// A run of bytes that is as long as a token.
 pub(super) const TOKEN: u16 = 512;
 
 impl Traits {
@@ -36,7 +36,7 @@ impl Traits {
     pub(super) fn of(text: &[u8]) -> Self {
         count(text.len());
         let mut bits = u16::from(bits(text));
-        if text.len() >= FEWEST && digits(text) {
+        if text.len() >= MIN_DIGITS && digits(text) {
             bits |= DIGITS;
         }
         if text.len() >= tokens::SHORTEST && run(text) {
@@ -51,16 +51,16 @@ impl Traits {
         self.0 != 0
     }
 
-    /// Whether the text has one of these.
+    /// Whether the text has one of the traits `bits`.
     #[inline]
     pub(super) fn has(self, bits: u16) -> bool {
         self.0 & bits != 0
     }
 }
 
-/// Bytes that are looked at together.
+/// The number of bytes that are examined together.
 const BLOCK: usize = 16;
-/// `b`, two letters, `re` or `ic`: the last of them is so far from the first.
+/// The distance of the bytes that are compared with `b…re` and `b…ic`, for `bearer` and `basic`.
 const REACH: usize = 4;
 
 #[inline]
@@ -71,17 +71,17 @@ fn bits(text: &[u8]) -> u8 {
     let mut bits = [0; BLOCK];
     let mut at = 0;
     while at < text.len() - REACH {
-        // The last one lies over the one before it.
+        // The last block overlaps the previous one.
         let from = at.min(text.len() - BLOCK - REACH);
-        look(&mut bits, &text[from..]);
+        scan_block(&mut bits, &text[from..]);
         at += BLOCK;
     }
-    // So near the end there is no room for credentials.
+    // The rest is too short for credentials.
     short(&text[text.len() - REACH..]) | bits.iter().fold(0, |all, bits| all | bits)
 }
 
 #[inline]
-fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
+fn scan_block(bits: &mut [u8; BLOCK], text: &[u8]) {
     const fn bit(of: u16) -> u8 {
         of as u8
     }
@@ -99,7 +99,7 @@ fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
             let scheme = is(byte | 0x20 == b'b')
                 & ((is(fourth == b'r') & is(fifth == b'e')) | (is(fourth == b'i') & is(fifth == b'c')));
             let (dash, blank, slash) = (is(byte == b'-'), is(byte == b' '), is(byte == b'\\'));
-            // `"` and `'` differ in two bits, of which `$` and `&` have others.
+            // `"` and `'` differ in two bits: a mask like the one above would also match `#` and `&`.
             let (quote, escape) = (is(next == b'"') | is(next == b'\''), is(next == b'\\'));
             let pair = (is(byte == b'(') | is(byte == b'['))
                 & (quote | escape | is(next == b'\n') | is(next == b'b'));
@@ -118,16 +118,16 @@ fn look(bits: &mut [u8; BLOCK], text: &[u8]) {
     }
 }
 
-/// The same for a text that is too short for the quick way.
+/// The same for a text that is too short for a block.
 #[inline]
 fn short(text: &[u8]) -> u8 {
-    // Most have none of these bytes at all.
+    // Most texts have none of these bytes.
     let bits = text.iter().fold(0, |bits, byte| bits | FIRST[usize::from(*byte)]);
-    let room = text.len() >= SCHEMES;
+    let room = text.len() >= SHORTEST_CREDENTIALS;
     if bits == 0 || (bits == SCHEME as u8 && !room) { 0 } else { of_two(text) }
 }
 
-/// The bits of a text, of which most take two bytes that follow each other.
+/// The bits of a text. Most of them depend on two adjacent bytes.
 fn of_two(text: &[u8]) -> u8 {
     let Some(last) = text.last() else { return 0 };
     let pairs = text.iter().zip(&text[1..]);
@@ -137,20 +137,20 @@ fn of_two(text: &[u8]) -> u8 {
     if bits & SCHEME as u8 != 0 && !scheme(text) { bits & !(SCHEME as u8) } else { bits }
 }
 
-/// Bytes of the shortest credentials with their scheme.
-const SCHEMES: usize = "basic 12345678".len();
+/// The length of the shortest credentials with their scheme.
+const SHORTEST_CREDENTIALS: usize = "basic 12345678".len();
 
 fn scheme(text: &[u8]) -> bool {
-    text.windows(SCHEMES).any(|window| {
+    text.windows(SHORTEST_CREDENTIALS).any(|window| {
         window[0] | 0x20 == b'b'
             && matches!([window[3] | 0x20, window[4] | 0x20], [b'r', b'e'] | [b'i', b'c'])
     })
 }
 
-/// The bits of one byte.
+/// The bits that depend on one byte only.
 const ALONE: u8 = (SIGN | AT | SCHEME) as u8;
 
-/// The bits that a byte may begin, and those that the next one lets stand.
+/// The bits that a byte allows as the first of two.
 const FIRST: [u8; 256] = table(&[
     (b"=:>", SIGN),
     (b"@%", AT),
@@ -160,6 +160,7 @@ const FIRST: [u8; 256] = table(&[
     (b" ", ARGUMENT | QUOTED),
     (b"\\&", ESCAPE),
 ]);
+/// The bits that a byte allows as the second of two.
 const SECOND: [u8; 256] = {
     let mut table = table(&[
         (b"\"'", PAIR | QUOTED),
@@ -191,28 +192,30 @@ const fn table(of: &[(&[u8], u16)]) -> [u8; 256] {
     table
 }
 
-/// Digits that stand together in every number of a card or an account.
-const FEWEST: usize = 10;
+/// The minimum number of digits in a card number or an account number.
+const MIN_DIGITS: usize = 10;
 
 /// Whether a run of digits and separators is as long as a number.
 ///
-/// Such a run covers one of every ten bytes: the others are looked at only around those that it may cover.
+/// Such a run includes at least one of every ten bytes. The bytes around that one are examined only if it may be part of a
+/// number.
 #[inline]
 fn digits(text: &[u8]) -> bool {
-    let mut place = FEWEST - 1;
+    let mut place = MIN_DIGITS - 1;
     while let Some(byte) = text.get(place) {
         if !in_number(*byte) {
-            place += FEWEST;
+            place += MIN_DIGITS;
             continue;
         }
-        let from = behind(text, place, FEWEST, in_number);
+        let from = behind(text, place, MIN_DIGITS, in_number);
         let to = ahead(text, place, usize::MAX, in_number);
-        if to - from >= FEWEST && text[from..to].iter().filter(|byte| byte.is_ascii_digit()).count() >= FEWEST
+        if to - from >= MIN_DIGITS
+            && text[from..to].iter().filter(|byte| byte.is_ascii_digit()).count() >= MIN_DIGITS
         {
             return true;
         }
-        // What stands at `to` is in no number.
-        place = to + FEWEST;
+        // The byte at `to` is not part of a number.
+        place = to + MIN_DIGITS;
     }
     false
 }
@@ -241,15 +244,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_escapes_wherever_it_stands() {
+    fn each_trait_is_found_at_each_place() {
         for length in 0..60 {
             // A long word could be a token.
-            let dull = "mmm.".repeat(length / 4 + 1);
-            let dull = &dull[..length];
-            assert_eq!(Traits::of(dull.as_bytes()), Traits::default());
+            let harmless = "mmm.".repeat(length / 4 + 1);
+            let harmless = &harmless[..length];
+            assert_eq!(Traits::of(harmless.as_bytes()), Traits::default());
             for place in 0..=length {
                 let with = |what: &str| {
-                    let text = format!("{}{what}{}", &dull[..place], &dull[place..]);
+                    let text = format!("{}{what}{}", &harmless[..place], &harmless[place..]);
                     Traits::of(text.as_bytes())
                 };
                 for (bit, texts) in [

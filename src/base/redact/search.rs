@@ -1,4 +1,4 @@
-//! The state of the search of one text, and what it has found.
+//! The state of the search of one text, and its findings.
 
 use std::ops::Range;
 
@@ -8,44 +8,44 @@ use super::rules::Rules;
 use super::scan::Traits;
 use super::treatment::Treatment;
 
-/// A secret, what is done with it, and what gave it away.
+/// A secret, its treatment, and how it was found.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) place: Range<usize>,
     pub(super) treatment: Treatment,
     pub(super) evidence: Evidence,
-    /// Whether what stands in its place needs quotes: it was a number of JSON, or a list.
+    /// Whether the replacement needs quotes, because the secret was a JSON number, list or object.
     pub(super) quoted: bool,
-    /// The secret as it was decoded, where the text has it in another writing and a hash is asked for.
+    /// The decoded secret, if it has escapes in the text and is to be hashed.
     pub(super) decoded: Option<Box<[u8]>>,
 }
 
-/// What gave a secret away.
+/// How a secret was found.
 #[derive(Clone, Debug)]
 pub(super) enum Evidence {
-    /// The word for its shape.
+    /// By its shape, of this kind.
     Shape(&'static str),
-    /// A name that stands here.
+    /// By the name at this place.
     Named(Range<usize>),
-    /// A name that stands nowhere in this writing.
+    /// By a name that is not in the text in this form.
     Inner(Box<[u8]>),
 }
 
-/// What a text is.
+/// The format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Anything.
+    /// Any text.
     Text,
-    /// `name=value` pairs with `&` between them, as in the query of a URL or a form.
+    /// `name=value` pairs separated by `&`, as in the query of a URL or a form.
     Query,
-    /// A document of JSON, or several.
+    /// One JSON document, or several.
     Json,
 }
 
-/// How many documents within documents are read: JSON in a string of JSON.
+/// How many levels of documents within documents are searched, such as JSON in a JSON string.
 const DEPTH: u8 = 3;
 
-/// How deep documents lie within each other so that the ends of their quotes are still told apart.
+/// How many levels of nested documents the backslashes before quotes can distinguish.
 pub(super) const LEVELS: usize = 5;
 
 /// The search of one text.
@@ -54,16 +54,17 @@ pub(super) struct Search<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) traits: Traits,
     pub(super) findings: Vec<Finding>,
-    /// How many documents, and how many writings, this one lies in.
+    /// The number of documents around this one.
     pub(super) depth: u8,
-    pub(super) writings: u8,
-    /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
+    /// The number of levels of escapes that were decoded.
+    pub(super) decodings: u8,
+    /// For each level of nested documents and each kind of quote: after this place, no such quote closes a string.
     pub(super) unclosed: [[usize; 3]; LEVELS],
-    /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
+    /// Whether there is a field that holds the values if this is a Kubernetes secret.
     pub(super) data: bool,
-    /// Whether an element of XML may still end.
+    /// Whether there may be further closing tags of XML.
     pub(super) elements: bool,
-    /// The end of the last token that was looked at for an `@`, and the last `@` in it.
+    /// The end of the last token that was searched for `@`, and the last `@` in it.
     pub(super) token: (usize, Option<usize>),
 }
 
@@ -75,7 +76,7 @@ impl<'a> Search<'a> {
             traits,
             findings: Vec::new(),
             depth: 0,
-            writings: 0,
+            decodings: 0,
             unclosed: [[usize::MAX; 3]; LEVELS],
             data: false,
             elements: true,
@@ -93,13 +94,13 @@ impl<'a> Search<'a> {
         self.add(Finding { place, treatment, evidence: Evidence::Shape(what), quoted: false, decoded: None });
     }
 
-    /// Takes in what goes by the name that stands at `name`.
+    /// Adds the value with the name at `name`.
     pub(super) fn named(&mut self, place: Range<usize>, rule: Rule, name: Range<usize>) {
         let evidence = Evidence::Named(name);
         self.add(Finding { place, treatment: rule.treatment, evidence, quoted: false, decoded: None });
     }
 
-    /// Takes in a finding, unless its value is gone already.
+    /// Adds a finding, unless its value was replaced already.
     pub(super) fn add(&mut self, finding: Finding) {
         let secret = &self.bytes[finding.place.clone()];
         if !secret.is_empty() && !is_replaced(secret) {
@@ -107,7 +108,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether writings within this one are read.
+    /// Whether documents within this one are searched.
     pub(super) fn reads_deeper(&self) -> bool {
         self.depth < DEPTH
     }

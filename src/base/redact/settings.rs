@@ -1,4 +1,4 @@
-//! What is redacted, and what replaces it.
+//! Settings of redaction.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::keyed::HashKey;
 use super::treatment::Treatment;
 
-/// What is redacted. Unknown keys are refused.
+/// Settings of a [`Redactor`](super::Redactor): what is redacted, and by what it is replaced. Unknown keys are refused.
 ///
 /// # Example
 /// ```
@@ -45,15 +45,15 @@ pub struct RedactionSettings {
     ///   `accesskey`, `sessionid` or `sessid`: `dbpassword`, `JSESSIONID`;
     /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `mail`, `ftp`, `ldap`, `ssh`, `vault`, `mysql`
     ///   and `redis`, where they end a name;
-    /// - `tokens` and `pw` where a name ends with it and the value is no count (a number of at most 9 digits), and `pass`
-    ///   as a whole name with a value that is no number of at most 3 digits;
-    /// - `sid` and `bearer` where a name ends with them, and `auth` as a whole name, if the value has 8 bytes or more in
-    ///   which letters and digits follow each other as by chance, and is no UUID;
-    /// - where a name ends with them and the value has as many digits: `pin` (4 to 12), `otp` (4 to 10), `ssn` (4 to 9),
-    ///   `cvv`, `cvv2`, `cvc` and `csc` (3 or 4).
+    /// - `tokens` and `pw` at the end of a name, unless the value is a number of at most 9 digits, and `pass` as a whole
+    ///   name, unless the value is a number of at most 3 digits;
+    /// - `sid` and `bearer` at the end of a name, and `auth` as a whole name, if the value has at least 8 bytes, looks
+    ///   random and is not a UUID;
+    /// - `pin` (4 to 12 digits), `otp` (4 to 10), `ssn` (4 to 9), `cvv`, `cvv2`, `cvc` and `csc` (3 or 4) at the end of a
+    ///   name, if the value has that number of digits.
     ///
-    /// Names that go on with a word that describes a secret are none: `token_type`, `token_endpoint`, `password_policy`,
-    /// `secret_name`, `cookie_domain` and the like.
+    /// Names that end with a word that describes a secret are not names of secrets: `token_type`, `token_endpoint`,
+    /// `password_policy`, `secret_name`, `cookie_domain` and the like.
     pub defaults: bool,
     /// Further names, or other treatments of default names. A name is found in longer names, word by word. If several are
     /// found, the longest decides.
@@ -68,14 +68,15 @@ pub struct RedactionSettings {
     /// URLs of webhooks of Slack, Discord, Teams, Zapier and PagerDuty.
     pub credentials: Treatment,
     /// The treatment of the user part of URLs, of signatures in queries (`sig`, `Signature`, `X-Goog-Signature`,
-    /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default: `mask`.
+    /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default:
+    /// `mask`.
     pub urls: Treatment,
-    /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that of
-    /// the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text and then
-    /// fall back, because its cost is quadratic.
+    /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that
+    /// of the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text
+    /// and then fall back, because its cost is quadratic.
     pub patterns: BTreeMap<String, Treatment>,
-    /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is never
-    /// serialized.
+    /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is
+    /// never serialized.
     #[serde(skip_serializing)]
     pub key: Option<HashKey>,
 }
@@ -185,7 +186,7 @@ impl RedactionSettings {
         self
     }
 
-    /// Sets the key of the hashes: any text of at least 16 bytes that cannot be guessed.
+    /// Sets the key of the hashes: a random text of at least 16 bytes.
     #[must_use]
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(HashKey::new(key));

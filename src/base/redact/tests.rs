@@ -1,4 +1,4 @@
-//! What is found in texts, and what it costs.
+//! The secrets that are found in texts, and the cost of the search.
 
 use super::steps::counted::steps;
 use super::{RedactionSettings, Redactor, Treatment};
@@ -117,10 +117,10 @@ fn what_overlaps_goes_as_one() {
     assert_eq!(redactor.text("order 66 came"), format!("order {} came", hash("66")));
 }
 
-/// Steps that a byte may cost at most, whatever stands around it. The long run finds texts with 106.
+/// The maximum number of steps per byte of any text. The long run finds texts with 106.
 const WORST: usize = 120;
 
-/// Texts that a search that is not linear would be slow with.
+/// Texts for which a search that is not linear would be slow.
 fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
     let fill = |part: &[u8]| part.iter().copied().cycle().take(length).collect::<Vec<u8>>();
     let mut texts = Vec::new();
@@ -168,7 +168,7 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
         text.extend(b" x y");
         add(format!("{part:?} again and again, and more"), text);
         for after in ["'", "\"", "}", ")", "@", "</", "\\", "(", "{"] {
-            // What ends with the text hides all of it at once: something else stands behind.
+            // A secret at the end would hide the whole text at once, so other text follows.
             let mut text = fill(format!("{part}{after}").as_bytes());
             text.extend(b" x y");
             add(format!("{part:?} and {after:?} in turn"), text);
@@ -286,14 +286,14 @@ fn mixtures(length: usize, number: usize, seed: u64) -> impl Iterator<Item = (St
     (0..number).map(move |_| {
         let part: String =
             (0..random.usize(2..9)).map(|_| pieces[random.usize(..pieces.len())].as_str()).collect();
-        // Whole pieces at the beginning, so that what is opened there may stay open.
+        // Whole pieces at the beginning, so that what they open may stay open.
         let before = &pieces[random.usize(..pieces.len())];
         let text = before.bytes().chain(part.bytes().cycle()).take(length).chain(*b" x y");
         (format!("{before:?}, and {part:?} again and again"), text.collect())
     })
 }
 
-/// The most steps that a byte of one of `texts` costs, and which one that is.
+/// The maximum number of steps per byte among `texts`, and the text with that number.
 fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) {
     let redactor = redactor();
     let mut worst = (0, String::new());
@@ -318,7 +318,7 @@ fn what_a_byte_costs_is_bounded() {
     let (steps, what) = worst(texts);
     println!("at most {steps} steps for a byte: {what}");
     assert!(steps <= WORST, "{steps} steps for a byte: {what}");
-    // As much in longer texts: nothing grows faster than the text.
+    // Longer texts have the same cost per byte: the search is linear.
     let (every, number) = if long { (7, 40) } else { (331, 3) };
     let longer = hostile(16_384).into_iter().step_by(every).chain(mixtures(131_072, number, 8));
     let (steps, what) = worst(longer);

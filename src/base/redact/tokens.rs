@@ -1,4 +1,4 @@
-//! Credentials that their shape gives away under any name: tokens of known services, JWTs, private keys, webhooks.
+//! Credentials that are found by their shape, under any name: tokens of known services, JWTs, private keys, webhooks.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use super::bytes::in_run;
 use super::steps::{ahead, behind, count, find, find_text};
 use super::webhooks;
 
-/// What tokens are made of after their beginning.
+/// The bytes of a token after its prefix.
 type Bytes = fn(u8) -> bool;
 
-/// How a token begins, what follows, and at least how much of it. Sorted by the first byte.
+/// Prefixes of tokens, the bytes that follow, and the minimum number of those. Sorted by the first byte.
 const TOKENS: &[(&[u8], Bytes, usize)] = &[
     (b"AGE-SECRET-KEY-1", is_upper, 50),
     (b"AIza", is_base64url, 35),
@@ -68,7 +68,7 @@ const TOKENS: &[(&[u8], Bytes, usize)] = &[
     (b"xoxs-", is_base64url, 15),
 ];
 
-/// Where in [`TOKENS`] those with a first byte stand.
+/// For each first byte, its range in [`TOKENS`].
 const FIRST: [(u8, u8); 128] = {
     let mut first = [(0, 0); 128];
     let mut at = 0;
@@ -83,25 +83,26 @@ const FIRST: [(u8, u8); 128] = {
     first
 };
 
-/// Tokens whose beginning ends with a dot: how they begin, and at least how much follows.
+/// Prefixes of tokens that end with a dot, and the minimum number of bytes that follow.
 const DOTTED: &[(&[u8], usize)] =
     &[(b"SG.", 20), (b"hvs.", 20), (b"hvb.", 20), (b"hvr.", 20), (b"ya29.", 20), (b"secret-token.", 20)];
 
-/// Bytes of the smallest header of a JWT and of its other parts.
+/// The minimum length of the header of a JWT.
 const HEADER: usize = 14;
+/// The minimum length of the other parts of a JWT.
 const PART: usize = 4;
-/// So much of a header without its end was cut off.
+/// A header of this length without an end counts as a JWT that was cut off.
 const CUT: usize = 256;
 
-/// Bytes that stand together in every token, without dots.
+/// The minimum length of a run of token bytes, without dots.
 pub(super) const SHORTEST: usize = 19;
 
 /// Calls `each` with the place of every token.
 ///
-/// They stand in runs of letters, digits, `-` and `_`. Such a run covers one of every nineteen bytes: nothing else is
-/// looked at.
+/// Tokens are in runs of letters, digits, `-` and `_`. Such a run includes at least one of every nineteen bytes, so only
+/// those are examined first.
 ///
-/// `hooks` says whether the URLs of webhooks are secret.
+/// `hooks` is whether the URLs of webhooks are secret.
 pub(super) fn each(bytes: &[u8], hooks: bool, mut each: impl FnMut(Range<usize>)) {
     let (mut place, mut done) = (SHORTEST - 1, 0);
     while let Some(byte) = bytes.get(place) {
@@ -129,11 +130,11 @@ pub(super) fn each(bytes: &[u8], hooks: bool, mut each: impl FnMut(Range<usize>)
     }
 }
 
-/// The token that begins at `run.start`; the run that it lies in begins at `first`.
+/// The token that begins at `run.start`, in a run that begins at `first`.
 fn token(bytes: &[u8], first: usize, run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
     let mut at = run.start;
     if at == first {
-        // The `n` of a line break that `Debug` writes, and what a URL writes for a byte.
+        // After the `n` of an escaped line break, or after a percent-encoded byte.
         match bytes[..at] {
             [.., b'\\'] if matches!(bytes[at], b'n' | b't' | b'r') => at += 1,
             [.., b'%'] if bytes[at].is_ascii_digit() => at += 2,
@@ -162,7 +163,7 @@ fn token(bytes: &[u8], first: usize, run: Range<usize>, hooks: bool) -> Option<R
     discord(bytes, at, run.end).map(|end| at..end)
 }
 
-/// The token that `run` ends, which has a sign within: after a beginning with a dot, or in the URL of a webhook.
+/// The token with a sign inside whose end is `run`: one with a dotted prefix, or the URL of a webhook.
 fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
     let before = &bytes[..run.start];
     match before.last()? {
@@ -173,12 +174,12 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
             apart(bytes, start)
                 .then(|| start..ahead(bytes, run.end, usize::MAX, |byte| in_run(byte) || byte == b'.'))
         }
-        // Of Telegram: the number of a bot, and 35 bytes.
+        // Telegram: the number of a bot, and 35 bytes.
         b':' if run.len() == 35 && bytes[run.start..].starts_with(b"AA") => {
             let start = behind(bytes, run.start - 1, 12, |byte| byte.is_ascii_digit());
             (run.start - 1 - start >= 8).then_some(start..run.end)
         }
-        // Of Microsoft Entra: three bytes, a digit, `Q~`, and the rest.
+        // Microsoft Entra: three bytes, a digit, `Q~`, and the rest.
         b'~' if run.len() >= 31 && matches!(before, [.., b'0'..=b'9', b'Q', _]) => {
             Some(run.start - 6.min(run.start)..run.end)
         }
@@ -191,13 +192,13 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
     }
 }
 
-/// Whether nothing that belongs to a token stands before it.
+/// Whether the byte before `at` is not part of a token.
 fn apart(bytes: &[u8], at: usize) -> bool {
     at == 0 || !(bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
 }
 
-/// The end of a JWT or another document of JOSE: parts with dots between them, of which the first, that ends at `header`,
-/// is a JSON object.
+/// The end of a JWT or another JOSE object: parts with dots between them. The first part, which ends at `header`, is a JSON
+/// object.
 fn jwt(bytes: &[u8], at: usize, header: usize) -> Option<usize> {
     if header == bytes.len() && header - at > CUT {
         return Some(header);
@@ -220,7 +221,7 @@ fn jwt(bytes: &[u8], at: usize, header: usize) -> Option<usize> {
     Some(end)
 }
 
-/// The end of a token of a bot of Discord: its id in base64, which ends at `id`, a time and a signature.
+/// The end of a Discord bot token: its id in base64, which ends at `id`, a time and a signature.
 fn discord(bytes: &[u8], at: usize, id: usize) -> Option<usize> {
     if !matches!(bytes[at], b'M' | b'N' | b'O') || !(23..=28).contains(&(id - at)) {
         return None;
@@ -233,9 +234,9 @@ fn discord(bytes: &[u8], at: usize, id: usize) -> Option<usize> {
     (end - time > 27).then_some(end)
 }
 
-/// Calls `each` with the place of every private key in PEM.
+/// Calls `each` with the place of every PEM private key.
 ///
-/// Its beginning and its end may lie in a text that is written with `\n`.
+/// Its line breaks may be escaped (`\n`).
 pub(super) fn each_key(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     let mut from = 0;
     while let Some(begin) = find_text(b"-----BEGIN ", bytes, from) {
@@ -244,7 +245,7 @@ pub(super) fn each_key(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
         from = end;
         let is_key = bytes[label..end].windows(11).any(|window| window == b"PRIVATE KEY");
         if is_key && bytes[end..].starts_with(b"-----") {
-            // A key without an end was cut off.
+            // Without an end, the key was cut off.
             from = find_text(b"-----END ", bytes, end).map_or(bytes.len(), |last| {
                 let last = ahead(bytes, last + "-----END ".len(), 64, in_label);
                 ahead(bytes, last, 5, |byte| byte == b'-')

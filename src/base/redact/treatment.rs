@@ -1,19 +1,19 @@
-//! What is done with a value that is a secret.
+//! How a secret is treated.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is done with a secret.
+/// How a secret is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Treatment {
-    /// It is kept.
+    /// The value is kept.
     Leave,
-    /// It is replaced by `[redacted]`.
+    /// The value is replaced by `[redacted]`.
     Mask,
-    /// It is replaced by a keyed hash, such as `hash:3f0a9c1be2d47586`. Equal values have equal hashes.
+    /// The value is replaced by a keyed hash, such as `hash:3f0a9c1be2d47586`. Equal values have equal hashes.
     Hash,
 }
 

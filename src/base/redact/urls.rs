@@ -1,4 +1,4 @@
-//! What is secret in a URL beside the parameters that have the name of a secret.
+//! Secrets in URLs other than named query parameters: credentials, and the paths of webhooks.
 
 use std::ops::Range;
 
@@ -7,16 +7,16 @@ use super::marker::MARKER;
 use super::search::Search;
 use super::steps::{ahead, behind, find, find_last};
 use super::treatment::Treatment;
-use super::webhooks::path_of_hook;
+use super::webhooks::secret_path;
 
-/// The longest user and password before a host without a scheme.
+/// The maximum length of a user and password before a host without a scheme.
 const USER: usize = 128;
 
-/// No host has a longer name (RFC 1035).
+/// The maximum length of a host name (RFC 1035).
 const HOST: usize = 255;
 
 impl Search<'_> {
-    /// Hides what is secret in the URL whose `://` begins at `sign`; where the search goes on.
+    /// Hides the secrets in the URL whose `://` begins at `sign`. Returns where the search continues.
     pub(super) fn url(&mut self, sign: usize) -> usize {
         let (bytes, rules) = (self.bytes, self.rules);
         let start = sign + "://".len();
@@ -28,7 +28,7 @@ impl Search<'_> {
             return end;
         }
         if rules.hooks
-            && let Some(start) = path_of_hook(&bytes[start..]).map(|path| start + path)
+            && let Some(start) = secret_path(&bytes[start..]).map(|path| start + path)
         {
             if bytes[start..].starts_with(MARKER.as_bytes()) {
                 return start + MARKER.len();
@@ -42,7 +42,7 @@ impl Search<'_> {
         start
     }
 
-    /// Where the user's name and password stand in the URL whose authority begins at `start`.
+    /// The place of the user's name and password in the URL whose authority begins at `start`.
     fn user(&mut self, start: usize) -> Option<Range<usize>> {
         let bytes = self.bytes;
         let end =
@@ -50,7 +50,7 @@ impl Search<'_> {
         if let Some(at) = find_last(b'@', bytes, start, end) {
             return (at > start).then_some(start..at);
         }
-        // `user:pass/word@host`: what follows the colon is no port, so the authority goes on.
+        // `user:pass/word@host`: the part after the colon is not a port, so the authority does not end at the slash.
         let host = ahead(bytes, start, end - start, |byte| byte != b':');
         let port =
             bytes[(host + 1).min(end)..end].iter().all(u8::is_ascii_digit) || bytes.get(start) == Some(&b'[');
@@ -63,7 +63,7 @@ impl Search<'_> {
         }
         match self.token {
             (_, Some(at)) if at > start => Some(start..at),
-            // No host has such a name: the text was cut off before the `@`.
+            // This cannot be a host name: the text was cut off before the `@`.
             (token, _) if end - start > HOST || (token == bytes.len() && token - start > HOST) => {
                 Some(start..token)
             }
@@ -76,7 +76,7 @@ fn outside(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'`')
 }
 
-/// Whether a name that begins at `start` is that of a parameter.
+/// Whether the name that begins at `start` is that of a query parameter.
 pub(super) fn in_query(bytes: &[u8], start: usize) -> bool {
     start > 0 && matches!(bytes[start - 1], b'?' | b'&' | b'#')
 }
@@ -86,7 +86,7 @@ pub(super) fn begins(bytes: &[u8], sign: usize) -> bool {
     bytes[sign..].starts_with(b"://") && sign > 0 && is_name(bytes[sign - 1])
 }
 
-/// Calls `each` with the place of every password before a host that has no scheme: `user:…@tcp(db:3306)`,
+/// Calls `each` with the place of every password before a host without a scheme: `user:…@tcp(db:3306)`,
 /// `user:…@db.example.org:5432`.
 pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     let mut from = 0;
@@ -115,7 +115,7 @@ pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether this is the name of a host in a domain, or of this machine.
+/// Whether this is a host name with a domain, or the name of this machine.
 fn is_domain(name: &[u8]) -> bool {
     let last = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     name == b"localhost"

@@ -3,7 +3,7 @@
 use super::bytes::is_name;
 use super::steps::{ahead, behind};
 
-/// URLs that are secrets themselves: who knows one may post there.
+/// URLs that are secrets themselves: with the URL alone, anyone can post.
 const HOOKS: &[&[u8]] = &[
     b"hooks.slack.com/services/",
     b"hooks.slack.com/workflows/",
@@ -16,11 +16,11 @@ const HOOKS: &[&[u8]] = &[
     b"webhook.office.com/webhookb2/",
 ];
 
-/// So far before a long part of its path the URL of a webhook begins at most.
+/// The maximum distance between the start of a webhook URL and the secret part of its path.
 const BEFORE: usize = 128;
 
-/// Where the secret part of a URL begins, if it is that of a webhook.
-pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
+/// The start of the secret part of a URL, if it is the URL of a webhook.
+pub(super) fn secret_path(url: &[u8]) -> Option<usize> {
     let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
     if matches!(url.first()?, b'h' | b'e' | b'd')
         && let Some(path) = of(url)
@@ -32,10 +32,10 @@ pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
     host.starts_with(b"webhook.").then(|| of(host)).flatten().map(|path| label + 1 + path)
 }
 
-/// Where the secret part of the URL of a webhook begins, which may have no scheme and whose path goes on at `at`.
+/// The start of the secret part of a webhook URL whose path continues at `at`. The URL may have no scheme.
 pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
     let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
     let start = ahead(bytes, start, 2, |byte| byte == b'/');
-    let path = start + path_of_hook(&bytes[start..])?;
+    let path = start + secret_path(&bytes[start..])?;
     (path <= at).then_some(path)
 }

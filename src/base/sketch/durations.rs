@@ -15,7 +15,7 @@ const ROOM: usize = 8;
 /// most [`RELATIVE_ERROR`](Self::RELATIVE_ERROR) of its value. A sketch takes 136 bytes for each power of two in which it
 /// has a duration in nanoseconds: at most 61 of them, and usually a few.
 ///
-/// A duration of more than 584 years counts as 584 years, the most nanoseconds in a `u64`.
+/// A duration of more than 584 years counts as 584 years, the maximum in nanoseconds of a `u64`.
 ///
 /// # Example
 /// ```
@@ -80,7 +80,7 @@ impl Sketch {
         self.count
     }
 
-    /// Whether it holds none.
+    /// Whether the sketch is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0

@@ -71,7 +71,7 @@ impl fmt::Display for Fault {
             Self::Order => f.write_str("the buckets of the sketch are not in ascending order"),
             Self::Empty(bucket) => write!(f, "bucket {bucket} of the sketch is empty: leave it out"),
             Self::Count => f.write_str("the counts of the sketch together exceed 64 bits"),
-            Self::Bounds => f.write_str("the buckets of the sketch lie outside of its min and max"),
+            Self::Bounds => f.write_str("the buckets of the sketch are outside of its min and max"),
         }
     }
 }

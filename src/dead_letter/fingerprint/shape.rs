@@ -22,7 +22,7 @@ pub(in crate::dead_letter) fn shape(message: &str) -> String {
     shape.out
 }
 
-/// The most levels of nested quotes and brackets that are read.
+/// The maximum number of levels of nested quotes and brackets that are read.
 const DEEPEST: u8 = 4;
 
 /// The shape of the part that has been read.

@@ -19,17 +19,17 @@ pub(super) enum Token<'a> {
     Bracketed(&'a str, &'a str),
 }
 
-/// The most bytes that are searched for a closing quote or bracket.
+/// The maximum number of bytes that are searched for a closing quote or bracket.
 const LONGEST: usize = 2 * 1024;
 
-/// The most bytes of a word, and of a host with its port. A longer word becomes several. Without a limit, a hostile
-/// message would take time in proportion to the square of its length.
+/// The maximum number of bytes of a word, and of a host with its port. A longer word becomes several. Without a limit,
+/// a hostile message would take time in proportion to the square of its length.
 const LONGEST_WORD: usize = 512;
 
-/// The most bytes of the scheme of a URL, with `://`.
+/// The maximum number of bytes of the scheme of a URL, with `://`.
 const LONGEST_SCHEME: usize = 64;
 
-/// The most levels of nested brackets that are searched for the closing one.
+/// The maximum number of levels of nested brackets that are searched for the closing one.
 const DEEPEST: u32 = 16;
 
 /// The tokens of a message.

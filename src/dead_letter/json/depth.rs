@@ -4,10 +4,11 @@ use std::fmt;
 
 use serde::ser;
 
-/// The most nested arrays and objects. `serde_json` reads 127, and a letter puts its request two levels deep.
+/// The maximum nesting of arrays and objects. `serde_json` reads 127, and a letter puts its request two levels deep.
 pub(super) const LEVELS: u16 = 120;
 
-/// The most nested values, counting those that JSON does not show, such as `Some` and newtypes. It bounds the stack.
+/// The maximum nesting of values, including those that JSON does not show, such as `Some` and newtypes. It bounds the
+/// stack.
 const STEPS: u16 = 500;
 
 /// How much deeper a value may go.

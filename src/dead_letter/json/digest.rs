@@ -36,7 +36,7 @@ impl Hasher for WordHasher {
             word[..chunk.len()].copy_from_slice(chunk);
             self.write_u64(u64::from_le_bytes(word));
         }
-        // The length tells zeros at the end from padding.
+        // The length distinguishes zeros at the end from padding.
         self.write_u64(bytes.len() as u64);
     }
 

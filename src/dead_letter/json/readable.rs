@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::depth::{DepthLeft, EncodeError};
 
-/// Writes `value` as JSON. Numbers that JSON does not have become text, and parts that lie too deep are left out.
+/// Writes `value` as JSON. Numbers that JSON does not have become text, and parts that are nested too deep are left out.
 pub(super) fn readable<T: Serialize + ?Sized>(value: &T) -> Result<Value, EncodeError> {
     encoded(DepthLeft::ALL, value)
 }

@@ -1,5 +1,5 @@
-//! What a letter holds: start at `types.rs`. `http.rs` has the request of an HTTP letter, `entry.rs` the form in which a
-//! store keeps a letter.
+//! The contents of a letter: start at `types.rs`. `http.rs` has the request of an HTTP letter, `entry.rs` the form in
+//! which a store keeps a letter.
 
 mod entry;
 mod http;

@@ -41,7 +41,7 @@ pub struct Letter {
     pub fingerprint: Fingerprint,
     /// How often the request was tried, in the call that parked it and in redrives, including the retries in them.
     pub tries: u32,
-    /// How many redrives failed since the letter was parked, or brought back.
+    /// How many redrives failed since the letter was parked or released.
     #[serde(default)]
     pub redrives: u32,
     /// The tries, oldest first. Of more than 32, the first and the last 31.
@@ -79,7 +79,7 @@ pub struct Letter {
     /// The letter that was being sent when this one failed.
     #[serde(default)]
     pub origin: Option<LetterId>,
-    /// What was removed before the letter was stored.
+    /// The parts that were removed before the letter was stored.
     pub redacted: Vec<Redaction>,
     /// The request.
     pub payload: Payload,
@@ -170,7 +170,7 @@ impl Payload {
     }
 }
 
-/// What remains of `most` bytes after `value`; `None` if `value` has more.
+/// The rest of `most` bytes after `value`; `None` if `value` has more.
 fn remaining(most: usize, value: &Value) -> Option<usize> {
     match value {
         Value::String(text) => most.checked_sub(text.len() + 2),

@@ -10,12 +10,12 @@ use crate::dead_letter::sending;
 use crate::signal::{self, Identity, TraceIds, current_correlation, current_trace};
 use crate::store::LetterId;
 
-/// What is known of a failure in the task where it happened.
+/// The data about a failure that the task in which it happened knows.
 pub(in crate::dead_letter) struct Draft {
     call: FailedCall,
     at: SystemTime,
     trace: Option<TraceIds>,
-    /// The name, by which the id is redacted, and the id.
+    /// The name of the header, which decides whether the id is redacted, and the id.
     correlation: Option<(String, String)>,
     origin: Option<LetterId>,
     /// The id of the letter, if the request already carries it.

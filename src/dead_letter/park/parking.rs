@@ -1,7 +1,7 @@
-//! Brings a letter to the store.
+//! Parks a letter in the store.
 //!
-//! The caller polls the write itself, up to the park timeout, because a task would add two thread switches. When the
-//! timeout is over or the caller leaves, a task continues.
+//! The caller polls the write itself, up to the park timeout, because a task would add two thread switches. After the
+//! timeout, or if the caller is dropped, a task completes the write.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -31,11 +31,11 @@ use crate::store::{Entry, Put, StoreError};
 /// How long a task waits for the store before it drops the letter.
 const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most bytes of a request that are searched for secrets on the caller's thread. Larger requests go to a blocking
-/// thread.
+/// The size of the largest request that is searched for secrets on the caller's thread. Larger ones are searched on a
+/// blocking thread.
 const SEARCH_INLINE: usize = 64 * 1024;
 
-/// The wait of a caller until its letter is parked.
+/// Waits until a letter is parked, at most for the park timeout.
 pub struct Parking {
     core: Arc<Core>,
     waiting: Option<Waiting>,
@@ -43,7 +43,7 @@ pub struct Parking {
 
 struct Waiting {
     delivery: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// Tells the delivery that a task polls it, and that it must limit its own time.
+    /// Set when a task takes over the delivery, which then limits its own time.
     handed_over: Arc<AtomicBool>,
     limit: Pin<Box<Sleep>>,
     runtime: Handle,
@@ -61,7 +61,7 @@ impl Parking {
         let Some(waiting) = &mut self.waiting else {
             return Poll::Ready(());
         };
-        // The delivery uses timers of this runtime, also when another executor polls the caller.
+        // The delivery needs the timers of this runtime even if another executor polls the caller.
         let runtime = waiting.runtime.enter();
         // A panic drops the ticket, which counts it. The caller still gets its result.
         let delivered = catch(|| waiting.delivery.as_mut().poll(cx));
@@ -101,7 +101,7 @@ impl fmt::Debug for Parking {
     }
 }
 
-/// Parks a plain request.
+/// Parks a request that is stored as one JSON value.
 pub(in crate::dead_letter) fn park_value<Req>(core: &Arc<Core>, request: &Req, draft: Draft) -> Parking
 where
     Req: Serialize + DeserializeOwned,
@@ -198,7 +198,7 @@ async fn deliver(
     }
 }
 
-/// The entry of a letter, and why the letter cannot be sent, if that is known.
+/// The entry of a letter, and the reason if it is known that the letter cannot be sent.
 fn entry(letter: Letter) -> Result<(Entry, Option<Unsendable>), String> {
     let unsendable = letter.unsendable;
     letter.into_entry().map(|entry| (entry, unsendable)).map_err(|error| error.to_string())
@@ -206,7 +206,7 @@ fn entry(letter: Letter) -> Result<(Entry, Option<Unsendable>), String> {
 
 struct StoreTimeout;
 
-/// Waits for `put`, for at most [`STORE_TIMEOUT`] once a task polls it. Before that, its caller has a limit.
+/// Waits for `put`. [`STORE_TIMEOUT`] applies only after a task took over; before that, the park timeout does.
 async fn with_timeout<T>(put: impl Future<Output = T>, handed_over: &AtomicBool) -> Result<T, StoreTimeout> {
     let mut put = pin!(Some(put));
     let mut limit = None;

@@ -8,7 +8,8 @@ use crate::dead_letter::letter::Unsendable;
 use crate::dead_letter::snapshot::DropReason;
 use crate::store::Put;
 
-/// The most letters on their way to the store at one time, so that a store that hangs does not fill the memory.
+/// The maximum number of letters on their way to the store at one time, so that a store that hangs does not fill the
+/// memory.
 const MAX_PARKING: u64 = 10_000;
 
 /// Counts one final failure: as on its way while it exists, then once as parked or dropped.

@@ -125,10 +125,10 @@ impl LetterRedactor {
     }
 }
 
-/// The most names that a letter lists for one of its parts.
+/// The maximum number of names that a letter lists for one of its parts.
 const MAX_NAMES: usize = 64;
 
-/// The most bytes of such a name.
+/// The maximum number of bytes of such a name.
 const MAX_NAME: usize = 128;
 
 /// Adds `name` to the names of what was redacted.

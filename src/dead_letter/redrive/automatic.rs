@@ -1,4 +1,4 @@
-//! Redrives in the background: one pass after another over the letters that are due.
+//! Redrives in the background, in passes over the letters that are due.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -25,10 +25,10 @@ use crate::store::error::Kind;
 /// The shortest time between two passes.
 const SHORTEST_REST: Duration = Duration::from_millis(100);
 
-/// How long to rest after the store failed, or after letters failed in a row, each time that it happens.
+/// The rest after a pass that ended because the store or too many letters failed. It grows with each such pass in a row.
 const FAILURE_REST: Backoff = Backoff::exponential(Duration::from_secs(1), Duration::from_secs(60));
 
-/// The rest after a rejection if the breaker does not say how long to wait.
+/// The rest after a breaker rejected a call without saying how long to wait.
 const DEFAULT_REJECTION_REST: Duration = Duration::from_secs(1);
 
 /// The longest rest that a breaker can ask for.
@@ -50,14 +50,15 @@ impl RedriveHandle {
         self.progress.read()
     }
 
-    /// Whether it has ended: its queue was dropped, its service failed in `poll_ready`, or the runtime was shut down.
+    /// Whether the redrive has ended: its queue was dropped, its service failed in `poll_ready`, or the runtime was shut
+    /// down.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.task.is_finished()
     }
 
-    /// Sends no more letters, waits for the calls in progress for up to `within`, and returns the result of the whole
-    /// redrive. Calls that take longer are cancelled, and their letters wait unchanged.
+    /// Stops the redrive and returns its result. Waits up to `within` for the calls in progress. Calls that take longer
+    /// are cancelled; their letters stay in the queue unchanged.
     pub async fn stop(mut self, within: Duration) -> RedriveReport {
         self.progress.stop();
         let _ = timeout(within, &mut self.task).await;
@@ -122,7 +123,7 @@ struct Background {
     failed_passes: u32,
 }
 
-/// What follows a pass.
+/// What to do after a pass.
 enum Next {
     /// The next pass starts when a letter is due.
     WhenDue,
@@ -142,7 +143,7 @@ impl Background {
             self.schedule.start_pass();
             let ended = run::run::<S, Req, Via>(&core, &mut service, &mut self.job).await;
             let next = self.after_pass(&core, ended);
-            // The queue must not be kept alive during the rest.
+            // Dropped now, so that the redrive does not keep the queue alive during the rest.
             drop(core);
             let now = Instant::now();
             let (from, to) = match next {

@@ -8,10 +8,10 @@ use crate::dead_letter::core::Core;
 use crate::dead_letter::letter::Letter;
 use crate::store::{Claim, Entry, LetterFilter, Owner, Settled, StoreError};
 
-/// The most letters of a page.
+/// The maximum number of letters of a page.
 const PAGE: usize = 256;
 
-/// The most bytes of a page. The last letter may exceed it.
+/// The maximum number of bytes of a page. The last letter may exceed it.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// How long the letters of a page are claimed.

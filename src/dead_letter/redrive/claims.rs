@@ -25,7 +25,7 @@ const MIN_PAGE: usize = 16;
 /// The largest page. Other runs cannot claim its letters.
 const MAX_PAGE: usize = 512;
 
-/// The most bytes of a page. The last letter may exceed it.
+/// The maximum number of bytes of a page. The last letter may exceed it.
 const PAGE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The next page is larger if a page lasted for less.
@@ -49,7 +49,7 @@ pub(super) struct Claims {
     size: usize,
     /// When the last page was claimed.
     claimed_at: Instant,
-    /// The most bytes of the last page.
+    /// The maximum number of bytes of the last page.
     claimed_bytes: u64,
     claiming: Option<Answer<Vec<Entry>>>,
     waiting: VecDeque<Entry>,

@@ -11,7 +11,7 @@ use crate::dead_letter::letter::Letter;
 use crate::dead_letter::running::RedriveReport;
 use crate::store::StoreError;
 
-/// The most letters of a page.
+/// The maximum number of letters of a page.
 const PAGE: usize = 256;
 
 /// Claims and changes nothing.

@@ -15,7 +15,7 @@ impl DeadLetterQueue {
     /// Sends letters again through `service`, and removes each letter that succeeds.
     ///
     /// The service is usually the stack in which the requests failed, without the layer of this queue, so that its breaker
-    /// and its retry budget apply. If the layer is in the stack, it does not park letters of its own queue again.
+    /// and its retry budget apply. If the layer is in the stack, it does not park these letters again.
     ///
     /// **Requests.** `Req` is any type that serde can deserialize, or `http::Request<B>` for a body made from `Bytes`.
     /// HTTP requests carry an `Idempotency-Key`, the id of the letter unless the request had one. They do not have the
@@ -26,8 +26,8 @@ impl DeadLetterQueue {
     /// before that sends it again next time. Results are recorded while the next letters are sent, so this concerns up to
     /// 1,024 letters. The redrive ends when the last result is recorded. Dropping the future loses no letter.
     ///
-    /// **Failures.** A letter that fails stays, with one more attempt. While a circuit breaker rejects letters, none is sent
-    /// for as long as the breaker asks, and then one letter is sent as a probe. A rejection is not an attempt.
+    /// **Failures.** A letter that fails stays, with one more attempt. While a circuit breaker rejects letters, none is
+    /// sent for as long as the breaker asks, and then one letter is sent as a probe. A rejection is not an attempt.
     ///
     /// **Several redrives** may run at once, in this process and in others. Each claims the letters that it is about to
     /// send, and no other gets them. The letters of a process that died can be claimed when the
@@ -92,11 +92,11 @@ impl DeadLetterQueue {
 
     /// Sends letters again in the background, each when it is due, until the handle is dropped.
     ///
-    /// A letter is due some time after it was parked, and later after each failed redrive: see [`Redrive::backoff`]. While
-    /// a circuit breaker rejects letters, they are released for as long as the breaker asks. A store that fails is tried
-    /// again after a growing delay. A letter that cannot be sent is [set aside](Redrive::set_aside_after). Several processes
-    /// may do this on one queue. [`DeadLetterQueue::redrive`] may run at the same time, and also sends letters that are not
-    /// due.
+    /// A letter is due some time after it was parked, and later after each failed redrive: see [`Redrive::backoff`].
+    /// While a circuit breaker rejects letters, they are released for as long as the breaker asks. A store that fails
+    /// is tried again after a growing delay. A letter that cannot be sent is [set aside](Redrive::set_aside_after).
+    /// Several processes may do this on one queue. [`DeadLetterQueue::redrive`] may run at the same time, and also
+    /// sends letters that are not due.
     ///
     /// The service is that of [`DeadLetterQueue::redrive`]. If it holds the layer of this queue, and so the queue, only
     /// dropping the handle ends the redrive.

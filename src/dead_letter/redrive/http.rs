@@ -30,8 +30,8 @@ use crate::layers::attempts::ErrorText;
 use crate::layers::replay::ReplayBody;
 use crate::store::StoreError;
 
-/// The most bytes of a response body that are read, so that the connection can be used again and a body that fails is
-/// noticed.
+/// The maximum number of bytes of a response body that are read, so that the connection can be used again and a body
+/// that fails is noticed.
 const MAX_READ: u64 = 1024 * 1024;
 
 /// The prefix of the content type of gRPC responses. Their bodies are read to the end, because the status is there.
@@ -111,7 +111,7 @@ where
 /// The request that `letter` holds.
 fn restore<B: From<Bytes>>(letter: &Letter, mark: Redriven) -> Result<Request<B>, String> {
     let Payload::Http(stored) = &letter.payload else {
-        return Err("it holds a plain request".to_owned());
+        return Err("it holds a request that is not HTTP".to_owned());
     };
     let mut request = Request::new(B::from(Bytes::from(stored.body.clone())));
     *request.method_mut() =
@@ -151,7 +151,7 @@ fn headers<B>(letter: &Letter, stored: &HttpRequest, request: &mut Request<B>) -
             .redacted
             .iter()
             .any(|redaction| matches!(redaction, Redaction::Header(header) if header == name));
-        // The body is sent as a whole, also if it came in chunks.
+        // The body is sent as a whole, even if it came in chunks.
         if redacted || name == TRANSFER_ENCODING.as_str() {
             continue;
         }

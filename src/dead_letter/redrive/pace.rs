@@ -105,7 +105,7 @@ impl CircuitPause {
         Self { max, paused: Duration::ZERO, until: None, probing }
     }
 
-    /// Until when nothing is sent.
+    /// Nothing is sent before this time.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }
@@ -115,7 +115,7 @@ impl CircuitPause {
         if self.probing { 1 } else { concurrency }
     }
 
-    /// A letter is sent, so a pause is over.
+    /// A letter is sent, so a pause has ended.
     pub(super) fn end(&mut self) {
         self.until = None;
     }

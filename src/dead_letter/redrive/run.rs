@@ -26,7 +26,8 @@ use crate::dead_letter::running::StopReason;
 use crate::dead_letter::{expiry, sending};
 use crate::store::{Settled, StoreError};
 
-/// The most letters of one pass in the background whose ids are later than now. The next pass sends the others.
+/// The maximum number of letters of one pass in the background whose ids are later than now. The next pass sends the
+/// others.
 const MAX_AHEAD: usize = 1_024;
 
 /// Sends the letters of `job`. Returns why it ended early, if it did.
@@ -112,7 +113,7 @@ where
 }
 
 impl Run<'_> {
-    /// The next letter, when it may be sent. `None` if there are no more, or if the run is over.
+    /// The next letter, when it may be sent. `None` if there are no more, or if the run has ended.
     fn poll_next<F>(&mut self, cx: &mut Context<'_>, calls: &mut Calls<F>) -> Poll<Option<Box<Letter>>>
     where
         F: Future<Output = EndedCall>,

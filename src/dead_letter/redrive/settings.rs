@@ -117,8 +117,8 @@ impl Redrive {
         /// Sets how long a letter waits before it is sent in the background: after it was parked, and longer after each
         /// failed redrive. Default: 10 s, doubling up to an hour, with equal jitter.
         pub fn backoff(backoff: Backoff) { backoff = backoff; }
-        /// Sets how often a redrive in the background looks for letters that other processes parked: 100 ms to an hour. It
-        /// knows those of its own process. Default: 5 s.
+        /// Sets how often a redrive in the background looks for letters that other processes parked: 100 ms to an hour. A
+        /// redrive learns of letters of its own process at once. Default: 5 s.
         pub fn interval(interval: Duration) { interval = interval; }
         /// Sets how long a claim lasts that is not renewed: 100 ms to a day. No other redrive gets a claimed letter.
         /// Default: 30 s.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::dead_letter::queue_store::QueueStore;
 use crate::store::{LetterId, Owner, Settled, StoreError};
 
-/// The most results of one write. When as many wait for the next write, no more letters are sent.
+/// The maximum number of results of one write. When as many wait for the next write, no more letters are sent.
 const BATCH: usize = 512;
 
 /// When letters with as many bytes wait for the next write, no more letters are sent.

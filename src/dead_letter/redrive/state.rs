@@ -20,7 +20,7 @@ use crate::dead_letter::running::{ListGuard, PassSkips, Progress, StopReason};
 use crate::layers::attempts::Record;
 use crate::store::{LetterId, Owner, Settled, StoreError};
 
-/// What a run does, and what outlasts one pass in the background.
+/// The parameters of a run, and the state that outlasts one pass in the background.
 pub(super) struct Job {
     pub(super) redrive: Redrive,
     /// Whether it is a pass in the background, which sends only letters that are due.
@@ -64,7 +64,7 @@ pub(super) struct Run<'a> {
     pub(super) skips: PassSkips,
     /// How many letters the report includes.
     reported: u64,
-    /// Where letters are released if the run is dropped before it ends.
+    /// The runtime on which letters are released if the run is dropped before it ends.
     runtime: Option<Handle>,
 }
 

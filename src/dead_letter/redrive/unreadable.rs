@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::base::cut::shorten;
 
-/// The most bytes of the name of a field.
+/// The maximum number of bytes of the name of a field.
 const MAX_NAME: usize = 256;
 
 /// The field of `value` that `T` could not read because of `error`. `None` if it is not in a field.

@@ -8,15 +8,15 @@ use crate::store::{LetterFilter, LetterId, StoreError};
 ///
 /// An id contains the time at which it was made, by the clock of its process. So the walk has two parts: first the letters
 /// whose ids are not later than now, then those whose ids are later, because a clock was set back or that of another
-/// machine is ahead. Letters that this process parks meanwhile lie between the parts. The second part is limited to the
+/// machine is ahead. Letters that this process parks meanwhile are between the parts. The second part is limited to the
 /// number of letters that it had at the start.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
-    /// What is left of the current part; `None` at the end of the walk.
+    /// The rest of the current part; `None` at the end of the walk.
     rest: Option<LetterFilter>,
     /// The second part, until it is the current one.
     ahead: Option<LetterFilter>,
-    /// The most letters of both parts.
+    /// The maximum number of letters of both parts.
     limit: Option<usize>,
     /// How many letters were found.
     taken: usize,

@@ -1,5 +1,5 @@
-//! What the layers and redrives of one queue share in this process: which redrives run, when letters are due, and which
-//! letters could not be sent. Start at `redrives.rs`.
+//! The state that the layers and redrives of one queue share in this process: which redrives run, when letters are due,
+//! and which letters could not be sent. Start at `redrives.rs`.
 
 mod progress;
 mod redrives;

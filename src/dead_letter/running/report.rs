@@ -26,7 +26,7 @@ pub struct RedriveReport {
     /// The skipped letters by reason.
     pub skipped_by: BTreeMap<Unsendable, u64>,
     /// Letters that were sent, but whose result the store did not record. A later redrive sends those that succeeded again;
-    /// those that failed wait without this attempt. Each can be claimed once its lease is over.
+    /// those that failed wait without this attempt. Each can be claimed once its lease has expired.
     pub unrecorded: u64,
     /// Matching letters that another redrive held, sent or removed meanwhile. 0 if the redrive ended early, because the
     /// number is unknown then.
@@ -86,11 +86,11 @@ pub struct RedriveProgress {
     /// How long the rest will take at this pace; `None` while that is unknown.
     #[serde(with = "crate::base::duration::option", default)]
     pub remaining: Option<Duration>,
-    /// What it does at the moment.
+    /// The current state.
     pub state: RedriveState,
 }
 
-/// What a redrive does at the moment.
+/// The current state of a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

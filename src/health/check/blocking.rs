@@ -64,7 +64,7 @@ pub(super) struct SingleThread {
     busy_since: Arc<Mutex<Option<Tick>>>,
 }
 
-/// Marks the thread as free when it is dropped, also after a panic.
+/// Marks the thread as free when it is dropped, even after a panic.
 struct BusyGuard(Arc<Mutex<Option<Tick>>>);
 
 impl Drop for BusyGuard {

@@ -1,4 +1,4 @@
-//! What a check is, and limits for its duration.
+//! The trait of checks, and limits for their duration.
 
 use std::future::Future;
 use std::time::Duration;

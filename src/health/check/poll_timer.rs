@@ -45,7 +45,7 @@ impl PollTimer {
     }
 }
 
-/// Ends a poll, also when the poll panics.
+/// Ends a poll, even when the poll panics.
 struct PollEnd<'a> {
     timer: &'a PollTimer,
     began: Tick,

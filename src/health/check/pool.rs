@@ -16,7 +16,7 @@ use crate::base::outcome::within;
 
 /// A connection pool, to a database or another service.
 ///
-/// Implement it for a pool of yours to check it with [`PoolCheck`]: see `examples/postgres_health.rs` for that of `sqlx`.
+/// Implement it for your own pool to check it with [`PoolCheck`]: see `examples/postgres_health.rs` for that of `sqlx`.
 ///
 /// # Example
 /// ```

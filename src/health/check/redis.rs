@@ -69,7 +69,7 @@ enum BuilderTarget {
 
 impl RedisCheck {
     /// Starts a check of the Redis at `url`: `redis://user:password@host:port/database`, or `rediss://` for TLS. For a
-    /// cluster or certificates of your own, see [`from_settings`](Self::from_settings).
+    /// cluster or your own certificates, see [`from_settings`](Self::from_settings).
     pub fn builder(url: impl Into<String>) -> RedisCheckBuilder {
         RedisCheckBuilder { target: BuilderTarget::Url(url.into()), timeout: timeouts::DEFAULT }
     }

@@ -20,7 +20,7 @@ use crate::health::texts::Texts;
 use crate::signal::capacity::CHECKS;
 use crate::signal::{CHECK_PASSING, CHECK_RUNS, Emit};
 
-/// Maximum number of checks: each has metric series of its own.
+/// Maximum number of checks: each has its own metric series.
 const MAX_CHECKS: usize = CHECKS;
 
 /// Maximum length of a name in bytes, which is a label.

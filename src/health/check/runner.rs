@@ -58,8 +58,8 @@ impl Runner {
         }
     }
 
-    /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still; `None`
-    /// when the runtime ends. An earlier run that timed out must end first.
+    /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still;
+    /// `None` when the runtime ends. An earlier run that timed out must end first.
     async fn run_once(&mut self) -> Option<(RunResult, Duration)> {
         let limit = self.entry.every.timeout;
         let began = clock::now();
@@ -122,13 +122,13 @@ impl Runner {
 }
 
 impl Drop for Runner {
-    /// Wakes the callers that wait for a run, also when the runtime ends.
+    /// Wakes the callers that wait for a run, even when the runtime ends.
     fn drop(&mut self) {
         self.entry.mark_stopped();
     }
 }
 
-/// One run, in a task of its own.
+/// One run, in its own task.
 struct Run(Timed<(Finding, Duration)>);
 
 impl Run {

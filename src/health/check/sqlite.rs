@@ -42,8 +42,8 @@ impl Default for SqliteCheckSettings {
 
 /// Opens a SQLite file for reading and reads its schema.
 ///
-/// Each run opens the file anew, because an open connection keeps reading a file that was removed. The check never creates
-/// or changes the file. It runs on a blocking thread. For a connection of your own, use
+/// Each run opens the file again, because an open connection keeps reading a file that was removed. The check never creates
+/// or changes the file. It runs on a blocking thread. For your own connection, use
 /// [`BlockingCheck`](super::BlockingCheck).
 ///
 /// # Example

@@ -4,7 +4,7 @@ use crate::health::{CheckOutcome, CheckReport};
 
 const TARGET: &str = "campanile::health";
 
-/// Logs that the outcome of a check has changed. A check that goes on as before logs nothing.
+/// Logs that the outcome of a check has changed. A check whose outcome does not change logs nothing.
 pub(super) fn log_transition(before: CheckOutcome, report: &CheckReport) {
     let CheckReport { component, check, failures_in_a_row: failures, .. } = report;
     let (component, check, outcome) = (&**component, &**check, report.outcome.as_str());

@@ -52,7 +52,7 @@ impl Action {
     /// Calls an async function. Its output converts into a [`Finding`], as that of a check does: `()` and `Ok` succeed, and
     /// `Err` fails with the error as the reason. The text of [`Finding::Warn`] becomes the output of the record.
     ///
-    /// The function runs in a task of its own. At its [timeout](super::HealingSettings::timeout) it is dropped at its next
+    /// The function runs in its own task. At its [timeout](super::HealingSettings::timeout) it is dropped at its next
     /// `await`, and the healing does not start again before that.
     pub fn new<F, Fut>(action: F) -> Self
     where
@@ -197,7 +197,7 @@ impl Action {
             Kind::Command(program) => program.run(limit).await,
             Kind::Function { call, .. } => {
                 let call = Arc::clone(call);
-                // In a task of its own, so that a panic is a result too.
+                // In its own task, so that a panic is a result too.
                 run_task(Timed::spawn(async move { call().await }), limit).await
             }
         }

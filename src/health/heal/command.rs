@@ -76,7 +76,7 @@ impl Program {
             command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        // A process group of its own, so that its children are killed with it.
+        // A separate process group, so that its children are killed with it.
         #[cfg(unix)]
         command.process_group(0);
         Some(command)

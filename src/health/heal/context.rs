@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::health::check::Checks;
 use crate::health::snapshot::HealthSnapshot;
 
-/// What a healing needs of the health that it belongs to.
+/// The parts of a `Health` that its healings need.
 pub(in crate::health) trait HealContext: Send + Sync {
     /// Whether the process drains.
     fn is_draining(&self) -> bool;

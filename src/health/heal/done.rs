@@ -18,7 +18,7 @@ pub(super) struct Done {
     pub(super) outcome: Result<(), HealingOutcome>,
     pub(super) output: Option<String>,
     pub(super) exit_code: Option<i32>,
-    /// What still runs after the timeout.
+    /// The work that still runs after the timeout.
     pub(super) leftover: Option<Leftover>,
 }
 
@@ -38,7 +38,7 @@ impl Done {
 pub(super) struct Leftover(pub(super) Timed<Finding>);
 
 impl Leftover {
-    /// Waits for `rest` in a task of its own.
+    /// Waits for `rest` in its own task.
     pub(super) fn spawn(rest: impl Future<Output = ()> + Send + 'static) -> Self {
         Self(Timed::spawn(async {
             rest.await;

@@ -43,7 +43,7 @@ impl HealingHandle {
         self.healer.status()
     }
 
-    /// Stops the healing from starting by itself. An action that runs goes on.
+    /// Stops the healing from starting by itself. A running action continues.
     pub fn pause(&self) {
         self.healer.paused.store(true, Ordering::Release);
     }

@@ -131,7 +131,7 @@ impl Healer {
         })
     }
 
-    /// Logs that the healing does not help, and calls [`Healing::escalate`] in a task of its own.
+    /// Logs that the healing does not help, and calls [`Healing::escalate`] in its own task.
     pub(super) fn escalate(&self, record: Arc<HealingRecord>) {
         let (component, healing) = (&*self.healing.component, &*self.healing.name);
         tracing::warn!(

@@ -11,9 +11,9 @@ use crate::base::clock::Tick;
 /// The history of a healing, as far as its limits need it.
 #[derive(Debug, Default)]
 pub(super) struct Pacing {
-    /// For how long the condition has held in each round.
+    /// For each round, how long the condition has held.
     held_for: Option<Duration>,
-    /// For how long it has not held.
+    /// How long it has not held.
     well_for: Duration,
     starts: RollingHour,
     running: bool,

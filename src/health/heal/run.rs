@@ -18,7 +18,7 @@ use crate::health::status::Status;
 /// Maximum number of reasons in a record: each check of the component may be one.
 const MAX_CAUSES: usize = 16;
 
-/// A healing that has started. It leaves one record, also when it is dropped early.
+/// A healing that has started. It leaves one record, even when it is dropped early.
 pub(super) struct Run {
     healer: Arc<Healer>,
     permit: Option<Permit>,
@@ -29,7 +29,7 @@ pub(super) struct Run {
     recorded: bool,
 }
 
-/// What the record says of the end.
+/// The end in the record of the run.
 struct End {
     outcome: HealingOutcome,
     status: Option<Status>,
@@ -135,8 +135,8 @@ impl Drop for Run {
     }
 }
 
-/// Tests the condition until it no longer holds or the time for that is up. Time in which this process stood still does not
-/// count.
+/// Tests the condition until it no longer holds or the time limit has passed. Time in which this process stood still
+/// does not count.
 async fn verify(healer: &Healer) -> (HealingOutcome, Option<Status>) {
     let healing = &healer.healing;
     let (every, whole) = (healing.settings.verify_after, healing.settings.verify_within);

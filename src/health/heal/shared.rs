@@ -1,4 +1,4 @@
-//! What all healings of one health share: their limits, and the file of their starts.
+//! The state that all healings of one `Health` share: their limits, and the file of their starts.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +20,7 @@ use crate::base::sync::atomic::{AtomicBool, Ordering};
 /// An action waits no longer than this for the file to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What all healings of one health share.
+/// The state that all healings of one `Health` share.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: Mutex<State>,

@@ -44,7 +44,7 @@ impl StartsFile {
         starts.iter_mut().for_each(|start| start.at = start.at.min(now));
         let file = Self { path: path.to_owned(), starts };
         match file.contents().write() {
-            // A full disk is no error, because the healing may be what frees it.
+            // A full disk is not an error, because the healing may be what frees it.
             Err(error) if is_full(&error) => tracing::warn!(
                 target: "campanile::health",
                 file = %path.display(),
@@ -77,7 +77,7 @@ impl StartsFile {
         self.starts.push(Start { at, component: Arc::clone(component), healing: Arc::clone(healing) });
     }
 
-    /// What to write to the file.
+    /// The content to write to the file.
     pub(super) fn contents(&self) -> Contents {
         Contents { path: self.path.clone(), starts: self.starts.clone() }
     }

@@ -1,4 +1,4 @@
-//! What is usual for a vital sign: a level and a spread around it.
+//! The usual values of a vital sign: a level and a spread around it.
 
 use super::scale::Scale;
 
@@ -20,7 +20,7 @@ const CHANCE: f64 = 0.1;
 /// The correlation that is assumed before the first minute, and the number of minutes that it counts for.
 const PRIOR: (f64, f64) = (0.3, 10.0);
 
-/// Minutes of a stretch, the last of which have the most weight. The mean of a stretch varies more if its minutes are
+/// Minutes of a stretch. The last ones have the most weight. The mean of a stretch varies more if its minutes are
 /// correlated.
 const STRETCH: f64 = 10.0;
 

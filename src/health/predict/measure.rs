@@ -1,4 +1,4 @@
-//! What a round measures.
+//! The measures of a round.
 
 use std::time::Duration;
 

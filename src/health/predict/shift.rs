@@ -8,7 +8,7 @@
 /// minutes, chance in some months.
 const ENOUGH: f64 = 10.0;
 
-/// The maximum number of standard deviations that count at once: one bad minute is no shift.
+/// The maximum number of standard deviations that count at once: one bad minute is not a shift.
 const MOST: f64 = 5.0;
 
 /// A shift ends when the mean deviation of these last minutes is below the drift.

@@ -31,7 +31,7 @@ const DAY: u64 = 86_400_000;
 /// Values must be less than this.
 const MAX_VALUE: f64 = 1e30;
 
-/// What is kept of one vital sign.
+/// The state of one vital sign.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
     pub(super) sign: VitalSign,

@@ -1,9 +1,9 @@
 //! The trend of a vital sign: the median slope between its points.
 //!
 //! The estimator of Theil and Sen is the median of the slopes between all pairs of points. Up to 29 % of the points may be
-//! outliers; with least squares, one outlier can reverse a trend. Kendall's test tells whether there is a trend: it counts
+//! outliers; with least squares, one outlier can reverse a trend. Kendall's test shows whether there is a trend: it counts
 //! how many pairs rise and how many fall. For `n` points without a trend, the difference has a mean of 0 and a variance of
-//! `n (n - 1) (2 n + 5) / 18`. The same count for pairs steeper than a given slope tells how certain it is that the trend
+//! `n (n - 1) (2 n + 5) / 18`. The same count for pairs steeper than a given slope shows how certain it is that the trend
 //! is steeper than that slope (Sen, 1968, "Estimates of the regression coefficient based on Kendall's tau").
 
 use super::series::{POINTS, Series, median};

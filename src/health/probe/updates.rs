@@ -1,4 +1,4 @@
-//! What all gRPC streams of `Watch` read.
+//! The state that all gRPC streams of `Watch` read.
 //!
 //! One task takes snapshots and publishes what has changed; up to thousands of streams receive it. The task starts with
 //! the first stream and ends after the last one.

@@ -108,7 +108,7 @@ impl Record {
     }
 }
 
-/// Restores the state of the thread, also after a panic.
+/// Restores the state of the thread, even after a panic.
 struct Restore<'a> {
     record: &'a mut Record,
     outer: State,

@@ -31,14 +31,15 @@ use crate::base::error::ConfigError;
 ///   service that becomes slower more gradually, up to the ceiling: **set the ceiling to a duration that is unacceptable at
 ///   any hour**.
 /// - The learned data loses a quarter of its weight in each period with traffic; without traffic nothing changes.
-/// - While slow successes keep the circuit open, the limit rises at its usual pace, up to [`SlowCall::limit`](super::SlowCall::limit). A service
-///   that is permanently five times slower is admitted again after one to three hours. A service slower than the configured
-///   limit stays shut out.
+/// - While slow successes keep the circuit open, the limit rises at its usual pace, up to
+///   [`SlowCall::limit`](super::SlowCall::limit). A service that is permanently five times slower is admitted again
+///   after one to three hours. A service slower than the configured limit stays shut out.
 ///
 /// # What it sees
-/// The limit is at least twice the p95, so slowness opens the circuit when the share [`SlowCall::rate`](super::SlowCall::rate) of the calls
-/// takes longer than that. A service whose p95 is twice its median, as is common, must become four times slower for a rate of 0.5,
-/// and three times for 0.3. A service that becomes twice as slow does not open the circuit: the limit follows it.
+/// The limit is at least twice the p95, so slowness opens the circuit when the share
+/// [`SlowCall::rate`](super::SlowCall::rate) of the calls takes longer than that. A service whose p95 is twice its
+/// median, as is common, must become four times slower for a rate of 0.5, and three times for 0.3. A service that
+/// becomes twice as slow does not open the circuit: the limit follows it.
 ///
 /// # Example
 /// ```
@@ -64,11 +65,13 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adaptive {
-    /// Lowest limit: more than zero, at most [`SlowCall::limit`](super::SlowCall::limit). Default: 10 ms, or [`SlowCall::limit`](super::SlowCall::limit) if that is less.
-    /// Set it to a duration below which slowness does not matter.
+    /// Lowest limit: more than zero, at most [`SlowCall::limit`](super::SlowCall::limit). Default: 10 ms, or
+    /// [`SlowCall::limit`](super::SlowCall::limit) if that is less. Set it to a duration below which slowness does not
+    /// matter.
     #[serde(with = "crate::base::duration::option")]
     pub floor: Option<Duration>,
-    /// Highest limit: at least [`SlowCall::limit`](super::SlowCall::limit). Default: four times [`SlowCall::limit`](super::SlowCall::limit).
+    /// Highest limit: at least [`SlowCall::limit`](super::SlowCall::limit). Default: four times
+    /// [`SlowCall::limit`](super::SlowCall::limit).
     #[serde(with = "crate::base::duration::option")]
     pub ceiling: Option<Duration>,
     /// The limit is the p95 times this: from 1 to 100. Default 2.

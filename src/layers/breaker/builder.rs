@@ -43,8 +43,8 @@ impl<T> CircuitBreakerBuilder<T> {
     }
 
     setters! {
-        /// Replaces all settings of a circuit, such as by those of a file, for a breaker that also needs a health probe. Other
-        /// breakers are made by [`CircuitBreaker::from_settings`] or [`KeyedBreaker::from_settings`].
+        /// Replaces all settings of a circuit, such as by those of a file, for a breaker that also needs a health
+        /// probe. Other breakers are made by [`CircuitBreaker::from_settings`] or [`KeyedBreaker::from_settings`].
         ///
         /// [`KeyedBreaker::from_settings`]: super::KeyedBreaker::from_settings
         pub fn settings(settings: BreakerSettings) { settings = settings; }
@@ -56,7 +56,8 @@ impl<T> CircuitBreakerBuilder<T> {
         pub fn slow_call(limit: Duration, rate: f64) { settings.slow_call = Some(SlowCall { limit, rate }); }
     }
 
-    /// Learns the slow-call limit from healthy traffic. Until then, the limit of [`CircuitBreakerBuilder::slow_call`] holds.
+    /// Learns the slow-call limit from healthy traffic. Until then, the limit of [`CircuitBreakerBuilder::slow_call`]
+    /// holds.
     pub fn adaptive(mut self, on: bool) -> Self {
         self.settings.adaptive = on.then(|| self.settings.adaptive.unwrap_or_default());
         self
@@ -81,7 +82,7 @@ impl<T> CircuitBreakerBuilder<T> {
 }
 
 impl CircuitBreakerBuilder {
-    /// Sets a check that decides when an open circuit becomes half-open. It runs after each wait, in a task of its own,
+    /// Sets a check that decides when an open circuit becomes half-open. It runs after each wait, in its own task,
     /// until it succeeds, so no caller's request is spent. If the circuit changes meanwhile, such as by an operator, a
     /// running check is dropped.
     ///

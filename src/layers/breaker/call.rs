@@ -13,8 +13,8 @@ use crate::base::outcome::{ByCause, ByResult, Classify, Guarded};
 impl CircuitBreaker {
     /// Runs `work` if the circuit admits it, for code that is not a service.
     ///
-    /// Every error counts as a failure; its causes tell the kind of failure. For error types that are not [`Cause`] see
-    /// [`CircuitBreaker::call_with`].
+    /// Every error counts as a failure; its causes determine the kind of failure. For error types that are not
+    /// [`Cause`] see [`CircuitBreaker::call_with`].
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.

@@ -28,7 +28,7 @@ pub(crate) struct Circuit {
     /// Wakes callers that wait for a half-open circuit. Made for the first of them.
     waiters: OnceLock<Arc<Notify>>,
     probing: Option<Box<Probing>>,
-    /// The keyed breaker of the circuit, also after its eviction.
+    /// The keyed breaker of the circuit, even after its eviction.
     member: Option<Member>,
     /// Set after its eviction; calls may still run.
     evicted: AtomicBool,

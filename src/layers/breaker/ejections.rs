@@ -1,6 +1,6 @@
 //! The limit of circuits of a keyed breaker that are open at once.
 //!
-//! When most upstreams fail at once, the cause is rarely in all of them: it is the network or this process. Opening all
+//! When most upstreams fail at once, the cause is rarely each of them: it is the network or this process. Opening all
 //! circuits would then make the outage worse. The rule is Envoy's `max_ejection_percent`.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The future of a call through a circuit, or of a refusal.
+//! The future of a breaker: a call through its circuit, or a rejection.
 
 use std::fmt;
 use std::future::Future;
@@ -57,7 +57,7 @@ where
             }
             StateProjection::Refused { rejected } => match rejected.take() {
                 Some(rejected) => Poll::Ready(Err(rejected)),
-                None => panic!("the future of a circuit breaker was polled after its end"),
+                None => panic!("the future of a circuit breaker was polled after completion"),
             },
         }
     }

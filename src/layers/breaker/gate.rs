@@ -22,7 +22,7 @@ pub(super) struct Gate<S> {
     /// stall on the hot path.
     passing: Option<Admission>,
     ready: Ready,
-    /// What a drop must release. Separate, so that a call through a closed circuit has nothing to drop.
+    /// The resources that a drop must release. Separate, so that a call through a closed circuit has nothing to drop.
     held: Option<Held>,
 }
 

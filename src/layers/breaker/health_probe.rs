@@ -87,7 +87,7 @@ impl HealthProbe {
         }
     }
 
-    /// Runs one check, in a task of its own, so that a panic is a result too.
+    /// Runs one check, in its own task, so that a panic is a result too.
     async fn run_check(&self, limit: Duration) -> Result<(), String> {
         let check = Arc::clone(&self.check);
         let mut running = RunningCheck(Timed::spawn(async move { check().await }));

@@ -227,7 +227,7 @@ where
                     response.extensions_mut().insert(*rejected);
                     Poll::Ready(Ok(response))
                 }
-                None => panic!("the future of a circuit breaker was polled after its end"),
+                None => panic!("the future of a circuit breaker was polled after completion"),
             },
         }
     }

@@ -36,16 +36,16 @@
 //! ```
 //!
 //! # What it promises
-//! - **Admission is decided in `poll_ready`, before the inner service is polled.** So a refused call takes no
-//!   permit of an inner concurrency limit. If the circuit opens between `poll_ready` and `call`, the call is refused and the
+//! - **Admission is decided in `poll_ready`, before the inner service is polled.** So a refused call takes no permit of
+//!   an inner concurrency limit. If the circuit opens between `poll_ready` and `call`, the call is refused and the
 //!   inner service is replaced by a fresh clone, which releases what the old one had reserved. That is why the inner
 //!   service must be `Clone`.
 //! - **Epochs.** Each change of state starts a new epoch. The end of a call that was admitted in an older epoch changes
 //!   only the totals.
-//! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is
-//!   dropped releases its permit. If probes still run after [`HalfOpen::max_wait`], the next caller finds the circuit
-//!   open again. Other callers are refused, or wait in a bounded queue ([`CircuitBreakerBuilder::half_open_queue`]) until the
-//!   decision wakes them; no timer polls.
+//! - **Half-open ends.** It admits [`HalfOpen::permits`] probes and decides by their outcomes. A probe that is dropped
+//!   releases its permit. If probes still run after [`HalfOpen::max_wait`], the next caller finds the circuit open
+//!   again. Other callers are refused, or wait in a bounded queue ([`CircuitBreakerBuilder::half_open_queue`]) until
+//!   the decision wakes them; no timer polls.
 //! - **Slow probes do not close the circuit.**
 //! - **The slow-call limit can be learned** from healthy traffic; outages are not learned: see [`Adaptive`].
 //! - **A panic is a failure. A cancelled call** is a failure if it had run longer than the slow-call limit (one second if
@@ -56,7 +56,7 @@
 //!
 //! There is no timer: an open circuit becomes half-open with the first call after its wait. With a
 //! [health probe](CircuitBreakerBuilder::health_probe) a check decides instead, and no caller's request is spent on it.
-//! The future of a call panics if it is polled after its end.
+//! The future of a call panics if it is polled after completion.
 //!
 //! # What an operator can do
 //! [`CircuitBreaker::named`] finds the breakers of the process by name, for an admin page or a test.

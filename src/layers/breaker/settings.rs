@@ -38,8 +38,8 @@ pub struct BreakerSettings {
     pub adaptive: Option<Adaptive>,
     /// The window of calls that count. Default: the last 100.
     pub window: Window,
-    /// Minimum number of calls in the window before the rates can open the circuit: at least 1, and at most the size of a count window.
-    /// Default 10.
+    /// Minimum number of calls in the window before the rates can open the circuit: at least 1, and at most the size of
+    /// a count window. Default 10.
     pub minimum_calls: u32,
     /// How long the circuit stays open; longer each time it opens again without having closed. Default: 5 s to 5 min,
     /// doubling, with equal jitter.
@@ -75,7 +75,7 @@ impl Default for BreakerSettings {
 #[serde(deny_unknown_fields)]
 pub struct SlowCall {
     /// A call that takes longer is slow; more than zero. Over HTTP and gRPC a call ends with its body: put long-lived
-    /// streams behind a breaker of their own.
+    /// streams behind a separate breaker.
     #[serde(with = "crate::base::duration")]
     pub limit: Duration,
     /// Share of slow calls at which the circuit opens: more than 0, at most 1.

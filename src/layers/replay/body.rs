@@ -60,7 +60,7 @@ impl ReplayBody {
         let mut body = Some(body);
         let any: &mut dyn Any = &mut body;
         if let Some(replay) = any.downcast_mut::<Option<Self>>()
-            // A partly read body stands for its rest only, so it is wrapped like any other stream.
+            // A partly read body replays only its rest, so it is wrapped like any other stream.
             && replay.as_ref().is_some_and(|replay| replay.position == Position::default())
         {
             let replay = replay.take().unwrap_or_default();

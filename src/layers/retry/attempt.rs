@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Which attempt a request is. The layers for HTTP and gRPC put it into the extensions of each request.
+/// The number of an attempt. The layers for HTTP and gRPC put it into the extensions of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Attempt {

@@ -215,7 +215,7 @@ impl<T: Target> Future for AttemptLoop<T> {
                         return Poll::Ready(this.target.time_out(why, None).output);
                     }
                 },
-                Projection::Done => panic!("the future of a retry was polled after its end"),
+                Projection::Done => panic!("the future of a retry was polled after completion"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The state of one call.
+//! The state of one call across its attempts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::layers::attempts::{self, ErrorText, RetryId};
 /// The state of one call. The policy is passed to each method, so that the state need not hold a reference to it.
 #[derive(Debug)]
 pub(super) struct CallState {
-    /// Zero if no limit needs it.
+    /// Zero if the clock was not read.
     began: Tick,
     attempt_began: Tick,
     /// The running attempt, counted from 1.
@@ -27,11 +27,11 @@ pub(super) struct CallState {
     pub(super) recorded: bool,
 }
 
-/// The limit that ends an attempt that hangs.
+/// The time at which a running attempt is cancelled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit {
     pub(super) until: Tick,
-    /// It is the deadline of the whole call.
+    /// Whether this is the deadline of the whole call.
     pub(super) is_deadline: bool,
 }
 
@@ -52,7 +52,7 @@ impl CallState {
         }
     }
 
-    /// The running attempt is pending. Takes the current time as its start, if no limit needed it earlier.
+    /// Called when the running attempt is pending. Uses the current time as its start if the clock was not read before.
     #[inline]
     pub(super) fn on_pending(&mut self) {
         if attempts::is_recording() && self.attempt_began == Tick::default() {
@@ -73,7 +73,7 @@ impl CallState {
         RetryId::of(self)
     }
 
-    /// The call was dropped before its end.
+    /// Called when the call is dropped before its end.
     pub(super) fn on_drop(&self, policy: &Policy) {
         if is_for_time() {
             policy.counters.give_up(GiveUp::Deadline);
@@ -85,7 +85,6 @@ impl CallState {
         }
     }
 
-    /// Starts the next attempt.
     pub(super) fn start_next_attempt(&mut self, policy: &Policy) {
         self.number += 1;
         self.attempt_began = now();
@@ -100,7 +99,7 @@ impl CallState {
         Attempt { number: self.number, elapsed: self.attempt_began.since(self.began) }
     }
 
-    /// Whether the running attempt is the last that is allowed.
+    /// Whether the running attempt is the last allowed one.
     #[inline]
     pub(super) fn is_last(&self, policy: &Policy) -> bool {
         self.number >= policy.settings.max_attempts
@@ -139,7 +138,7 @@ impl CallState {
         timed_out.by_retry(&policy.name)
     }
 
-    /// The call succeeded, or its outcome is ignored.
+    /// Called when the call succeeded or its outcome is ignored.
     #[inline]
     pub(super) fn succeed(&mut self, policy: &Policy) {
         self.settled = true;

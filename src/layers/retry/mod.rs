@@ -82,21 +82,21 @@
 //! letter lists each failed attempt: the retry records them if a dead-letter layer runs in the same task.
 //!
 //! # Spans
-//! OpenTelemetry has the attribute `http.request.resend_count` for the span of a request that was sent again. The layers
-//! for HTTP and gRPC make no spans. They record the count on the [current span](tracing::Span::current) before each resend, if
-//! that span declares the field. So it works with `#[instrument(fields(http.request.resend_count =
-//! tracing::field::Empty))]` on the function that makes the call, and such a span ends with the number of resends.
-//! For a span of each attempt, open it inside of the retry; the extension [`Attempt`] of the request has the number.
+//! OpenTelemetry has the attribute `http.request.resend_count` for the span of a request that was sent again. The
+//! layers for HTTP and gRPC make no spans. They record the count on the [current span](tracing::Span::current) before
+//! each resend, if that span declares the field. So it works with `#[instrument(fields(http.request.resend_count =
+//! tracing::field::Empty))]` on the function that makes the call, and such a span ends with the number of resends. For
+//! a span of each attempt, open it inside of the retry; the extension [`Attempt`] of the request has the number.
 //!
 //! # Why not `tower::retry`
 //! A `tower::retry::Policy` cannot keep the promises above:
 //! - **The deadline**, and the limit of an attempt. A policy is called when an attempt has ended. It cannot end an
 //!   attempt that hangs, nor the wait for a service that never becomes ready.
-//! - **The last attempt gets the request itself.** A policy that makes no copy is not told how the attempt ended. Then
+//! - **The last attempt gets the request itself.** A policy that makes no copy does not learn how the attempt ended. Then
 //!   the call is missing from the counts, and earns nothing for the budget.
 //! - **No allocation, and no copy of the service, for a call that succeeds.** `tower::retry` clones the service, and
 //!   the policy with it, for every call.
-//! - **A cancelled call is counted.** A policy is not told.
+//! - **A cancelled call is counted.** A policy does not learn of it.
 //! - **The budget is exact.** `TpsBudget` truncates: ratios of 0.6 and 0.7 both allow a retry for every call. A custom
 //!   budget is possible, but it cannot count a call that made no copy.
 

@@ -1,4 +1,4 @@
-//! What all calls of one handle share.
+//! The state that all calls of one handle share.
 
 use std::sync::Arc;
 

@@ -53,7 +53,7 @@ impl<S> Prototype<S> {
     }
 }
 
-/// Returns the instance on drop, also after a panic.
+/// Returns the instance on drop, even after a panic.
 struct CheckedOut<'a, S> {
     prototype: &'a Prototype<S>,
     service: Option<S>,

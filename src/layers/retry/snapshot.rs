@@ -23,7 +23,8 @@ words! {
         Permanent = "permanent",
         /// Sending it again could do its work twice.
         NotIdempotent = "not_idempotent",
-        /// Its body is larger than [`RetrySettings::body_cap`](super::RetrySettings::body_cap), or the stream of the body failed.
+        /// Its body is larger than [`RetrySettings::body_cap`](super::RetrySettings::body_cap), or the stream of the
+        /// body failed.
         Body = "body",
         /// `poll_ready` of the service returned an error.
         NotReady = "not_ready",
@@ -36,7 +37,7 @@ words! {
     pub(crate) ALL;
 }
 
-/// What a [`Retry`](crate::Retry) has counted since it was made.
+/// The counts of a [`Retry`](crate::Retry) since it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RetrySnapshot {

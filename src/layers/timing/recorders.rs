@@ -22,8 +22,8 @@ type Table = HashMap<Key<'static>, Arc<DurationRecorder>>;
 pub(super) struct Recorders {
     /// A table for each side. A full table leaves room in the others.
     by_key: [ArcSwap<Table>; 4],
-    /// The methods of gRPC servers that are not `_OTHER`: those that succeeded once, and declared ones. Any caller can make up
-    /// a method, and an inner layer may refuse it with any status.
+    /// The methods of gRPC servers that are not `_OTHER`: those that succeeded once, and declared ones. Any caller can
+    /// make up a method, and an inner layer may refuse it with any status.
     methods: ArcSwap<HashSet<Box<str>>>,
     /// The active requests of servers, by method and scheme.
     served: [[Requests; 2]; METHODS.len() + 1],
@@ -110,7 +110,7 @@ impl Recorders {
         &self.by_key[key.side as usize]
     }
 
-    /// Whether the call may have a combination of its own: `false` for an unknown method of a gRPC server.
+    /// Whether the call may have its own combination: `false` for an unknown method of a gRPC server.
     fn is_known(&self, key: &Key<'_>) -> bool {
         let Some((method, succeeded)) = key.served_method() else { return true };
         let methods = self.methods.load();

@@ -9,7 +9,7 @@ use crate::base::outcome::{FailureKind, Outcome};
 use crate::base::sketch::{LiveSketch, Sketch};
 use crate::base::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// The counters of some threads, on cache lines of their own. A call holds the shard in which it started, so the number of
+/// The counters of some threads, on separate cache lines. A call holds the shard in which it started, so the number of
 /// references is the number of running calls.
 #[derive(Debug)]
 #[repr(align(128))]

@@ -74,7 +74,7 @@ pub struct TimingSnapshot {
 /// }
 /// let now = timing.snapshot().last_minute;
 /// assert_eq!((now.calls, now.success_rate), (4, Some(0.75)));
-/// println!("{:.1} calls a second, p95 {:?}", now.per_second, now.p95);
+/// println!("{:.1} calls per second, p95 {:?}", now.per_second, now.p95);
 /// # }
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

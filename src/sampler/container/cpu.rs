@@ -1,4 +1,4 @@
-//! The processor time of the container: its limit, its usage, and how often its quota throttled it.
+//! The processor metrics of the container: its limit, its usage, and how often its quota throttled it.
 
 use std::time::Duration;
 
@@ -16,28 +16,28 @@ use crate::signal::{
 /// The values of earlier readings.
 #[derive(Default)]
 pub(super) struct Cpu {
-    /// The time of the last reading of each group, and its processor time then.
+    /// For the group at each level: the time of its last reading, and the processor time that was read.
     before: Vec<Option<(Tick, Duration)>>,
     user: Counter,
     system: Counter,
     unthrottled: Counter,
     throttled: Counter,
     throttled_time: Counter,
-    /// The level of the group whose throttling was read last.
+    /// The level of the group whose throttling was last reported.
     limited: usize,
 }
 
-/// What a reading found.
+/// The result of a reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     /// Whether anything could be read.
     pub(super) any: bool,
-    /// Whether the container has a limit below what the machine has.
+    /// Whether the container has fewer processors than the machine.
     pub(super) is_limited: bool,
 }
 
 impl Cpu {
-    /// Marks that the next reading is of another group.
+    /// Marks the next reading as that of another group. It is not compared with the last one.
     pub(super) fn replace(&mut self) {
         self.before.clear();
         self.user.replace();
@@ -53,10 +53,10 @@ impl Cpu {
 
     pub(super) fn sample(&mut self, places: &Places, groups: &mut Groups, sample: &mut Sample) -> Found {
         let now = clock::now();
-        let (own, mut throttling) = figures(places, groups, 0);
+        let (own, mut throttling) = group_stat(places, groups, 0);
         let usage = own.and_then(|own| self.rate(0, now, own.all));
 
-        // The quota may be that of a pod or a slice, in which other containers use processors too.
+        // A quota may belong to a pod or a slice. Other containers in it use processors too.
         let mut smallest = None;
         let mut limited = 0;
         let mut utilization = None;
@@ -64,19 +64,19 @@ impl Cpu {
         for (level, group) in quotas.iter().enumerate() {
             let version = places.cpu.as_ref().map_or(Version::V2, |place| place.version);
             let Some(quota) = groups.quota(version, group) else { continue };
-            let (used, held_back) = match level {
+            let (used, group_throttling) = match level {
                 0 => (usage, throttling),
                 _ => {
-                    let (time, throttling) = figures(places, groups, level);
+                    let (time, throttling) = group_stat(places, groups, level);
                     (time.and_then(|time| self.rate(level, now, time.all)), throttling)
                 }
             };
             if smallest.is_none_or(|smallest| quota < smallest) {
                 smallest = Some(quota);
                 limited = level;
-                throttling = held_back;
+                throttling = group_throttling;
             }
-            utilization = most(utilization, used.map(|used| used / quota));
+            utilization = larger(utilization, used.map(|used| used / quota));
         }
         let online = count_online(&mut groups.files).map(count);
         let set = places
@@ -96,7 +96,7 @@ impl Cpu {
             // A quota can exceed the number of processors.
             let limit = online.map_or(limit, |online| online.min(limit));
             sample.value(&CONTAINER_CPU_LIMIT, limit);
-            utilization = most(utilization, usage.map(|usage| usage / limit));
+            utilization = larger(utilization, usage.map(|usage| usage / limit));
         }
         sample.value(&CONTAINER_CPU_UTILIZATION, utilization);
         if let Some(utilization) = utilization.filter(|_| is_limited) {
@@ -132,7 +132,7 @@ impl Cpu {
                 sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "user"), next(&mut self.user, user));
                 sample.by(&CONTAINER_CPU_TIME, ("cpu.mode", "system"), next(&mut self.system, system));
             }
-            // The modes are not known.
+            // The group does not report modes: one series without a mode takes the whole time.
             None => sample.value(&CONTAINER_CPU_TIME, next(&mut self.user, own.all)),
         }
     }
@@ -153,12 +153,12 @@ impl Cpu {
 }
 
 /// The processor time and throttling of the group at `level`; level 0 is the group of the process.
-fn figures(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTime>, Option<Throttling>) {
+fn group_stat(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTime>, Option<Throttling>) {
     let (cpu, time) = (places.cpu.as_ref(), places.cpu_time.as_ref());
     if let Some(cpu) = cpu.filter(|cpu| cpu.version == Version::V2) {
         return cpu.groups.get(level).map_or((None, None), |group| groups.cpu_stat(group));
     }
-    // In version 1 these may be two hierarchies with different groups.
+    // In version 1, `cpu` and `cpuacct` may be two hierarchies with different groups.
     let alike = level == 0 || cpu.zip(time).is_some_and(|(cpu, time)| cpu.groups.len() == time.groups.len());
     let time = time.filter(|_| alike).and_then(|time| match time.version {
         Version::V1 => groups.cpu_time(time.groups.get(level)?),
@@ -167,6 +167,6 @@ fn figures(places: &Places, groups: &mut Groups, level: usize) -> (Option<CpuTim
     (time, cpu.and_then(|cpu| groups.throttling(cpu.groups.get(level)?)))
 }
 
-fn most(one: Option<f64>, other: Option<f64>) -> Option<f64> {
+fn larger(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     one.into_iter().chain(other).max_by(f64::total_cmp)
 }

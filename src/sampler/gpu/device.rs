@@ -45,7 +45,7 @@ pub struct GpuDevice {
     pub energy: Option<f64>,
     /// The clocks.
     pub clocks: GpuClocks,
-    /// The reasons for which it is slowed down, such as `sw_power_cap`.
+    /// The reasons why it is slowed down, such as `sw_power_cap`.
     pub slowed_by: Option<Vec<&'static str>>,
     /// Corrected memory errors since the driver was loaded.
     pub corrected_errors: Option<u64>,

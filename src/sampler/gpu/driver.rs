@@ -17,9 +17,9 @@ use crate::signal::capacity::GPUS;
 
 /// Parts (MIG instances) are looked for at every n-th reading, because the driver does not report when they change.
 const COUNT_PARTS_EVERY: u32 = 6;
-/// The most GPUs, and the most parts of a GPU. A driver that reports more is broken.
+/// The maximum number of GPUs, and of parts of a GPU. A driver that reports more is broken.
 const MOST_GPUS: u32 = GPUS as u32;
-/// The most events that are taken at one reading.
+/// The maximum number of events that are taken at one reading.
 const EVENTS_AT_ONCE: usize = 32;
 /// The number for an Xid that the driver does not name.
 const UNNAMED_XID: u64 = 999;

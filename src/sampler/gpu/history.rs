@@ -13,7 +13,7 @@ use crate::signal::capacity::XIDS;
 const PROGRAM_FAULTS_COUNT: Duration = Duration::from_secs(300);
 /// How often a repeated Xid is logged.
 const LOG_AGAIN: Duration = Duration::from_secs(600);
-/// The most different Xids; others are counted as Xid 0. There are fewer than 200.
+/// The maximum number of distinct Xids; others are counted as Xid 0. There are fewer than 200.
 const MOST_KINDS: usize = XIDS;
 
 /// The history of one device.

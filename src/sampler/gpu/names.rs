@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-/// The most cards whose names are kept.
+/// The maximum number of cards whose names are kept.
 const MOST: usize = crate::signal::capacity::GPUS;
 
 /// The name and the UUID of a device.

@@ -20,9 +20,9 @@ use crate::signal::{
     HW_ENERGY, HW_ERRORS, HW_FAN_SPEED, HW_POWER, HW_STATUS, HW_TEMPERATURE, HW_TEMPERATURE_LIMIT, Watched,
 };
 
-/// The most devices whose history is kept. Parts get a new UUID each time they are made.
+/// The maximum number of devices whose history is kept. Parts get a new UUID each time they are made.
 const MOST_DEVICES: usize = GPUS;
-/// The most power of a device, in watts.
+/// The maximum power of a device, in watts.
 const MOST_POWER: f64 = 10_000.0;
 /// A temperature that is this close to the slowdown temperature, in degrees Celsius, is a warning.
 const WARN_BELOW_SLOWDOWN: f64 = 10.0;

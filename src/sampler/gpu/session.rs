@@ -26,7 +26,7 @@ use crate::base::sync::atomic::{AtomicBool, Ordering};
 
 /// How long the start of a driver may take. It takes seconds for each GPU if nothing keeps the driver loaded.
 const START: Duration = Duration::from_secs(60);
-/// The most readings after which the library is started again for broken devices.
+/// The maximum number of readings after which the library is started again for broken devices.
 const LONGEST_PAUSE: u32 = 32;
 
 /// The connection to the thread of one library. The thread ends with it.

@@ -1,4 +1,4 @@
-//! What is read of the GPUs.
+//! Settings for reading GPUs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::error::ConfigError;
 
-/// What is read of the GPUs.
+/// Settings for reading GPUs.
 ///
 /// # Example
 /// ```

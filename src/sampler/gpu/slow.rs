@@ -50,7 +50,7 @@ pub(super) fn read(
 
         let (mut up, mut down) = (0, 0);
         for link in 0..MOST_LINKS {
-            // The number after the last link is invalid. That is no error.
+            // The number after the last link is invalid. That is not an error.
             let active = round.ask(Call::Links, || match device.link_wrapper_for(link).is_active() {
                 Err(NvmlError::InvalidArg) => Ok(None),
                 Err(NvmlError::NotSupported) if link > 0 => Ok(None),

@@ -12,7 +12,7 @@ use super::driver::FastReading;
 use super::session::{Answer, Client, Request, Session};
 use crate::base::sync::Mutex;
 
-/// How long an answer is waited for. To start the driver takes seconds.
+/// How long to wait for an answer. To start the driver takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The GPUs at one moment. It needs neither a pipeline nor a sampler.

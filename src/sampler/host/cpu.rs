@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(one(&processors, "system.cpu.time user"), Some(1.0));
         assert_eq!(one(&processors, "system.cpu.time interrupt"), Some(0.13));
         assert_eq!(one(&processors, SYSTEM_PROCESSES_CREATED.name), Some(77.0));
-        assert!(processors.shares().is_none(), "one reading is no share");
+        assert!(processors.shares().is_none(), "one reading is not enough for a share");
         let all: f64 =
             emitted(&processors).iter().filter(|(name, _)| name.contains("time")).map(|(_, v)| v).sum();
         assert!((all - 6.21).abs() < 1e-9, "{all}");

@@ -1,4 +1,4 @@
-//! What disks, file systems and network interfaces share.
+//! The parts that disks, file systems and network interfaces share.
 
 use crate::sampler::probe::{Failures, ProbeError};
 use crate::signal::capacity::DEVICES;

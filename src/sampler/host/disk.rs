@@ -135,8 +135,8 @@ fn disk(line: &str) -> Option<(&str, Figures)> {
     (fields.count() >= 10).then_some((name, figures))
 }
 
-/// Whether this is a whole disk at the bottom. In `/sys`, a partition has no `device`, and the paths of a multipath disk are
-/// hidden. Without `/sys`, partitions are recognized by their names.
+/// Whether this is a whole disk at the bottom. In `/sys`, a partition has no `device`, and the paths of a multipath
+/// disk are hidden. Without `/sys`, partitions are recognized by their names.
 fn is_device(name: &str, disks: &[&str], files: &Files) -> bool {
     if VIRTUAL.iter().any(|pattern| matches(pattern, name)) {
         return false;
@@ -206,7 +206,7 @@ mod tests {
         let (_root, mut disks) = disks(&SYS, &[]);
         let seen = read(&mut disks);
         assert_eq!(devices(&seen, SYSTEM_DISK_IO.name, 1), ["nvme0n1", "cciss/c0d0", "sdb"]);
-        // One of its counters is negative, and one is no number.
+        // One of its counters is negative, and one is not a number.
         assert_eq!(one(&seen, "system.disk.operations read sdb"), Some(1.0));
         assert_eq!(one(&seen, "system.disk.operation_time read sdb"), None);
         assert_eq!(one(&seen, "system.disk.io_time sdb"), Some(0.0));

@@ -1,4 +1,4 @@
-//! The figures that every operating system tells.
+//! The figures that every operating system reports.
 
 use std::time::Duration;
 

@@ -4,8 +4,8 @@
 //! `memory.rs`; on other systems it is `elsewhere.rs`. `disk.rs`, `network.rs`, `filesystem` and `slow.rs` hold the other
 //! sources.
 //!
-//! What may hang, fail or be missing on its own is a separate source: `/proc` always answers, but a file system may wait
-//! for a server.
+//! A part that may hang, fail or be missing on its own is a separate source: `/proc` always answers, but a file system
+//! may wait for a server.
 
 #[cfg(target_os = "linux")]
 mod cpu;

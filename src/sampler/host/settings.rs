@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::filters::{NameFilter, validate};
 use crate::base::error::ConfigError;
 
-/// What is read of the machine, its container, this process and its runtime.
+/// Settings for reading the machine, its container, this process and its runtime.
 ///
 /// `sources`, `disks`, `interfaces`, `file_systems` and `file_system_types` are lists of patterns for names. In a pattern,
-/// `*` stands for any number of characters and `?` for one. A pattern that begins with `!` excludes the names that it
+/// `*` matches any number of characters and `?` matches one. A pattern that begins with `!` excludes the names that it
 /// matches, any other pattern includes them. The last pattern that matches a name decides. A name that no pattern matches
 /// is decided by the default of its kind, which excludes virtual devices.
 ///

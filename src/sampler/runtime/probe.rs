@@ -1,4 +1,4 @@
-//! The source `runtime`.
+//! The source `runtime`, which reads the metrics of Tokio runtimes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use crate::signal::{
     RUNTIME_UTILIZATION, RUNTIME_WORKERS,
 };
 
-/// The name of the runtime that the sampler is started in.
+/// The name of the runtime in which the sampler is started, unless it was added under another name.
 const MAIN: &str = "main";
 
 /// The runtimes to read, by name.
@@ -33,8 +33,8 @@ impl Runtimes {
         check_names("sampler.runtime", &self.0, "a name that no other runtime has")
     }
 
-    /// Adds the runtime in which this is called, unless it was added under a name, or another runtime is named `main`.
-    fn and_current(&self) -> Vec<(Box<str>, Handle)> {
+    /// All runtimes. The current one is included as `main`, unless it was added, or another runtime is named `main`.
+    fn with_current(&self) -> Vec<(Box<str>, Handle)> {
         let current = Handle::try_current().ok().filter(|current| {
             self.0.iter().all(|(name, handle)| **name != *MAIN && handle.id() != current.id())
         });
@@ -42,84 +42,86 @@ impl Runtimes {
     }
 }
 
-/// The source, if there is a runtime.
+/// The plan of the source; `None` if there is no runtime.
 pub(in crate::sampler) fn plan(runtimes: &Runtimes, every: Duration) -> Option<Plan> {
-    let known: Vec<Arc<Known>> = runtimes
-        .and_current()
+    let named: Vec<Arc<NamedRuntime>> = runtimes
+        .with_current()
         .into_iter()
-        .map(|(name, handle)| Arc::new(Known::new(&name, handle)))
+        .map(|(name, handle)| Arc::new(NamedRuntime::new(&name, handle)))
         .collect();
-    (!known.is_empty()).then(|| Plan {
+    (!named.is_empty()).then(|| Plan {
         name: "runtime".into(),
-        make: Arc::new(move || Box::new(Watch(known.iter().cloned().map(Followed::new).collect()))),
+        make: Arc::new(move || {
+            Box::new(RuntimeProbe(named.iter().cloned().map(RuntimeReader::new).collect()))
+        }),
         every,
         deadline: DEADLINE,
     })
 }
 
-/// A runtime, and the labels of its series.
-struct Known {
-    /// `None` once it was shut down.
+/// A runtime and the labels of its series.
+struct NamedRuntime {
+    /// `None` after the runtime was shut down.
     handle: Mutex<Option<Handle>>,
     labels: Labels,
     global_queue: Labels,
     #[cfg(tokio_unstable)]
-    more: UnstableMetrics,
+    unstable: UnstableMetrics,
 }
 
-/// Reads the runtimes.
-struct Watch(Vec<Followed>);
+/// Reads all runtimes.
+struct RuntimeProbe(Vec<RuntimeReader>);
 
-/// A runtime, and the values of its last reading.
-struct Followed {
-    known: Arc<Known>,
+/// Reads one runtime, and keeps the values of the last reading.
+struct RuntimeReader {
+    runtime: Arc<NamedRuntime>,
     delay: Delay,
     before: Option<Busy>,
 }
 
-/// The sum of the busy time of all workers at one moment.
+/// The sum of the busy times of all workers at one moment.
 #[derive(Clone, Copy)]
 struct Busy {
     at: Instant,
     time: Duration,
 }
 
-// ===== impl Known =====
+// ===== impl NamedRuntime =====
 
-impl Known {
+impl NamedRuntime {
     fn new(name: &str, handle: Handle) -> Self {
         Self {
             handle: Mutex::new(Some(handle)),
             labels: Labels::new([("runtime", name)]),
             global_queue: Labels::new([("runtime", name), ("queue", "global")]),
             #[cfg(tokio_unstable)]
-            more: UnstableMetrics::new(name),
+            unstable: UnstableMetrics::new(name),
         }
     }
 }
 
-// ===== impl Followed =====
+// ===== impl RuntimeReader =====
 
-impl Followed {
-    fn new(known: Arc<Known>) -> Self {
-        Self { known, delay: Delay::default(), before: None }
+impl RuntimeReader {
+    fn new(runtime: Arc<NamedRuntime>) -> Self {
+        Self { runtime, delay: Delay::default(), before: None }
     }
 
     fn sample(&mut self, sample: &mut Sample) {
-        let Some(handle) = self.known.handle.lock().clone() else { return };
-        // Before this reading spawns its own task.
+        let Some(handle) = self.runtime.handle.lock().clone() else { return };
+        // Read before `measure` spawns its own task.
         let metrics = handle.metrics();
         let (alive, waiting) = (metrics.num_alive_tasks(), metrics.global_queue_depth());
         let Some(delay) = self.delay.measure(&handle) else {
-            *self.known.handle.lock() = None;
+            *self.runtime.handle.lock() = None;
             return;
         };
-        let labels = &self.known.labels;
+        let labels = &self.runtime.labels;
         sample.with(&RUNTIME_SCHEDULING_DELAY, delay.map(|delay| delay.as_secs_f64()), labels);
         let workers = metrics.num_workers();
         sample.with(&RUNTIME_WORKERS, count(workers as u64), labels);
         sample.with(&RUNTIME_TASKS, count(alive as u64), labels);
-        sample.with(&RUNTIME_QUEUE_DEPTH, count(waiting as u64), &self.known.global_queue);
+        sample.with(&RUNTIME_QUEUE_DEPTH, count(waiting as u64), &self.runtime.global_queue);
         let parks = (0..workers).map(|worker| metrics.worker_park_count(worker)).sum();
         sample.with(&RUNTIME_PARKS, count(parks), labels);
 
@@ -129,11 +131,11 @@ impl Followed {
         let share = self.before.replace(now).and_then(|before| now.share_since(before, workers));
         sample.with(&RUNTIME_UTILIZATION, share, labels);
         #[cfg(tokio_unstable)]
-        self.known.more.sample(&metrics, workers, sample);
+        self.runtime.unstable.sample(&metrics, workers, sample);
     }
 }
 
-impl Probe for Watch {
+impl Probe for RuntimeProbe {
     fn sample(&mut self, sample: &mut Sample) -> Result<(), ProbeError> {
         self.0.iter_mut().for_each(|runtime| runtime.sample(sample));
         Ok(())
@@ -143,7 +145,7 @@ impl Probe for Watch {
 // ===== impl Busy =====
 
 impl Busy {
-    /// The share since `before`, at most 1: a worker reports its time late.
+    /// The busy share since `before`. Limited to 1, because workers report their time late.
     fn share_since(self, before: Self, workers: usize) -> Option<f64> {
         let possible = self.at.duration_since(before.at).as_secs_f64() * count(workers as u64);
         let busy = self.time.saturating_sub(before.time).as_secs_f64();
@@ -156,7 +158,7 @@ mod tests {
     use super::*;
 
     fn names(runtimes: &Runtimes) -> Vec<String> {
-        runtimes.and_current().into_iter().map(|(name, _)| name.into()).collect()
+        runtimes.with_current().into_iter().map(|(name, _)| name.into()).collect()
     }
 
     #[tokio::test]
@@ -170,7 +172,7 @@ mod tests {
         let mut runtimes = Runtimes::default();
         runtimes.add("main", other.handle().clone());
         assert_eq!(names(&runtimes), ["main"]);
-        assert_eq!(runtimes.and_current()[0].1.id(), other.handle().id());
+        assert_eq!(runtimes.with_current()[0].1.id(), other.handle().id());
         other.shutdown_background();
     }
 
@@ -178,11 +180,11 @@ mod tests {
     fn the_handle_of_a_runtime_that_was_shut_down_is_dropped() {
         assert!(plan(&Runtimes::default(), DEADLINE).is_none(), "there is no current runtime");
         let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let known = Arc::new(Known::new("gone", gone.handle().clone()));
-        let mut watch = Watch(vec![Followed::new(Arc::clone(&known))]);
+        let runtime = Arc::new(NamedRuntime::new("gone", gone.handle().clone()));
+        let mut probe = RuntimeProbe(vec![RuntimeReader::new(Arc::clone(&runtime))]);
         let mut readings = || {
             let mut sample = Sample::default();
-            watch.sample(&mut sample).unwrap();
+            probe.sample(&mut sample).unwrap();
             sample.readings.len()
         };
         // No thread runs its tasks, so the task of the first reading waits when the runtime is dropped.
@@ -190,7 +192,7 @@ mod tests {
         assert!(readings() > 0);
         drop(gone);
         assert_eq!(readings(), 0);
-        assert!(known.handle.lock().is_none());
+        assert!(runtime.handle.lock().is_none());
         assert_eq!(readings(), 0);
     }
 

@@ -31,7 +31,7 @@ pub(super) enum State {
     Due(Tick),
     /// It is being read. This is the deadline.
     Reading(Tick),
-    /// It is being read, and its deadline is over.
+    /// It is being read, and its deadline has passed.
     Overdue,
 }
 
@@ -120,7 +120,8 @@ impl Scheduled {
         first.then(|| Note::Failed(self.plan.name.clone(), error))
     }
 
-    /// The first beat after a growing pause with jitter. A beat, so that a failing source does not wake a thread on its own.
+    /// The first beat after a growing pause with jitter. A beat, so that a failing source does not wake a thread on its
+    /// own.
     pub(super) fn after_a_pause(&self, now: Tick, rhythm: Rhythm) -> Tick {
         let every = self.plan.every;
         let pause = Backoff::exponential(every * 2, LONGEST_PAUSE.max(every * 2));

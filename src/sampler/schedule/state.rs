@@ -1,4 +1,4 @@
-//! Which source is due, and what each thread does.
+//! The schedule: the next due source, and the task of each thread.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -214,7 +214,7 @@ impl Shared {
     }
 }
 
-/// Ignores a panic in code of others that does not affect the readings.
+/// Ignores a panic in code outside this crate that does not affect the readings.
 fn forget_panic(user: impl FnOnce()) {
     drop(catch(user));
 }

@@ -56,7 +56,7 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
-    /// Connects to a cluster. `nodes` are URLs of further nodes, in case that the first one is down.
+    /// Connects to a cluster. `nodes` are URLs of further nodes, in case the first one is down.
     pub fn cluster<N: Into<String>>(mut self, nodes: impl IntoIterator<Item = N>) -> Self {
         self.settings.cluster = true;
         self.settings.nodes = nodes.into_iter().map(Into::into).collect();

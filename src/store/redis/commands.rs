@@ -16,7 +16,7 @@ use crate::store::{
     Claim, Entry, LetterFilter, LetterId, Limits, Owner, PurgeRecord, Put, Settled, StoreError, WhenFull,
 };
 
-/// The most outcomes or renewals in one script, and about how many bytes.
+/// The maximum number of outcomes or renewals in one script, and about how many bytes.
 const LETTERS: usize = 100;
 const BYTES: usize = 1024 * 1024;
 

@@ -17,7 +17,7 @@ use crate::base::sync::Mutex;
 use crate::store::StoreError;
 use crate::store::clock::{Reading, StoreClock};
 
-/// The most calls at one time. Further calls wait, within their own timeout.
+/// The maximum number of calls at one time. Further calls wait, within their own timeout.
 const CALLS: usize = 256;
 
 /// The first and the longest time between two attempts to connect.

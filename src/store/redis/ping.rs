@@ -43,7 +43,7 @@ impl Ping {
     }
 }
 
-/// Fails if a cluster does not serve all slots. `PING` does not tell: it is not sent to a master that is down.
+/// Fails if a cluster does not serve all slots. `PING` does not show this: it is not sent to a master that is down.
 async fn serves_all_slots(connection: &mut Connection) -> Result<(), RedisError> {
     let mut command = redis::cmd("CLUSTER");
     command.arg("INFO");
@@ -61,7 +61,7 @@ async fn serves_all_slots(connection: &mut Connection) -> Result<(), RedisError>
     }
 }
 
-/// Success if the server answered, also if it answered that the user lacks the permission.
+/// Success if the server answered, even if it answered that the user lacks the permission.
 pub(crate) fn answered<T>(answer: Result<T, RedisError>) -> Result<(), RedisError> {
     match answer {
         Err(error) if !matches!(error.kind(), ErrorKind::Server(ServerErrorKind::NoPerm)) => Err(error),

@@ -13,13 +13,13 @@ use crate::store::clock::Reading;
 use crate::store::group::{self, by_frequency, by_size};
 use crate::store::{Entry, Fingerprint, Frequency, Group, LetterFilter, LetterId, PurgeRecord, StoreError};
 
-/// The most letters that one script returns or looks up.
+/// The maximum number of letters that one script returns or looks up.
 const LETTERS: usize = 100;
 
-/// The most groups in one script.
+/// The maximum number of groups in one script.
 const GROUPS: usize = 500;
 
-/// The most minutes in one script.
+/// The maximum number of minutes in one script.
 const MINUTES: usize = 240;
 
 /// The number of letters of each fingerprint, its first and its last failure.

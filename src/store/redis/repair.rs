@@ -1,7 +1,7 @@
-//! Repairing a queue of which Redis lost a part: a key was deleted, evicted, or overwritten by another program.
+//! Repairs a queue after Redis lost a part of it: a key was deleted, evicted, or overwritten by another program.
 //!
 //! Every script compares the sizes of all keys of its queue and reports an inconsistency. A task then goes through the
-//! queue, a few letters in each script, while other calls go on. It keeps what is left of the letters and derives all
+//! queue, a few letters per script, while other calls continue. It keeps what is left of the letters and rebuilds all
 //! other keys from it.
 
 use std::collections::HashSet;
@@ -25,16 +25,16 @@ const PARTS: [&str; 13] = [
     "bytes", "format",
 ];
 
-/// The most passes through a queue in one repair. Other calls write meanwhile, so one pass may not be enough.
+/// The maximum number of passes of one repair. Other calls write meanwhile, so one pass may not be enough.
 const PASSES: usize = 3;
 
-/// The number of lost letters whose ids one repair remembers. Further ones may be counted twice.
+/// The maximum number of lost letters whose ids a repair remembers. Further ones may be counted twice.
 const REMEMBERED: usize = 100_000;
 
-/// The head of a damaged letter begins with this. The scripts write it.
+/// The beginning of the head of a damaged letter. The scripts write it.
 const LOST: &[u8] = b"lost: ";
 
-/// The most letters that one script adopts.
+/// The maximum number of letters that one script restores from their heads.
 const ADOPTED: usize = 50;
 
 /// The outcome of a repair.
@@ -42,7 +42,7 @@ const ADOPTED: usize = 50;
 struct Report {
     /// Letters that are complete again.
     restored: u64,
-    /// Letters of which a part is lost.
+    /// Letters that lost a part.
     damaged: u64,
     /// The ids of letters that are lost.
     lost: HashSet<String>,
@@ -68,7 +68,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// One answer of the script: the next cursor, the ids of lost letters, how many were restored and damaged, and orphans.
+/// One answer of the script: the next cursor, the ids of lost letters, the numbers of restored and of damaged letters, and
+/// the parts of orphaned letters, four for each.
 type Answer = (String, Vec<String>, u64, u64, Vec<Vec<u8>>);
 
 impl Client {
@@ -133,7 +134,7 @@ impl Client {
         report: &mut Report,
     ) -> Result<String, StoreError> {
         for part in PARTS {
-            // Bodies are large. The first pass visits them only where letters were lost, whose bodies may be left.
+            // Bodies are large. The first pass visits them only if letters were lost, because their bodies may be left.
             if part == "bodies" && pass == 0 && report.lost() == 0 {
                 continue;
             }
@@ -171,7 +172,7 @@ impl Client {
         Ok((next, orphans))
     }
 
-    /// Restores letters of which only the head, and perhaps the body, is left.
+    /// Restores orphaned letters: those with only a head, or a head and a body.
     async fn adopt(
         &self,
         queue: &Arc<str>,
@@ -233,8 +234,8 @@ enum Payload {
     Http(IgnoredAny),
 }
 
-/// The entry of a letter by its head alone, and whether it is complete without a body. If the head cannot be read, the
-/// time of the id stands for the times of failure.
+/// The entry of a letter, made from its head alone, and whether it is complete without a body. If the head cannot be read,
+/// the time in the id replaces the times of failure.
 fn entry(queue: &Arc<str>, id: LetterId, head: &[u8]) -> (Entry, bool) {
     let made_at = id.made_at();
     let unknown = Entry {

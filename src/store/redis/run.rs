@@ -46,7 +46,7 @@ impl Client {
         let repaired = self.repairs().wait(queue, before).await;
         if !repaired && answer.is_ok() && self.repairs().is_running(queue) {
             let message = format!(
-                "Redis at {} lost a key of queue `{queue}`, and the queue is being repaired; ask again in some seconds",
+                "Redis at {} lost a key of queue `{queue}`, and the queue is being repaired; try again in a few seconds",
                 self.address()
             );
             return Err(StoreError::new(Kind::TimedOut, message));

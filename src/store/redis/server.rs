@@ -36,7 +36,7 @@ pub(super) async fn time(connection: &mut Connection) -> Option<SystemTime> {
     Some(from_micros(seconds.checked_mul(1_000_000)?.checked_add(micros)?))
 }
 
-/// Refuses a server that is too old, and warns of settings by which it may lose letters.
+/// Refuses a server that is too old, and warns of settings that may lose letters.
 pub(super) async fn check(address: &str, connection: &mut Connection) -> Result<(), Fault> {
     let key = keys::tag("");
     let info = match connection.send_to(&key, redis::cmd("INFO")).await {

@@ -29,7 +29,7 @@ pub struct RedisSettings {
     pub url: String,
     /// Whether Redis is a cluster. Default: no.
     pub cluster: bool,
-    /// URLs of further nodes of the cluster, in case that the first one is down. Default: none.
+    /// URLs of further nodes of the cluster, in case the first one is down. Default: none.
     pub nodes: Vec<String>,
     /// The longest time for one call, including a new connection: 10 ms to 30 s. Default: 400 ms, which leaves time to
     /// spill the letter within the park timeout.

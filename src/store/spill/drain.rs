@@ -24,10 +24,10 @@ use crate::store::{
     guarded,
 };
 
-/// The most letters in a batch.
+/// The maximum number of letters in a batch.
 const BATCH: usize = 64;
 
-/// The batch ends with the letter by which it reaches this many bytes.
+/// A batch ends when it has at least this number of bytes.
 const BYTES: u64 = 4 * 1024 * 1024;
 
 /// The size of the first batch for a store that was failing.
@@ -154,7 +154,7 @@ impl Shared {
                 }
                 Err(error) => {
                     let spill = self.spill.path().display();
-                    tracing::debug!(%spill, queue = &*name, "draining the spill failed and is tried again: {error}");
+                    tracing::debug!(%spill, queue = &*name, "draining the spill failed; it is tried again: {error}");
                     all = false;
                 }
             }
@@ -243,7 +243,7 @@ impl Shared {
                 let spill = self.spill.path().display();
                 tracing::warn!(
                     %spill, queue = name, %id, failures = times,
-                    "a dead letter cannot be moved from the spill to the store, and is tried again: {error}"
+                    "a dead letter cannot be moved from the spill to the store; it is tried again: {error}"
                 );
             }
         }

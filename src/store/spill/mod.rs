@@ -1,6 +1,6 @@
 //! The spill: a SQLite file that takes letters while their store cannot. Start with [`SpillStore`] in `store.rs`.
 //!
-//! A server can be down, a disk can be full. Letters then go to a file of their own, and their callers do not wait
+//! A server can be down, or a disk full. Letters then go to a separate file, and their callers do not wait
 //! for the store. Letters in the spill are as durable as in any SQLite store. When the store answers again,
 //! `drain.rs` moves them there, oldest first; `circuit.rs` decides who asks the store meanwhile, and when.
 

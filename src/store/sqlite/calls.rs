@@ -20,10 +20,10 @@ use crate::store::{
     Settled, Store, StoreError,
 };
 
-/// The most letters that one transaction removes, so that other callers get their turn in between.
+/// The maximum number of letters that one transaction removes, so that other callers get their turn in between.
 const BATCH: usize = 1_000;
 
-/// The most letters that one transaction removes when the disk is full, because its log needs room.
+/// The maximum number of letters that one transaction removes when the disk is full, because its log needs room.
 const SMALL_BATCH: usize = 16;
 
 /// This many bytes cost a commit about as much as one more letter.
@@ -44,7 +44,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             if self.file().is_moving(entry.id) {
                 let message = format!(
-                    "the spill `{}` is also the file of its store; give the spill a file of its own (`spill.path`)",
+                    "the spill `{}` is also the file of its store; give the spill its own file (`spill.path`)",
                     self.path().display()
                 );
                 return Err(StoreError::new(Kind::Setting, message));

@@ -69,7 +69,7 @@ fn last_failure(change: &Transaction<'_>) -> rusqlite::Result<i64> {
     Ok(newest.unwrap_or(0).saturating_mul(60_000_000))
 }
 
-/// Identifies the boot of the machine, and the time namespace, which has an uptime of its own.
+/// Identifies the boot of the machine, and the time namespace, which has its own uptime.
 #[cfg(target_os = "linux")]
 fn boot() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;

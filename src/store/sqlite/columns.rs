@@ -72,7 +72,7 @@ pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<[u8
     Ok(row.get_ref(column)?.as_blob().ok().and_then(|bytes| bytes.try_into().ok()))
 }
 
-/// The id of a letter, and the value of the column if it is no valid id.
+/// The id of a letter, and the value of the column if it is not valid.
 ///
 /// An invalid value is shown as an id that sorts where SQLite sorts the row, so that a list can be read page by page.
 /// A shorter blob is padded with zeros. A longer blob becomes the next id after its first 16 bytes. Any other value,

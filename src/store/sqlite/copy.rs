@@ -56,7 +56,7 @@ pub(super) fn make(path: &Path, version: i32, reader: &Connection) -> Result<Cop
         StoreError::new(kind, message)
     };
     let io_failed = |error: io::Error| failed(&error, error.kind() == io::ErrorKind::StorageFull);
-    // If the path is a link, the copy lies beside its target.
+    // If the path is a link, the copy is next to its target.
     let real = std::fs::canonicalize(path).map_err(io_failed)?;
     let (copy, part) = (
         file::with_suffix(&real, &format!(".v{version}")),

@@ -24,7 +24,7 @@ pub(super) fn newer_schema(path: &Path, version: i32, supported: i32) -> StoreEr
 
 pub(super) fn foreign(path: &Path) -> StoreError {
     let message = format!(
-        "`{}` is the SQLite database of another program; give the letters a file of their own",
+        "`{}` is the SQLite database of another program; give the letters their own file",
         path.display()
     );
     StoreError::new(Kind::Foreign, message)
@@ -51,7 +51,7 @@ pub(super) fn unwritable(path: &Path, error: io::Error) -> StoreError {
 /// The file, or one that SQLite keeps beside it, must not be used for letters.
 pub(super) fn refused(path: &Path, why: &str) -> StoreError {
     let message = format!(
-        "cannot write letters to `{}`: {why}; use a plain file with mode 600 that belongs to the user of this process",
+        "cannot write letters to `{}`: {why}; use a regular file with mode 600 that belongs to the user of this process",
         path.display()
     );
     StoreError::new(Kind::Unwritable, message)

@@ -19,7 +19,7 @@ static CREATING: Mutex<()> = Mutex::new(());
 /// The suffixes of the files that SQLite keeps beside the database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Creates the file if it does not exist. Refuses a file that is no plain file or that another user may have put
+/// Creates the file if it does not exist. Refuses a file that is not a regular file, or that another user may have put
 /// there. It does not change an existing file, which may belong to another program.
 pub(super) fn create(path: &Path) -> Result<(), StoreError> {
     let _creating = CREATING.lock();
@@ -45,20 +45,20 @@ fn for_each_file(path: &Path, visit: Visit<'_>) -> Result<(), StoreError> {
     }
     match std::fs::metadata(path) {
         Ok(file) if file.is_file() => {}
-        Ok(_) => return Err(refused(path, "it is no plain file")),
+        Ok(_) => return Err(refused(path, "it is not a regular file")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(refused(path, "it is a link to a file that does not exist"));
         }
         Err(error) => return Err(unwritable(path, error)),
     }
-    // If the path is a link, the companions lie beside its target.
+    // If the path is a link, the companions are next to its target.
     let real = std::fs::canonicalize(path).map_err(|error| unwritable(path, error))?;
     let file = std::fs::symlink_metadata(&real).map_err(|error| unwritable(path, error))?;
     visit(&real, &file)?;
     for companion in COMPANIONS.map(|suffix| with_suffix(&real, suffix)) {
         match std::fs::symlink_metadata(&companion) {
             Ok(file) if file.is_file() => visit(&companion, &file)?,
-            Ok(_) => return Err(refused(&companion, "it is no plain file")),
+            Ok(_) => return Err(refused(&companion, "it is not a regular file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(unwritable(&companion, error)),
         }
@@ -129,7 +129,7 @@ fn create_missing(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Warns of hard links. SQLite names the log after the path by which it opens the file, so two processes that use two
+/// Warns of hard links. SQLite names the log after the path that it opens, so two processes that use two
 /// names do not see each other's log.
 #[cfg(unix)]
 pub(super) fn warn_of_hard_links(path: &Path) {
@@ -165,7 +165,7 @@ fn restrict(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         .and_then(|()| std::fs::metadata(path));
     match restricted {
         Ok(file) if exposed(&file) => {
-            Err(refused(path, "other users can access it, and its file system does not allow to change that"))
+            Err(refused(path, "other users can access it, and its file system cannot change that"))
         }
         Ok(_) => {
             tracing::warn!(

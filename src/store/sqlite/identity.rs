@@ -52,7 +52,7 @@ pub(super) enum Invalidated {
     Content,
 }
 
-/// Length and time of change, by which a write to a file shows.
+/// The length and modification time of a file. A write changes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     length: u64,
@@ -82,7 +82,7 @@ impl Files {
     /// The files of the database at `path`, which SQLite has open. SQLite itself does not replace them while they are
     /// open.
     pub(super) fn at(path: &Path) -> io::Result<Self> {
-        // If the path is a link, the companions lie beside its target.
+        // If the path is a link, the companions are next to its target.
         let real = std::fs::canonicalize(path)?;
         let companion = |suffix| {
             let path = file::with_suffix(&real, suffix);

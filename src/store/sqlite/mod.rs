@@ -2,7 +2,7 @@
 //!
 //! One thread writes (`writer.rs`). It takes all jobs that have arrived since the last commit and commits them as one
 //! group, so that a hundred callers share one `fsync`. It answers each caller after the commit that contains its
-//! letter. Readers have connections of their own (`readers.rs`) and do not wait for the writer, nor do other
+//! letter. Readers have their own connections (`readers.rs`) and do not wait for the writer, nor do other
 //! processes.
 //!
 //! `calls.rs` implements [`Store`](super::Store). `open.rs` opens the file, and `schema.rs` migrates it. `change.rs`

@@ -14,10 +14,10 @@ use crate::base::sync::Mutex;
 use crate::store::LetterId;
 use crate::store::clock::StoreClock;
 
-/// What the handles share with the writer.
+/// The state that the handles share with the writer.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The path by which the file was first opened.
+    /// The path with which the file was first opened.
     pub(super) path: Arc<Path>,
     pub(super) readers: Readers,
     pub(super) depths: Depths,
@@ -35,7 +35,7 @@ impl Shared {
     }
 }
 
-/// What all handles share. The writer ends when the last handle is dropped.
+/// The state that all handles share. The writer ends when the last handle is dropped.
 pub(super) struct OpenFile {
     pub(super) shared: Arc<Shared>,
     pub(super) jobs: mpsc::Sender<Box<dyn Job>>,

@@ -12,7 +12,7 @@ use super::{errors, open};
 use crate::base::sync::Mutex;
 use crate::store::StoreError;
 
-/// The most concurrent reads.
+/// The maximum number of concurrent reads.
 const READERS: u32 = 4;
 
 #[derive(Debug)]

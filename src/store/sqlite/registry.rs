@@ -53,7 +53,7 @@ impl Slot {
         self.database.lock().as_ref() == Some(id)
     }
 
-    /// Whether the file is still at the path by which it was opened.
+    /// Whether the file is still at the path with which it was opened.
     fn is_in_place(&self, id: &FileId) -> bool {
         FileId::at(&self.real).is_ok_and(|there| there == *id)
     }

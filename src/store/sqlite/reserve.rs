@@ -47,7 +47,7 @@ impl Reserve {
     }
 
     fn at(path: &Path) -> Self {
-        // If the path is a link, the reserve lies beside its target.
+        // If the path is a link, the reserve is next to its target.
         let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         Self { path: file::with_suffix(&real, "-reserve"), state: State::Missing }
     }

@@ -30,7 +30,7 @@ pub(super) const TOLERANCE: u64 = 60_000;
 pub(super) struct Found {
     pub(super) lane: i64,
     pub(super) id: LetterId,
-    /// The value in the column of the id, if it is no valid id.
+    /// The value in the column of the id, if it is not valid.
     invalid_id: Option<Stored>,
     pub(super) cause: i64,
     pub(super) content: i64,
@@ -80,7 +80,7 @@ pub(super) struct Cause {
     pub(super) origin: i64,
 }
 
-/// Where a letter is stored, and its lease.
+/// The place of a letter, and its lease.
 pub(super) struct Location {
     pub(super) lane: i64,
     pub(super) cause: i64,

@@ -85,9 +85,9 @@ impl SqliteStore {
     /// # Errors
     /// The message names the file and what to do.
     /// - [`is_unwritable`](StoreError::is_unwritable): the file cannot be written, or cannot be copied before its
-    ///   migration; it is no plain file, or a link to a file that does not exist; or other users have permissions
+    ///   migration; it is not a regular file, or a link to a file that does not exist; or other users have permissions
     ///   that this process cannot remove.
-    /// - [`is_corrupt`](StoreError::is_corrupt): the file is damaged or is no SQLite database.
+    /// - [`is_corrupt`](StoreError::is_corrupt): the file is damaged or is not an SQLite database.
     /// - [`is_foreign`](StoreError::is_foreign): it is the database of another program.
     /// - [`is_newer_schema`](StoreError::is_newer_schema): a later version of this crate wrote it.
     /// - [`is_locked`](StoreError::is_locked): another process has locked it for more than five seconds.
@@ -127,7 +127,7 @@ impl SqliteStore {
         if self.file.shared.is_current() {
             return Ok(());
         }
-        // The writer checks its file with each commit, also with an empty one.
+        // The writer checks its file with each commit, even with an empty one.
         self.write(0, |_| Ok(()), Task::not_durable).await
     }
 

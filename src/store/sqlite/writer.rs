@@ -25,25 +25,25 @@ use crate::store::StoreError;
 use crate::store::clock::StoreClock;
 use crate::store::error::Kind;
 
-/// The jobs that may wait for the writer. Further callers wait before they can hand over their job.
-const WAITING: usize = 1_024;
+/// The maximum number of queued jobs. Further callers wait for a place in the queue.
+const MAX_QUEUED: usize = 1_024;
 
-/// The most jobs in one commit: enough to amortize the `fsync`, and few enough not to delay the first one.
-const GROUP: usize = 256;
+/// The maximum number of jobs in one commit: enough to amortize the `fsync`, and few enough not to delay the first job.
+const MAX_JOBS: usize = 256;
 
-/// The most letters in a commit of several jobs.
-const LETTERS: usize = 1_024;
+/// The maximum number of letters in a commit of several jobs.
+const MAX_LETTERS: usize = 1_024;
 
-/// The most bytes of the log that a letter takes in addition to its own.
-const PER_LETTER: u64 = 8 * 1024;
+/// The maximum overhead of one letter in the log, in bytes.
+const LETTER_OVERHEAD: u64 = 8 * 1024;
 
 /// The number of commits after which a file that is never idle is tidied.
-const BUSY: u32 = 256;
+const TIDY_AFTER: u32 = 256;
 
-/// How often a group is written again because the file was replaced meanwhile.
+/// The maximum number of tries to write a group while the file keeps being replaced.
 const TRIES: u32 = 3;
 
-/// How long to wait for reads of a file that is to be closed.
+/// How long to wait for running reads before the file is closed.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 struct Writer {
@@ -131,19 +131,19 @@ fn open(path: Arc<Path>, slot: &Arc<Slot>) -> Result<(Arc<OpenFile>, Writer, Inb
         has_logged: false,
     };
     writer.use_database(database)?;
-    let (jobs, inbox) = mpsc::channel(WAITING);
+    let (jobs, inbox) = mpsc::channel(MAX_QUEUED);
     slot.set_inbox(&jobs);
     Ok((Arc::new(OpenFile::new(shared, jobs)), writer, inbox))
 }
 
 impl Writer {
     fn run(mut self, mut inbox: Inbox) {
-        let mut group = Vec::with_capacity(GROUP);
+        let mut group = Vec::with_capacity(MAX_JOBS);
         while let Some(first) = self.next(&mut inbox) {
             let mut weight = first.weight();
             group.push(first);
-            while group.len() < GROUP
-                && weight < LETTERS
+            while group.len() < MAX_JOBS
+                && weight < MAX_LETTERS
                 && let Ok(next) = inbox.try_recv()
             {
                 weight += next.weight();
@@ -151,17 +151,17 @@ impl Writer {
             }
             self.write(&mut group);
         }
-        // The last connection to close removes the log; it should be the one that writes.
+        // The last connection that closes removes the log. That should be the writer's.
         self.shared.readers.close_idle();
         if let Some(database) = &mut self.database
             && database.check().is_ok()
         {
-            // If another process has the file open, the log stays. Then it should at least be empty.
+            // If another process has the file open, the log stays, but empty.
             let _ = tidy::truncate(&database.connection);
         }
     }
 
-    /// Starts to use a database that was opened.
+    /// Starts to use an opened database.
     fn use_database(&mut self, mut database: Database) -> Result<(), StoreError> {
         let now = clock::now(&mut database.connection)
             .map_err(|error| explain(&self.shared.path, "open", error))?;
@@ -214,7 +214,7 @@ impl Writer {
         // The reserve must be complete before the file may grow.
         let grown: usize = group.iter().filter(|job| job.grows()).map(|job| job.weight()).sum();
         if let Some(database) = &mut self.database
-            && !database.reserve.cover(database.log.size().saturating_add(grown as u64 * PER_LETTER))
+            && !database.reserve.cover(database.log.size().saturating_add(grown as u64 * LETTER_OVERHEAD))
         {
             self.refuse_growing(group, None);
         }
@@ -263,7 +263,7 @@ impl Writer {
         }
     }
 
-    /// Commits a group although the disk is full, by the space of the log and of the reserve.
+    /// Commits a group although the disk is full. Uses the disk space of the log, and then that of the reserve.
     fn commit_when_full(&mut self, group: &mut [Box<dyn Job>]) -> Result<(), WriteError> {
         if group.is_empty() {
             return Ok(());
@@ -313,7 +313,7 @@ impl Writer {
             self.shared.depths.publish(depths);
             self.is_untidy = true;
             self.commits = self.commits.wrapping_add(1);
-            if self.commits.is_multiple_of(BUSY) {
+            if self.commits.is_multiple_of(TIDY_AFTER) {
                 // The group is committed; a failure here changes nothing for it.
                 let _ = tidy::if_mostly_free(&database.connection);
             }
@@ -358,7 +358,7 @@ impl Writer {
     fn try_reopen(&mut self, path: &Path, why: Option<Invalidated>) -> Result<(), StoreError> {
         let Some(_no_readers) = self.shared.readers.close(&self.runtime, READ_TIMEOUT) else {
             let message = format!(
-                "cannot open `{}` again: a read of the former file has not ended within {READ_TIMEOUT:?}; the store tries \
+                "cannot open `{}` again: a read of the replaced file did not end within {READ_TIMEOUT:?}; the store tries \
                  again with its next call",
                 path.display()
             );
@@ -391,7 +391,7 @@ fn all_depths(connection: &Connection) -> rusqlite::Result<QueueDepths> {
     Ok(depths)
 }
 
-/// Whether the disk is full, or the log has reached the limit on the size of files.
+/// Whether the disk is full, or the log has reached the file size limit of the process.
 fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DiskFull)
         || error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE)

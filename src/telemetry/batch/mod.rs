@@ -4,7 +4,7 @@
 //! thread takes the whole queue and waits for the exporter.
 //!
 //! The batch processors of `opentelemetry_sdk` 0.33.1 cost a span the same, but:
-//! - An exporter that panics ends their thread. Of 55 spans in batches of 10, of which the first panics, they export
+//! - An exporter that panics ends their thread. If the first of six batches with 55 spans panics, they export
 //!   none and this exports 45. Their metric counts 10 of them as processed and 5 as late, and 40 not at all.
 //! - An export that never ends blocks their thread forever: without an asynchronous runtime they have no timeout.
 //! - They count (`otel.sdk.processor.span.processed`) with the meter that is global when they are made. A pipeline is

@@ -10,7 +10,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::otlp::OtlpSettings;
 use crate::telemetry::suppress::suppress_thread;
 
-/// What the exporters of one pipeline share: a runtime, settings and counters.
+/// The parts that the exporters of one pipeline share: a runtime, settings and counters.
 #[derive(Debug)]
 pub(in crate::telemetry) struct Background {
     runtime: Option<Runtime>,

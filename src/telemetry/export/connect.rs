@@ -17,18 +17,18 @@ pub(super) type Client = legacy::Client<Connector, Full<Bytes>>;
 /// How long an idle connection stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// A client. It connects with its first request.
+/// Makes a client. It connects when it sends its first request.
 pub(super) fn client(connector: &Connector, target: &Target) -> Client {
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_TIMEOUT);
     #[cfg(feature = "otlp-grpc")]
     builder.http2_only(target.grpc);
     #[cfg(not(feature = "otlp-grpc"))]
-    debug_assert!(!target.grpc, "`Target` refuses gRPC without the feature");
+    debug_assert!(!target.grpc, "`Target` refuses gRPC without the feature `otlp-grpc`");
     builder.build(connector.clone())
 }
 
-/// What opens connections to `target`, over TLS if its URL begins with `https:`.
+/// Makes the connector for `target`. It uses TLS if the URL of the target begins with `https:`.
 pub(super) fn connector(target: &Target) -> Result<Connector, TelemetryError> {
     let secure = target.uri.scheme_str() == Some("https");
     let certificates = secure.then_some(&target.certificates);

@@ -1,4 +1,4 @@
-//! What gRPC adds to HTTP: a frame around the message, and a status in the trailers.
+//! The parts that gRPC adds to HTTP: a frame around the message, and a status in the trailers.
 //!
 //! The message in the frame is the one that the HTTP exporter of opentelemetry-otlp encoded and compressed. Its gRPC
 //! exporter (0.33.1) is not used, for three reasons:
@@ -9,8 +9,8 @@
 //! - It sleeps between retries (`retry.rs`), and a shutdown cannot end the sleep. With its retries off, its error is a text
 //!   with the code, so the delay that a collector asks for in `RetryInfo` is lost.
 //! - tonic 0.14.9 panics on a `grpc-status-details-bin` that is not base64 (`expect` in `Status::from_header_map`). A
-//!   collector, or a proxy that answers for it, must not be able to cause a panic. This rules out tonic without its
-//!   transport as well.
+//!   collector, or a proxy that answers for it, must not be able to cause a panic. This also rules out tonic without its
+//!   transport.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! OTLP, over HTTP and over gRPC.
 //!
-//! The exporters are those of opentelemetry-otlp. They group items by resource and scope and encode them as protobuf. Then
-//! they call an `HttpClient`. Ours is [`Transport`](exporter::Transport). It does what opentelemetry-otlp 0.33.1 does not do:
+//! The exporters are those of opentelemetry-otlp. They group items by resource and scope and encode them as protobuf.
+//! Then they call an `HttpClient`. Ours is [`Transport`](exporter::Transport). It does what opentelemetry-otlp 0.33.1
+//! does not do:
 //!
 //! - It sends on a small runtime of the pipeline's own. The application may have no runtime, or may block it.
 //! - It applies the timeout to the whole export, including retries and the delays between them. The shutdown of the
@@ -9,8 +10,9 @@
 //!   off.
 //! - It counts the items that a collector rejects. opentelemetry-otlp logs them and reports success.
 //! - It keeps the cause of a failed export. opentelemetry-otlp reports "network error" for every export without an answer.
-//! - It takes URL, headers and certificates from [`Target`](target::Target), which checks them. opentelemetry-otlp drops malformed
-//!   headers silently, appends the path of a signal to the query of an endpoint, and reads no certificates.
+//! - It takes URL, headers and certificates from [`Target`](target::Target), which checks them. opentelemetry-otlp
+//!   drops malformed headers silently, appends the path of a signal to the query of an endpoint, and reads no
+//!   certificates.
 //! - It opens a new connection after an export that timed out, because the old one may be dead.
 //!
 //! Over gRPC the same message is sent in a frame. The module `grpc` says why opentelemetry-otlp does not send it.
@@ -20,7 +22,7 @@
 //! `tests/export_log.rs` checks this.
 //!
 //! Two limits remain. opentelemetry-otlp refuses a message of more than 64 MiB, which counts as a failed export. When the
-//! application reads variables from a source of its own and they do not ask for compression,
+//! application reads variables from its own source and they do not ask for compression,
 //! `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` in the environment still compresses.
 //!
 //! Start with `build.rs`, then `sender.rs`.

@@ -102,8 +102,8 @@ impl Target {
     }
 }
 
-/// The URL of a signal, with the variable or setting that it comes from: that of its own variable as it is, or the general
-/// one with the path of the signal.
+/// The URL of a signal, with the variable or setting that it comes from: that of the signal's own variable as it is, or
+/// the general one with the path of the signal.
 fn uri(
     signal: Signal,
     grpc: bool,

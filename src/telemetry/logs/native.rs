@@ -29,7 +29,7 @@ impl Logs {
     }
 }
 
-/// Queues native records with those of events, redacted and sdk_result the same limits.
+/// Queues native records with those of events. They are redacted, and have the same limits.
 #[derive(Debug)]
 pub(super) struct NativeProcessor {
     logs: Arc<Logs>,
@@ -61,7 +61,7 @@ impl NativeProcessor {
         {
             return record.clone();
         }
-        // A record is built anew, because the SDK cannot remove attributes.
+        // A new record is built, because the SDK cannot remove attributes.
         let mut new = self.factory.create_log_record();
         if let Some(name) = record.event_name() {
             new.set_event_name(name);

@@ -61,7 +61,7 @@ fn message(kind: CollisionKind) -> &'static str {
             "two instruments have the same name in Prometheus: this one is exposed under the longer name `exposed`"
         }
         CollisionKind::Series => {
-            "series of an instrument have the same labels in Prometheus: the label `exposed` tells them apart"
+            "series of an instrument have the same labels in Prometheus: the label `exposed` distinguishes them"
         }
         CollisionKind::Label => {
             "an attribute has a reserved name in Prometheus, or the same name as another: its label is `exposed`"

@@ -105,7 +105,8 @@ pub(super) struct InstrumentId {
 }
 
 const KINDS: [Kind; 4] = [Kind::Counter, Kind::UpDownCounter, Kind::Gauge, Kind::Histogram];
-/// The words that tell instruments of one name and different kinds apart. `promtool` warns about `gauge` and the like.
+/// The words that distinguish instruments with the same name and different kinds. `promtool` warns about `gauge` and
+/// the like.
 const WORDS_OF_KINDS: [&str; 4] = ["cumulative", "net", "current", "distribution"];
 
 impl InstrumentId {

@@ -2,7 +2,8 @@
 //!
 //! A plan does not depend on the order in which the SDK reports the metrics, so that names stay the same from scrape to
 //! scrape. If several instruments collide in a name or a series, all of them get another one: a stored series must not
-//! continue with the values of another instrument. Only metrics of this crate keep their names, because dashboards use them.
+//! continue with the values of another instrument. Only metrics of this crate keep their names, because dashboards use
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -47,7 +48,8 @@ pub(super) enum FamilyKind {
 }
 
 impl Plan {
-    /// The plan for `metrics`. Known metrics of the scope `own` belong to this crate, and have their exemplars in `registry`.
+    /// The plan for `metrics`. Known metrics of the scope `own` belong to this crate, and have their exemplars in
+    /// `registry`.
     pub(super) fn new(
         metrics: &ResourceMetrics,
         own: &InstrumentationScope,
@@ -122,7 +124,8 @@ impl Plan {
         help.to_owned()
     }
 
-    /// For each stream of a family, the labels that tell it from the others: its scope, and a digest if scopes do not suffice.
+    /// For each stream of a family, the labels that distinguish it from the others: its scope, and a digest if scopes
+    /// do not suffice.
     fn stream_labels(&mut self, draft: &Draft<'_>) -> Vec<Vec<Label>> {
         let streams = &draft.streams;
         if streams.len() == 1 {

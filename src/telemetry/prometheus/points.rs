@@ -78,8 +78,8 @@ pub(super) struct Distribution {
 /// A point and its attributes.
 pub(super) type AttributedPoint<'a> = (Vec<&'a KeyValue>, Point);
 
-/// The kind of the instrument of `metric`, and its points. `None` for an exponential histogram: the pipeline makes none while
-/// Prometheus is on.
+/// The kind of the instrument of `metric`, and its points. `None` for an exponential histogram: the pipeline makes none
+/// while Prometheus is on.
 pub(super) fn read(metric: &Metric) -> Option<(Kind, Vec<AttributedPoint<'_>>)> {
     match metric.data() {
         AggregatedMetrics::F64(data) => read_data(data),
@@ -88,7 +88,7 @@ pub(super) fn read(metric: &Metric) -> Option<(Kind, Vec<AttributedPoint<'_>>)> 
     }
 }
 
-/// The type of the number_type in `metric`.
+/// The number type of `metric`.
 pub(super) fn number_type(metric: &Metric) -> &'static str {
     match metric.data() {
         AggregatedMetrics::F64(_) => "f64",

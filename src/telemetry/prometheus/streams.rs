@@ -35,7 +35,8 @@ pub(super) struct Draft<'a> {
 pub(super) const TARGET: &str = "target";
 
 impl Stream<'_> {
-    /// An order that does not depend on that of the SDK. Two streams are equal only if the SDK describes them in the same way.
+    /// An order that does not depend on that of the SDK. Two streams are equal only if the SDK describes them in the
+    /// same way.
     fn order(&self, other: &Self) -> Ordering {
         let key = |it: &Self| {
             let scope = (it.scope.name(), it.scope.version(), it.scope.schema_url());
@@ -51,7 +52,7 @@ impl Stream<'_> {
         self.id.cmp(&other.id).then_with(|| key(self).cmp(&key(other)))
     }
 
-    /// A digest of everything that tells it from the other streams of its family.
+    /// A digest of everything that distinguishes it from the other streams of its family.
     pub(super) fn digest(&self) -> String {
         let (scope, attributes) = (self.scope, attributes_of(self.scope).concat());
         digest([
@@ -115,7 +116,7 @@ pub(super) fn drafts<'a>(metrics: &'a ResourceMetrics, own: &InstrumentationScop
     drafts.into_values().collect()
 }
 
-/// What occupies a name.
+/// The owner of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
     Target,

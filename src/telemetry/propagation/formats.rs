@@ -39,7 +39,7 @@ impl Format {
         ("b3multi", Self::B3Multi),
     ];
 
-    /// The formats of these names, without duplicates; `none` is no format.
+    /// The formats of these names, without duplicates; `none` is not a format.
     fn of<'a>(
         setting: &'static str,
         names: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! What is known about a callsite, with a cache for each thread.
+//! The properties of callsites, with a cache for each thread.
 
 use std::cell::Cell;
 
@@ -11,7 +11,7 @@ use crate::telemetry::fields::SpecialFields;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) struct SeriesId(pub(super) u32);
 
-/// What is known about a callsite.
+/// The properties of a callsite.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::telemetry) struct Callsite {
     /// The series of spans without fields that change it.

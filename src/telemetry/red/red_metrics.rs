@@ -88,7 +88,7 @@ impl RedMetrics {
         }
     }
 
-    /// What is known about the callsite of `metadata`.
+    /// The properties of the callsite of `metadata`.
     #[inline]
     pub(in crate::telemetry) fn callsite(&self, metadata: &'static Metadata<'static>) -> Callsite {
         callsite::cached(self.id, metadata, || {

@@ -69,7 +69,7 @@ struct Recorder {
     exemplars: Option<Arc<Exemplars>>,
 }
 
-/// Durations of some threads, on cache lines of their own.
+/// Durations of some threads, on separate cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Buffer(Mutex<Durations>);

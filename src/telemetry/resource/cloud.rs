@@ -87,6 +87,6 @@ mod tests {
             None,
             "this is Knative"
         );
-        assert_eq!(platform(&[("AWS_REGION", "eu-central-1")]), None, "a region alone is no platform");
+        assert_eq!(platform(&[("AWS_REGION", "eu-central-1")]), None, "a region alone is not a platform");
     }
 }

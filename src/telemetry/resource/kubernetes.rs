@@ -1,7 +1,7 @@
 //! The Kubernetes pod that the process runs in.
 //!
-//! Kubernetes itself tells a pod little. Manifests pass the rest as variables, through the downward API. Their names are not
-//! standardized; the common ones are read.
+//! Kubernetes itself gives a pod little information. Manifests pass the rest as variables, through the downward API.
+//! Their names are not standardized; the common ones are read.
 
 use opentelemetry::KeyValue;
 use uuid::Uuid;

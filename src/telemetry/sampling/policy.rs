@@ -46,7 +46,7 @@ pub enum Sampling {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct SamplingRule {
-    /// The name of the span (`otel.name`, if it is set); `*` stands for any text.
+    /// The name of the span (`otel.name`, if it is set); `*` matches any text.
     pub name: String,
     /// The policy for these spans.
     pub sampling: Sampling,
@@ -66,7 +66,7 @@ impl Sampling {
         Self::ParentBased(Box::new(root))
     }
 
-    /// Adds a rule: `sampling` for the spans named `name`, in which `*` stands for any text. The first rule that matches
+    /// Adds a rule: `sampling` for the spans named `name`, in which `*` matches any text. The first rule that matches
     /// wins.
     #[must_use]
     pub fn except(self, name: impl Into<String>, sampling: Self) -> Self {

@@ -124,7 +124,7 @@ impl RateLimit {
     }
 }
 
-/// A name pattern, in which `*` stands for any text.
+/// A name pattern, in which `*` matches any text.
 #[derive(Debug)]
 struct Pattern(Vec<Box<str>>);
 

@@ -98,7 +98,7 @@ impl Secrets {
         }
     }
 
-    /// The replacement of a value that is no text, if its name is that of a secret.
+    /// The replacement of a value that is not text, if its name is that of a secret.
     #[inline]
     pub(in crate::telemetry) fn hidden(
         &self,
@@ -129,8 +129,8 @@ impl Secrets {
         self.secret_text(rule, text).unwrap_or_else(|| self.redactor.text(text))
     }
 
-    /// The replacement of a text with the name of a secret, or `None` if the text is empty, `None`, or does not have the form
-    /// that the rule asks for.
+    /// The replacement of a text with the name of a secret, or `None` if the text is empty, `None`, or does not have
+    /// the form that the rule asks for.
     pub(super) fn secret_text(&self, rule: Rule, text: &str) -> Option<Cow<'static, str>> {
         match unquoted(text) {
             "" | "None" => None,

@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Variable {
-    /// Its name. If signals have variables of their own, this is the general one.
+    /// Its name. If each signal has its own variable, this is the general one.
     pub name: &'static str,
     /// Whether traces, metrics and logs each have a variable that wins over the general one, such as
     /// `OTEL_EXPORTER_OTLP_LOGS_TIMEOUT`.

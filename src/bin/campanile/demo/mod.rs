@@ -206,7 +206,7 @@ fn count_orders(receipts: &Receipts, payments: &Payments, parked: u64, redriven:
     }
 }
 
-/// The most frequent errors of the letters, with their numbers.
+/// The maximum number of frequent errors of the letters, with their numbers.
 async fn count_errors(queue: &DeadLetterQueue) -> Result<Vec<(String, u64)>> {
     let groups = queue.groups(LetterFilter::all().limit(5)).await?;
     let errors = groups.into_iter().map(|group| {

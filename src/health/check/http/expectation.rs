@@ -5,7 +5,7 @@ use super::super::text::one_line;
 use super::settings::HttpCheckSettings;
 use super::status_ranges::StatusRanges;
 
-/// What a response must be.
+/// The requirements for a response.
 #[derive(Debug)]
 pub(super) struct Expectation {
     statuses: StatusRanges,

@@ -14,7 +14,7 @@ fn seeds(usual: u64, long: u64) -> u64 {
     if std::env::var_os("CAMPANILE_TEST_LONG").is_some() { long } else { usual }
 }
 
-/// A day with `rate` calls a second on average, and ten times as many at its peak as at its lowest.
+/// A day with `rate` calls per second on average, and ten times as many at its peak as at its lowest.
 fn day(rate: f64, second: u64) -> Load {
     let wave = (std::f64::consts::TAU * second as f64 / DAY as f64).sin();
     let (rate, mean) = (rate * (1.15 * wave).exp(), 0.05 * (0.2 * wave).exp());

@@ -340,7 +340,7 @@ mod tests {
             }
             before = after;
         }
-        assert_eq!(before.len(), number, "keys are no attributes");
+        assert_eq!(before.len(), number, "keys are not attributes");
         assert!(metrics("summed/0").is_empty());
         let value = |name: &str| before[&format!("campanile.breaker.{name}")];
         assert_eq!((value("circuits open"), value("circuits closed")), (1.0, 2.0));

@@ -31,7 +31,7 @@ impl<K: Key> KeyedProbe<K> {
     }
 }
 
-/// The same check for another breaker, whose checks have turns of their own.
+/// The same check for another breaker, whose checks have their own turns.
 impl<K> Clone for KeyedProbe<K> {
     fn clone(&self) -> Self {
         Self { check: Arc::clone(&self.check), turns: Arc::new(Semaphore::new(AT_ONCE)) }

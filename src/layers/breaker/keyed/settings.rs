@@ -29,7 +29,7 @@ pub struct KeyedSettings {
     /// Maximum share of circuits that are open or half-open at once, rounded down, but at least one circuit: more than 0,
     /// at most 1. Circuits that were forced open do not count. Default 0.5.
     ///
-    /// When most keys fail at once, the cause is rarely in all of them: it is the network or this process, and refusing all
+    /// When most keys fail at once, the cause is rarely each of them: it is the network or this process, and refusing all
     /// calls would make the outage worse. Envoy's `max_ejection_percent` is 10 % by default, because other hosts take over
     /// the load of an ejected one. Here no other key takes over, so the default is higher.
     pub max_ejected: f64,

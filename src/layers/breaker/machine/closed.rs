@@ -87,7 +87,7 @@ impl Core {
         }
     }
 
-    /// The reason for which the next failed or slow call opens a closed circuit; `None` if the counts are below the limits.
+    /// The reason why the next failed or slow call opens a closed circuit; `None` if the counts are below the limits.
     fn verdict(&self, counts: &Counts) -> Option<Cause> {
         let settings = &self.settings;
         let in_a_row = self.consecutive_failures;

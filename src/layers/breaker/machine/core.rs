@@ -25,7 +25,7 @@ pub(in crate::layers::breaker) struct Core {
     pub(super) timed: bool,
     /// Whether a health probe decides when an open circuit becomes half-open.
     pub(super) has_health_probe: bool,
-    /// The slot of the circuit among the ejected ones of its group.
+    /// The slot of the circuit among the ejected circuits of its group.
     pub(super) slot: EjectionSlot,
     pub(super) state: CircuitState,
     pub(super) epoch: u64,
@@ -34,18 +34,21 @@ pub(in crate::layers::breaker) struct Core {
     /// Learns the slow-call limit.
     pub(super) learner: Option<Box<Learner>>,
     pub(super) consecutive_failures: u64,
-    /// Whether a call would have opened the circuit if it were not metrics-only or its group had allowed it. Reset when the
-    /// window recovers.
+    /// Whether a call would have opened the circuit, but the circuit is metrics-only or its group did not allow it. Reset
+    /// when the window recovers.
     pub(super) would_open: bool,
-    /// The number of openings since the circuit last closed, and the last wait.
+    /// The number of openings since the circuit last closed.
     pub(super) openings: u32,
+    /// The wait of the last opening.
     pub(super) last_wait: Duration,
-    /// Half-open: taken permits, those with running calls, and when the last one was taken or its call started.
+    /// Half-open: the number of permits taken.
     pub(super) reserved: u32,
+    /// Half-open: the number of permits whose call is running.
     pub(super) running: u32,
+    /// Half-open: when the last permit was taken or its call started.
     pub(super) last_probe: Tick,
     pub(super) probes: Counts,
-    /// Callers that wait for a permit.
+    /// The number of callers that wait for a permit.
     pub(super) queue: u32,
     pub(super) totals: Totals,
     pub(super) entered: [u64; CircuitState::ALL.len()],
@@ -102,12 +105,12 @@ impl Core {
         self.since
     }
 
-    /// The counts that decide, of the window or of the probes.
+    /// The counts that decide: of the probes if half-open, otherwise of the window.
     pub(in crate::layers::breaker) fn counts(&mut self, now: Tick) -> Counts {
         if self.state == CircuitState::HalfOpen { self.probes } else { self.window.counts(now) }
     }
 
-    /// Whether a call would have opened the circuit if its group had allowed it, and the window has not recovered since.
+    /// Whether the circuit is closed only because its group did not allow it to open. Ends when the window recovers.
     pub(in crate::layers::breaker) fn is_kept_closed(&self) -> bool {
         self.state == CircuitState::Closed && self.would_open
     }
@@ -128,7 +131,7 @@ impl Core {
         self.entered
     }
 
-    /// When a half-open circuit last gave a permit; `None` in other states.
+    /// When a half-open circuit last admitted a probe; `None` in other states.
     pub(super) fn last_probe_at(&self) -> Option<Tick> {
         (self.state == CircuitState::HalfOpen).then(|| self.last_probe.max(self.since))
     }
@@ -150,8 +153,8 @@ impl Core {
         self.enter(atomics, CircuitState::Open, cause, now);
     }
 
-    /// The circuit opens because of slow calls. Lets the learner raise the limit, so that a permanently slower service is
-    /// admitted again in the end.
+    /// Called when slow calls open the circuit. Lets the learner raise the limit, so that a permanently slower service is
+    /// eventually admitted again.
     #[cold]
     pub(super) fn raise_slow_limit(&mut self, atomics: &Atomics, now: Tick) {
         let failure_rate = self.settings.failure_rate;
@@ -162,7 +165,7 @@ impl Core {
         }
     }
 
-    /// Sets the wait of an open circuit; it is longer each time.
+    /// Sets the wait of an open circuit. `open_for` makes it longer with each opening.
     fn draw_wait(&mut self, atomics: &Atomics, now: Tick) {
         let wait = self.settings.open_for.delay(self.openings, self.last_wait);
         self.openings = self.openings.saturating_add(1);
@@ -172,7 +175,7 @@ impl Core {
         atomics.open_until.store(if self.has_health_probe { u64::MAX } else { retry_at }, Ordering::Release);
     }
 
-    /// Takes the result of the health probe of an open circuit.
+    /// Applies the result of the health probe of an open circuit.
     pub(super) fn health_probed(&mut self, atomics: &Atomics, healthy: bool, now: Tick) {
         if healthy {
             self.enter(atomics, CircuitState::HalfOpen, Cause::HealthProbe, now);
@@ -186,19 +189,19 @@ impl Core {
         self.enter(atomics, to, Cause::Operator, now);
     }
 
-    /// The next opening has the first wait again.
+    /// Makes the next opening start with the first wait again.
     pub(super) fn reset_waits(&mut self) {
         self.openings = 0;
         self.last_wait = Duration::ZERO;
     }
 
-    /// Closes the circuit, with nothing learned.
+    /// Closes the circuit and discards the learned limit.
     pub(super) fn reset(&mut self, atomics: &Atomics, now: Tick) {
         self.unlearn(atomics, now);
         self.force(atomics, CircuitState::Closed, now);
     }
 
-    /// Discards the learned limit. The configured one holds until another is learned.
+    /// Discards the learned limit. The configured limit applies until another is learned.
     fn unlearn(&mut self, atomics: &Atomics, now: Tick) {
         self.learner = learner(&self.settings, now);
         atomics.slow_limit.store(configured_slow_limit(&self.settings), Ordering::Relaxed);
@@ -210,13 +213,13 @@ impl Core {
         }
         self.timed = settings.slow_call.is_some();
         let limits = |settings: &BreakerSettings| (settings.slow_call, settings.adaptive);
-        let other_limits = limits(&settings) != limits(&self.settings);
+        let limits_changed = limits(&settings) != limits(&self.settings);
         self.settings = settings;
-        if other_limits {
+        if limits_changed {
             self.unlearn(atomics, now);
         }
         if matches!(self.state, CircuitState::Open | CircuitState::ForcedOpen) {
-            // No call runs that started under the old settings.
+            // No running call started under the old settings.
             atomics.word.store(self.word(), Ordering::Release);
         } else {
             let (state, since) = (self.state, self.since);
@@ -225,7 +228,7 @@ impl Core {
         }
     }
 
-    /// Leaves the group, which adds the counts to its own.
+    /// Leaves the group. Returns the counts, which the group adds to its own.
     pub(super) fn retire(&mut self) -> (Totals, [u64; CircuitState::ALL.len()]) {
         self.slot = EjectionSlot::default();
         (mem::take(&mut self.totals), mem::take(&mut self.entered))

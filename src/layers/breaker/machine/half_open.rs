@@ -14,7 +14,7 @@ use crate::layers::breaker::snapshot::CircuitState;
 use crate::layers::breaker::transition::Cause;
 
 impl Core {
-    /// Admits a call, or returns why not. An open circuit whose wait is over becomes half-open.
+    /// Admits a call, or returns why not. An open circuit whose wait has ended becomes half-open.
     pub(super) fn admit(&mut self, atomics: &Atomics, now: Tick) -> Result<Admission, Refusal> {
         match self.state {
             CircuitState::Open => {

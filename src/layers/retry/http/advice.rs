@@ -1,9 +1,9 @@
-//! What the head of a response says about another attempt.
+//! The advice in the head of a response about another attempt.
 
 use crate::base::outcome::Outcome;
 use crate::layers::retry::attempt_result::ServerDelay;
 
-/// What the head of a response says about another attempt.
+/// The advice in the head of a response about another attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Advice {
     pub(super) outcome: Outcome,

@@ -30,7 +30,7 @@ impl<B> RetryBody<B> {
     }
 }
 
-/// An empty body. Layers further out that make responses of their own need it, such as tower-http's timeout.
+/// An empty body. Layers further out that make their own responses need it, such as tower-http's timeout.
 impl<B> Default for RetryBody<B> {
     fn default() -> Self {
         Self { body: None }

@@ -158,7 +158,7 @@ pin_project! {
     }
 }
 
-/// An empty body. Layers further out that make responses of their own need it.
+/// An empty body. Layers further out that make their own responses need it.
 impl<B> Default for TimedBody<B> {
     fn default() -> Self {
         let limits = BodyTimeoutLayer::new();

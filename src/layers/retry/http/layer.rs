@@ -119,8 +119,9 @@ impl<C, K> HttpRetryLayer<C, K> {
     /// Sets the classifier that decides what failed and is retried: a closure, or any
     /// [`Classify`](crate::Classify)`<http::response::Parts>`.
     ///
-    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier returns. Over gRPC, a
-    /// call with one of [`RetrySettings::grpc_codes`](crate::layers::retry::RetrySettings::grpc_codes) always is.
+    /// A refusal by a [`CircuitBreaker`](crate::CircuitBreaker) is never retried, whatever the classifier returns. Over
+    /// gRPC, a call with one of [`RetrySettings::grpc_codes`](crate::layers::retry::RetrySettings::grpc_codes) always
+    /// is.
     pub fn classify<D>(self, classifier: D) -> HttpRetryLayer<D, K> {
         HttpRetryLayer {
             policy: self.policy,

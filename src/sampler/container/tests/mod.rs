@@ -1,4 +1,4 @@
-//! Recorded control groups, in a folder that stands for the machine.
+//! Recorded control groups, in a folder that represents the machine.
 
 use std::fs;
 use std::time::Duration;

@@ -10,12 +10,12 @@ use crate::sampler::mounts::mounts;
 /// The type of automount points.
 const AUTOMOUNT: &str = "autofs";
 
-/// The reported file systems, in the order of the list. `look` checks the path of a mount.
+/// The reported file systems, in the order of the list. `inspect` checks the path of a mount.
 pub(super) fn reported(
     list: &str,
     by_mount_point: &NameFilter,
     by_type: &NameFilter,
-    mut look: impl FnMut(&Entry) -> Found,
+    mut inspect: impl FnMut(&Entry) -> Found,
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = mounts(list).filter_map(Entry::new).collect();
     mark_beneath(&mut entries);
@@ -26,7 +26,7 @@ pub(super) fn reported(
             .or_else(|| by_type.decide(&entry.kind))
             .unwrap_or_else(|| entry.is_local())
     };
-    // An automount point has no space of its own, and reading its space may mount a file system.
+    // An automount point has no own space, and reading its space may mount a file system.
     let wanted: Vec<bool> = entries
         .iter()
         .map(|entry| entry.kind != AUTOMOUNT && taken(entry) && tree.is_reached(entry.node()))
@@ -47,7 +47,7 @@ pub(super) fn reported(
             mounts.sort_by_key(|entry| (entry.read_only, !entry.whole, entry.path.len()));
             let mut file = None;
             for entry in mounts {
-                match look(&entry) {
+                match inspect(&entry) {
                     Found::Folder => return Some(entry),
                     Found::File => _ = file.get_or_insert(entry),
                     Found::Nothing => {}

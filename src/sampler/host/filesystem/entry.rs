@@ -8,7 +8,7 @@ use super::space::Space;
 use super::tree::Node;
 use crate::sampler::snapshot::FileSystemSnapshot;
 
-/// Types of local disks that have no block device of their own.
+/// Types of local disks without a block device.
 const LOCAL: [&str; 4] = ["btrfs", "zfs", "bcachefs", "ubifs"];
 /// Types of images on a block device, which are always full.
 const IMAGES: [&str; 6] = ["squashfs", "iso9660", "udf", "erofs", "cramfs", "romfs"];
@@ -36,7 +36,7 @@ pub(super) struct Entry {
     pub(super) beneath: bool,
 }
 
-/// What is at the path of a mount.
+/// The kind of the path of a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Folder,
@@ -46,7 +46,7 @@ pub(super) enum Found {
 }
 
 /// Checks whether the path leads to this file system, and not to a mount over it.
-pub(super) fn look(entry: &Entry) -> Found {
+pub(super) fn inspect(entry: &Entry) -> Found {
     if entry.may_hang() {
         // It is read later, on its own thread.
         return Found::Folder;

@@ -4,12 +4,12 @@
 //! `tree.rs` for mounts that hide others. `space.rs` reads the space.
 //!
 //! The reported file systems are those that `df` shows for local disks, each once. Mounts that are hidden by others, or
-//! excluded by the settings, are left out. Of the other mounts of a file system one is chosen: a folder before a single
-//! file, a writable mount before a read-only one, the whole before a part, a short path before a long one. The list is
-//! parsed only when it has changed, in linear time.
+//! excluded by the settings, are left out. If a file system has several other mounts, one of them is reported. Preferred
+//! are: a folder to a single file, a writable mount to a read-only one, a mount of the whole file system to one of a part,
+//! a short path to a long one. The list of mounts is parsed only when it has changed, in linear time.
 //!
-//! `statvfs` may hang, as with a server that is down. So this is a separate source, file systems of a network are not read
-//! unless the settings include them, and each of those is read on its own thread.
+//! `statvfs` may hang, for example if a file server is down. Therefore this is a separate source. Network file systems are
+//! read only if the settings include them, and each on its own thread.
 
 mod choose;
 mod entry;

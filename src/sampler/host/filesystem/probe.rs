@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::choose::reported;
-use super::entry::{Entry, look};
+use super::entry::{Entry, inspect};
 use super::space::{Asked, Space, Spaces};
 use crate::sampler::files::Files;
 use crate::sampler::host::devices::too_many;
@@ -48,7 +48,7 @@ impl FileSystems {
         let list = self.files.read("proc/self/mountinfo")?;
         if list != self.list {
             self.list = list.into_owned();
-            let mut entries = reported(&self.list, &self.by_mount_point, &self.by_type, look);
+            let mut entries = reported(&self.list, &self.by_mount_point, &self.by_type, inspect);
             self.too_many = entries.len() > DEVICES;
             entries.truncate(DEVICES);
             self.mounts = entries.into_iter().map(Mount::new).collect();

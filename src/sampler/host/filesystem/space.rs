@@ -11,9 +11,9 @@ use crate::sampler::probe::{Failures, Part, ProbeError};
 
 /// The name of the part that fails if a file system does not answer.
 const PART: Part = "statvfs";
-/// How long an answer is waited for. A server that is up answers within milliseconds.
+/// How long to wait for an answer. A server that is up answers within milliseconds.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The most threads that wait for an answer. Mounts that hang may be mounted repeatedly at one path.
+/// The maximum number of threads that wait for an answer. Mounts that hang may be mounted repeatedly at one path.
 const MOST: usize = crate::signal::capacity::DEVICES;
 
 /// The path and the number of a mount.

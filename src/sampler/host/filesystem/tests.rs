@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::choose::{mark_beneath, reported};
-use super::entry::{Entry, Found, look};
+use super::entry::{Entry, Found, inspect};
 use super::tree::MountTree;
 use crate::sampler::host::filters::NameFilter;
 use crate::sampler::mounts::mounts;
@@ -107,8 +107,8 @@ fn p41_excluded_mounts_are_left_out_before_one_mount_is_chosen() {
         true => Found::File,
         false => Found::Folder,
     };
-    let chosen = |list: &str, look: &dyn Fn(&Entry) -> Found| {
-        let chosen = reported(list, &none, &none, look);
+    let chosen = |list: &str, inspect: &dyn Fn(&Entry) -> Found| {
+        let chosen = reported(list, &none, &none, inspect);
         chosen.into_iter().map(|entry| entry.path).collect::<Vec<_>>()
     };
     // `/a` is hidden, and so are the mounts on it: `/a/longer` is on the root, below the topmost mount.
@@ -157,16 +157,16 @@ fn p41_the_steps_are_linear_in_the_length_of_the_list() {
             list += &format!("{mount} 1 {device} /v/{mount} /pods/{mount}/volume rw - ext4 /dev/x rw\n");
         }
         let none = NameFilter::default();
-        let mut looks = 0;
+        let mut inspections = 0;
         let entries: Vec<_> = mounts_of(&list);
         let tree = MountTree::new(entries.iter().map(Entry::node));
         assert!(entries.iter().all(|entry| tree.is_reached(entry.node())));
         let chosen = reported(&list, &none, &none, |_| {
-            looks += 1;
+            inspections += 1;
             Found::Folder
         });
-        assert_eq!(looks, chosen.len(), "one look for each");
-        (tree.steps.get() + looks) / mounts
+        assert_eq!(inspections, chosen.len(), "one inspection for each");
+        (tree.steps.get() + inspections) / mounts
     };
     assert_eq!(steps(200), steps(20_000));
 }
@@ -219,12 +219,12 @@ fn folders_files_and_hidden_mounts_are_distinguished() {
     let device = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let look = |path: &Path, device: (u32, u32)| {
+    let inspect = |path: &Path, device: (u32, u32)| {
         let line = format!("1 0 {}:{} / {} rw - ext4 /dev/x rw", device.0, device.1, path.to_str().unwrap());
-        look(&mounts_of(&line)[0])
+        inspect(&mounts_of(&line)[0])
     };
-    assert_eq!(look(folder.path(), device), Found::Folder);
-    assert_eq!(look(&file, device), Found::File);
-    assert_eq!(look(folder.path(), (device.0 + 1, 7)), Found::Nothing);
-    assert_eq!(look(&folder.path().join("absent"), (8, 1)), Found::Nothing);
+    assert_eq!(inspect(folder.path(), device), Found::Folder);
+    assert_eq!(inspect(&file, device), Found::File);
+    assert_eq!(inspect(folder.path(), (device.0 + 1, 7)), Found::Nothing);
+    assert_eq!(inspect(&folder.path().join("absent"), (8, 1)), Found::Nothing);
 }

@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(reached(&[(1, 0, "/"), (2, 1, "/a"), (3, 2, "/a/b"), (4, 2, "/a")]), [1, 4]);
         assert_eq!(reached(&[(1, 0, "/"), (2, 1, "/a"), (3, 1, "/a/b"), (4, 2, "/a/b")]), [1, 2, 4]);
         assert_eq!(reached(&[(1, 0, "/"), (5, 1, "/"), (2, 1, "/x"), (3, 5, "/y")]), [5, 3]);
-        // The root is no mount, as after a `chroot`.
+        // The root is not a mount, as after a `chroot`.
         assert_eq!(reached(&[(7, 3, "/proc"), (8, 3, "/data")]), [7, 8]);
         assert_eq!(reached(&[(1, 0, "/"), (7, 3, "/proc"), (8, 7, "/proc/x")]), [1, 7, 8]);
         // Malformed lists are handled in bounded time.

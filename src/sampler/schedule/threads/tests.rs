@@ -288,7 +288,7 @@ fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
         fn enter(&self, _: &tracing::span::Id) {}
         fn exit(&self, _: &tracing::span::Id) {}
     }
-    let (tell, told) = mpsc::sync_channel(0);
+    let (report, reported) = mpsc::sync_channel(0);
     let (release, released) = mpsc::channel();
     let rude = tracing::Dispatch::new(PanickingSubscriber(tell, Mutex::new(released)));
     let (bad, bad_readings) = source("bad", TIMEOUT, |number| if number == 1 { Err("no") } else { Ok(42.0) });
@@ -296,18 +296,18 @@ fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
     // The probe is read on the thread that logs.
     let make = Arc::clone(&bad.make);
     let make = move || -> Box<dyn Probe> {
-        let guard = tracing::dispatcher::set_default(&rude);
+        let guard = tracing::dispatcher::set_default(&subscriber);
         // Not for the threads after the first one.
         std::mem::forget(guard);
         make()
     };
     let (running, latest) = start(vec![Plan { make: Arc::new(make), ..bad }, good]);
     assert_eq!(next(&bad_readings), 1);
-    told.recv_timeout(TIMEOUT).expect("the failure is logged");
+    reported.recv_timeout(TIMEOUT).expect("the failure is logged");
     for number in 1..=20 {
         assert_eq!(next(&good_readings), number);
     }
-    drop((release, told));
+    drop((release, reported));
     while observed(&latest, SYSTEM_UPTIME.name) != [42.0, 7.0] {
         let _ = (bad_readings.try_recv(), good_readings.try_recv());
         thread::yield_now();
