@@ -1,4 +1,4 @@
-//! The table of metrics.
+//! The table of all metrics.
 
 /// What kind of instrument a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -6,9 +6,9 @@
 pub enum Kind {
     /// Only grows.
     Counter,
-    /// Grows and shrinks, and adds up over instances.
+    /// Grows and shrinks. Values of several instances can be added up.
     UpDownCounter,
-    /// The value of the moment.
+    /// The current value.
     Gauge,
     /// A distribution.
     Histogram,
@@ -31,7 +31,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Whether it is a figure of the process or the machine, which all samplers of a process share.
+    /// Whether it describes the process or the machine. All samplers of a process share such a metric.
     pub(crate) fn is_shared(&self) -> bool {
         ["system.", "process.", "container.", "hw."].iter().any(|area| self.name.starts_with(area))
             || ["pressure.", "container.", "allocator.", "runtime.", "gpu."]
@@ -71,33 +71,33 @@ metrics! {
     BREAKER_SLOW_CALLS "campanile.breaker.slow_calls" Counter "{call}" ["breaker"]
         "Calls that took longer than the slow-call limit.";
     BREAKER_SLOW_CALL_LIMIT "campanile.breaker.slow_call_limit" Gauge "s" ["breaker"]
-        "A call that takes longer is slow: as configured, or as learned.";
+        "Duration above which a call counts as slow: configured, or learned from past calls.";
     BREAKER_REJECTIONS "campanile.breaker.rejections" Counter "{call}" ["breaker" "reason"]
-        "Calls that the circuit refused.";
+        "Calls that the circuit refused, by reason.";
     BREAKER_TRANSITIONS "campanile.breaker.transitions" Counter "{transition}" ["breaker" "state"]
-        "Changes of state, by the state they led to.";
+        "Changes of state, by the new state.";
     BREAKER_WOULD_OPEN "campanile.breaker.would_open" Counter "{time}" ["breaker"]
         "Times that a metrics-only circuit would have opened.";
     BREAKER_CIRCUITS "campanile.breaker.circuits" UpDownCounter "{circuit}" ["breaker" "state"]
         "Circuits of a keyed breaker, by state.";
     BREAKER_EVICTED "campanile.breaker.evicted" Counter "{circuit}" ["breaker"]
-        "Circuits of a keyed breaker that were given up for those of other keys.";
+        "Circuits that a keyed breaker dropped to make room for other keys.";
     BREAKER_KEPT_CLOSED "campanile.breaker.kept_closed" Counter "{call}" ["breaker"]
-        "Calls that would have opened a circuit of a keyed breaker, had not as many others been open as may be.";
+        "Failed or slow calls that did not open their circuit, because the keyed breaker already had its maximum number of open circuits.";
     // ----- retry -----
     RETRY_CALLS "campanile.retry.calls" Counter "{call}" ["retry" "outcome"]
-        "Calls as their caller saw them: success or failure after all attempts.";
+        "Calls by their final outcome, after all attempts.";
     RETRY_ATTEMPTS "campanile.retry.retries" Counter "{attempt}" ["retry"]
         "Attempts after the first.";
     RETRY_GIVEN_UP "campanile.retry.given_up" Counter "{call}" ["retry" "reason"]
-        "Failed calls that were not tried again, by what forbade it.";
+        "Failed calls that were not retried, by reason.";
     RETRY_BUDGET "campanile.retry.budget.remaining" Gauge "{attempt}" ["retry"]
-        "Attempts after the first that the budget would pay for now.";
+        "Retries that the budget allows now.";
     // ----- timing -----
     TIMING_DURATION "campanile.timing.duration" Histogram "s" ["operation" "error.type"]
-        "How long the calls of a plain service took.";
+        "Duration of the calls of a plain service.";
     TIMING_ACTIVE "campanile.timing.active_calls" UpDownCounter "{call}" ["operation"]
-        "Calls of a timing handle that run now, of any kind.";
+        "Calls of a timing handle that are running now, of any kind.";
     HTTP_SERVER_DURATION "http.server.request.duration" Histogram "s"
         ["http.request.method" "http.response.status_code" "http.route" "network.protocol.version" "url.scheme" "error.type"]
         "Duration of HTTP server requests.";
@@ -123,83 +123,83 @@ metrics! {
     LETTERS_SIZE "campanile.dead_letter.size" UpDownCounter "By" ["queue"]
         "Bytes of the letters that wait in the queue.";
     LETTERS_FILE_SIZE "campanile.dead_letter.file.size" Gauge "By" ["queue"]
-        "Bytes of the queue's file and its log; queues in one file have the same number.";
+        "Bytes of the queue's file and its write-ahead log. Queues in the same file report the same number.";
     LETTERS_PARKED "campanile.dead_letter.parked" Counter "{letter}" ["queue"]
         "Requests that failed for good and were parked.";
     LETTERS_DROPPED "campanile.dead_letter.dropped" Counter "{letter}" ["queue" "reason"]
         "Requests that failed for good and could not be parked.";
     LETTERS_EVICTED "campanile.dead_letter.evicted" Counter "{letter}" ["queue" "reason"]
-        "Parked letters that were given up: for newer ones in a full queue, or because their time was over.";
+        "Parked letters that the queue deleted, by reason: the queue was full, or the letter's retention time ended.";
     LETTERS_REDRIVEN "campanile.dead_letter.redriven" Counter "{letter}" ["queue" "outcome"]
         "Letters sent again, by outcome.";
     LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue" "reason"]
-        "Letters that were set aside, because redrives failed them too often or cannot send them.";
+        "Letters that were set aside, by reason: too many failed redrives, or a redrive cannot send them.";
     LETTERS_UNSENDABLE "campanile.dead_letter.unsendable" Counter "{letter}" ["queue" "reason"]
-        "Parked letters that no redrive can send as they were: JSON does not hold the request, a secret was removed, or the body is missing.";
+        "Parked letters that no redrive can send, by reason: the request could not be stored as JSON, a secret was removed from it, or its body is missing.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     LETTERS_SPILLED "campanile.dead_letter.spilled" Counter "{letter}" ["queue" "reason"]
-        "Parked letters that went to the spill, because their store was full, failed or did not answer in time.";
+        "Letters parked in the spill, by reason: the store was full, failed or timed out.";
     LETTERS_SPILL_DEPTH "campanile.dead_letter.spill.depth" UpDownCounter "{letter}" ["queue"]
         "Letters that wait in the spill.";
     LETTERS_LOST "campanile.dead_letter.lost" Counter "{letter}" ["queue"]
-        "Parked letters that the store lost, in whole or in part, as this process found out.";
+        "Parked letters of which this process found that the store lost all or a part.";
     LETTERS_STORE_REPAIRS "campanile.dead_letter.store.repairs" Counter "{repair}" ["queue"]
-        "How often this process found that the store had lost a part of the queue, and put what is left in order.";
+        "Times that this process found a part of the queue missing in the store, and repaired the queue.";
     LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
-        "How long the store took to answer.";
+        "Duration of the store's operations.";
     // ----- spans -----
     SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
-        "How long spans took, sampled or not, with the kind of failure of those that failed; its count is the number of calls.";
+        "Duration of all spans, sampled or not. Failed spans have `error.type`. The count is the number of calls.";
     SPANS_STARTED "campanile.telemetry.spans.started" Counter "{span}" []
-        "Spans that the span layer saw start.";
+        "Spans that were started.";
     SPANS_SAMPLED "campanile.telemetry.spans.sampled" Counter "{span}" []
         "Spans handed to the exporters.";
     SPANS_DROPPED "campanile.telemetry.spans.dropped" Counter "{span}" ["reason"]
-        "Sampled spans that no exporter got, by reason.";
+        "Sampled spans that were not exported, by reason.";
     TAIL_KEPT "campanile.telemetry.tail.kept" Counter "{span}" []
-        "Spans that their end saved: a trace of them failed or was slow.";
+        "Spans that tail sampling kept because their trace failed or was slow.";
     TAIL_EVICTED "campanile.telemetry.tail.evicted" Counter "{trace}" []
-        "Traces that could not wait for their end: there was no more room.";
+        "Traces that tail sampling decided before their end, because its buffer was full.";
     LOGS_EMITTED "campanile.telemetry.logs.emitted" Counter "{log_record}" []
         "Log records handed to the exporters.";
     LOGS_DROPPED "campanile.telemetry.logs.dropped" Counter "{log_record}" ["reason"]
-        "Log records that no exporter got, by reason.";
+        "Log records that were not exported, by reason.";
     QUEUE_LENGTH "campanile.telemetry.queue.length" UpDownCounter "{item}" ["signal"]
-        "Spans or log records that wait for their export.";
+        "Spans or log records that wait for export.";
     EXPORT_FAILURES "campanile.telemetry.export.failures" Counter "{export}" ["signal"]
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
-        "How long exports took, failed or not, waits and repetitions included.";
+        "Duration of exports, failed or not, including waits and retries.";
     METRICS_OVERFLOWED "campanile.telemetry.metrics.overflowed" Counter "{instrument}" []
-        "Instruments of which more series came than are kept, each once; what is more is counted together, as `otel.metric.overflow`, and a log line names each.";
+        "Instruments with more series than the limit, each counted once. The excess is recorded in one series with `otel.metric.overflow`. A log line names each instrument.";
     PROMETHEUS_COLLISIONS "campanile.telemetry.prometheus.collisions" Counter "{collision}" ["kind"]
-        "Names, labels, series and descriptions that were the same for Prometheus, each once; a log line names each.";
+        "Names, labels, series and descriptions that collide in the Prometheus format, each counted once. A log line names each collision.";
     PROPAGATION_MALFORMED "campanile.telemetry.propagation.malformed" Counter "{header}" ["header" "reason"]
-        "Headers of a trace, its baggage or a correlation id that came in and were ignored, whole or in part.";
+        "Incoming headers for trace context, baggage or correlation ids that were ignored, in whole or in part.";
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
-        "Score of a component: 1 is healthy, 0 is not working.";
+        "Health score of a component, from 0 (not working) to 1 (healthy).";
     HEALTH_STATUS "campanile.health.status" Gauge "{status}" ["component" "status"]
         "1 for the status that the component has, 0 for the others.";
     HEALTH_READY "campanile.health.ready" Gauge "1" []
-        "1 when requests may be sent here, 0 when a critical component fails or the process is draining.";
+        "1 while the process is ready for requests, 0 while a critical component fails or the process is draining.";
     HEALTH_RISK "campanile.health.risk" Gauge "1" ["component"]
-        "What points to trouble ahead of a component: from 0, nothing, to 1.";
+        "Risk that a component fails soon, from 0 (none) to 1.";
     HEALTH_ANOMALY "campanile.health.anomaly" Gauge "1" ["component" "sign"]
-        "How far a vital sign is from what is usual for the component, in robust standard deviations.";
+        "Distance of a vital sign from the component's usual value, in robust standard deviations.";
     CHECK_RUNS "campanile.health.check.runs" Counter "{run}" ["component" "check" "outcome"]
         "Runs of health checks, by outcome.";
     CHECK_DURATION "campanile.health.check.duration" Histogram "s" ["component" "check" "outcome"]
-        "How long runs of health checks took.";
+        "Duration of health checks.";
     CHECK_PASSING "campanile.health.check.passing" Gauge "1" ["component" "check"]
-        "1 while what a health check asks works, 0 while it does not.";
+        "1 while a health check passes, 0 while it fails.";
     HEALING_ACTIONS "campanile.health.healing.actions" Counter "{action}" ["component" "action" "outcome"]
-        "Healing actions, by outcome.";
+        "Healings that were started, by outcome.";
     HEALING_WITHHELD "campanile.health.healing.withheld" Counter "{action}" ["component" "action" "reason"]
-        "Healing actions that were called for and not begun, by what forbade them.";
+        "Healings that did not start although their condition held, by reason.";
     HEALING_DURATION "campanile.health.healing.duration" Histogram "s" ["component" "action" "outcome"]
-        "How long healing actions took, verification included.";
+        "Duration of healings, including verification.";
     // ----- the machine -----
     SYSTEM_CPU_TIME "system.cpu.time" Counter "s" ["cpu.logical_number" "cpu.mode"]
         "Processor time by mode.";
@@ -210,25 +210,25 @@ metrics! {
     SYSTEM_CPU_PHYSICAL_COUNT "system.cpu.physical.count" UpDownCounter "{cpu}" []
         "Number of processor cores.";
     SYSTEM_CPU_FREQUENCY "system.cpu.frequency" Gauge "Hz" ["cpu.logical_number"]
-        "Clock of the processors: their mean, or that of each.";
+        "Clock frequency of the processors: their mean, or one value for each.";
     SYSTEM_LOAD "campanile.system.load" Gauge "{thread}" ["period"]
         "Load average over 1m, 5m and 15m.";
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
-        "Memory by state; used is what is not available, as `free` has it.";
+        "Memory by state. `used` is all memory that is not available, as in `free`.";
     SYSTEM_MEMORY_LIMIT "system.memory.limit" UpDownCounter "By" []
-        "Memory of the machine.";
+        "Total memory of the machine.";
     SYSTEM_MEMORY_UTILIZATION "system.memory.utilization" Gauge "1" ["system.memory.state"]
         "Share of the memory by state.";
     SYSTEM_MEMORY_AVAILABLE "system.memory.linux.available" UpDownCounter "By" []
-        "Memory that could be had without swapping.";
+        "Memory that is available without swapping.";
     SYSTEM_MEMORY_SHARED "system.memory.linux.shared" UpDownCounter "By" []
-        "Memory of shared and temporary files, which is part of the cache.";
+        "Memory of shared and temporary files. It is part of the cache.";
     SYSTEM_PAGING_USAGE "system.paging.usage" UpDownCounter "By" ["system.paging.state"]
         "Swap space by state.";
     SYSTEM_PAGING_UTILIZATION "system.paging.utilization" Gauge "1" ["system.paging.state"]
         "Share of the swap space by state.";
     SYSTEM_PAGING_FAULTS "system.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
-        "Page faults: major ones had to read a disk.";
+        "Page faults. Major ones read from a disk.";
     SYSTEM_PAGING_OPERATIONS "system.paging.operations" Counter "{operation}" ["system.paging.direction"]
         "Pages swapped in and out.";
     SYSTEM_DISK_IO "system.disk.io" Counter "By" ["disk.io.direction" "system.device"]
@@ -240,16 +240,16 @@ metrics! {
     SYSTEM_DISK_IO_TIME "system.disk.io_time" Counter "s" ["system.device"]
         "Time that disks were busy.";
     SYSTEM_DISK_OPERATION_TIME "system.disk.operation_time" Counter "s" ["disk.io.direction" "system.device"]
-        "Time that reads and writes took, added up.";
+        "Total time of all reads and writes.";
     SYSTEM_FILESYSTEM_USAGE "system.filesystem.usage" UpDownCounter "By"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
         "Space of file systems by state.";
     SYSTEM_FILESYSTEM_LIMIT "system.filesystem.limit" UpDownCounter "By"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.type"]
-        "Space of file systems.";
+        "Total space of file systems.";
     SYSTEM_FILESYSTEM_UTILIZATION "system.filesystem.utilization" Gauge "1"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
-        "Share in use of the space that those without privileges may have, as `df` shows it.";
+        "Used share of the space that is available to unprivileged users, as in `df`.";
     SYSTEM_NETWORK_IO "system.network.io" Counter "By" ["network.interface.name" "network.io.direction"]
         "Bytes that network interfaces received and sent.";
     SYSTEM_NETWORK_PACKETS "system.network.packet.count" Counter "{packet}" ["network.io.direction" "system.device"]
@@ -261,38 +261,38 @@ metrics! {
     SYSTEM_PROCESSES "system.process.count" UpDownCounter "{process}" []
         "Number of processes.";
     SYSTEM_PROCESSES_CREATED "system.process.created" Counter "{process}" []
-        "Processes that were made since the machine started.";
+        "Processes created since the machine started.";
     SYSTEM_UPTIME "system.uptime" Gauge "s" []
         "Time since the machine started.";
     PRESSURE_TIME "campanile.pressure.time" Counter "s" ["scope" "resource" "share"]
-        "Time that some, or all, tasks waited for a resource: of the system, or of this container.";
+        "Time in which some, or all, tasks of the system or of this container waited for a resource.";
     PRESSURE_RECENT "campanile.pressure.recent" Gauge "1" ["scope" "resource" "share"]
-        "Share of the last ten seconds that some, or all, tasks waited for a resource.";
+        "Share of the last ten seconds in which some, or all, tasks waited for a resource.";
     // ----- the container -----
     CONTAINER_CPU_TIME "container.cpu.time" Counter "s" ["cpu.mode"]
         "Processor time that this container used.";
     CONTAINER_CPU_USAGE "container.cpu.usage" Gauge "{cpu}" []
-        "Processors that this container used since the last sample.";
+        "Mean number of processors that this container used since the last sample.";
     CONTAINER_CPU_LIMIT "campanile.container.cpu.limit" Gauge "{cpu}" []
-        "Processors that this container may use: its quota or its set of processors.";
+        "Number of processors that this container may use, by its quota or its set of processors.";
     CONTAINER_CPU_UTILIZATION "campanile.container.cpu.utilization" Gauge "1" []
-        "Share that this container used of the processors that it may use, since the last sample.";
+        "Used share of the processors that this container may use, since the last sample.";
     CONTAINER_CPU_PERIODS "campanile.container.cpu.periods" Counter "{period}" ["state"]
-        "Periods of the quota by state: those in which this container was throttled, and the others.";
+        "Periods of the quota by state: throttled or not.";
     CONTAINER_CPU_THROTTLED "campanile.container.cpu.throttled.time" Counter "s" []
-        "Time that this container was throttled.";
+        "Time for which this container was throttled.";
     CONTAINER_MEMORY_USAGE "container.memory.usage" UpDownCounter "By" []
-        "Memory of this container, page cache included.";
+        "Memory of this container, including the page cache.";
     CONTAINER_MEMORY_WORKING_SET "container.memory.working_set" UpDownCounter "By" []
-        "Memory of this container without the cache that it does not use.";
+        "Memory of this container without its inactive page cache.";
     CONTAINER_MEMORY_AVAILABLE "container.memory.available" UpDownCounter "By" []
-        "Memory that this container may still have.";
+        "Memory that is left below the limit of this container.";
     CONTAINER_MEMORY_LIMIT "campanile.container.memory.limit" Gauge "By" []
-        "Memory that this container may have.";
+        "Memory limit of this container.";
     CONTAINER_MEMORY_UTILIZATION "campanile.container.memory.utilization" Gauge "1" []
-        "Share of its limit that the working set of this container is.";
+        "Working set of this container as a share of its memory limit.";
     CONTAINER_MEMORY_EVENTS "campanile.container.memory.events" Counter "{event}" ["event"]
-        "Times that this container came to a limit of its memory, and processes that were killed there.";
+        "Memory events of this container by kind: limits that were reached, and processes that were killed.";
     // ----- this process -----
     PROCESS_CPU_TIME "process.cpu.time" Counter "s" ["cpu.mode"]
         "Processor time that this process used.";
@@ -303,92 +303,92 @@ metrics! {
     PROCESS_MEMORY_VIRTUAL "process.memory.virtual" UpDownCounter "By" []
         "Virtual memory of this process.";
     PROCESS_MEMORY_PEAK "campanile.process.memory.peak" Gauge "By" []
-        "The most resident memory that this process ever had.";
+        "Peak of the resident memory of this process.";
     PROCESS_DISK_IO "process.disk.io" Counter "By" ["disk.io.direction"]
-        "Bytes that this process made disks read and write.";
+        "Bytes that disks read and wrote for this process.";
     PROCESS_THREADS "process.thread.count" UpDownCounter "{thread}" []
         "Threads of this process.";
     PROCESS_FILE_DESCRIPTORS "process.unix.file_descriptor.count" UpDownCounter "{file_descriptor}" []
         "File descriptors that this process has open.";
     PROCESS_FILE_DESCRIPTOR_LIMIT "campanile.process.file_descriptor.limit" Gauge "{file_descriptor}" []
-        "File descriptors that this process may have open.";
+        "Limit of open file descriptors of this process.";
     PROCESS_CONTEXT_SWITCHES "process.context_switches" Counter "{context_switch}" ["process.context_switch.type"]
-        "Times that the threads of this process left a processor.";
+        "Context switches of the threads of this process.";
     PROCESS_PAGING_FAULTS "process.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
-        "Page faults of this process: major ones had to read a disk.";
+        "Page faults of this process. Major ones read from a disk.";
     PROCESS_UPTIME "process.uptime" Gauge "s" []
         "Time since this process started.";
     ALLOCATOR_MEMORY "campanile.allocator.memory" Gauge "By" ["allocator" "state"]
-        "Memory of the allocator of this process by state; one may be part of another.";
+        "Memory of the allocator of this process, by state. The states overlap: do not add them up.";
     // ----- the Tokio runtime -----
     RUNTIME_WORKERS "campanile.runtime.workers" UpDownCounter "{thread}" ["runtime"]
         "Worker threads of a Tokio runtime.";
     RUNTIME_TASKS "campanile.runtime.tasks" UpDownCounter "{task}" ["runtime"]
         "Tasks of a Tokio runtime that are alive.";
     RUNTIME_QUEUE_DEPTH "campanile.runtime.queue.depth" UpDownCounter "{task}" ["runtime" "queue"]
-        "Tasks that wait for a worker, by queue.";
+        "Tasks of a Tokio runtime that wait for a worker, by queue.";
     RUNTIME_BUSY_TIME "campanile.runtime.busy.time" Counter "s" ["runtime"]
-        "Time that the workers of a Tokio runtime were busy, added up.";
+        "Total time for which the workers of a Tokio runtime were busy.";
     RUNTIME_UTILIZATION "campanile.runtime.utilization" Gauge "1" ["runtime"]
-        "Share of their time that the workers of a Tokio runtime were busy since the last sample.";
+        "Busy share of the workers of a Tokio runtime since the last sample.";
     RUNTIME_PARKS "campanile.runtime.parks" Counter "{time}" ["runtime"]
-        "Times that workers of a Tokio runtime had nothing to do.";
+        "Times that a worker of a Tokio runtime parked for lack of work.";
     RUNTIME_SCHEDULING_DELAY "campanile.runtime.scheduling.delay" Gauge "s" ["runtime"]
-        "How long a task that was just made waited until it ran, or has waited if it does not run yet.";
+        "Time that a newly spawned task waited before its first poll, or has waited so far.";
     RUNTIME_BUDGET_YIELDS "campanile.runtime.budget_forced_yields" Counter "{time}" ["runtime"]
-        "Times that a task had to make way for others (with `tokio_unstable`).";
+        "Times that a task yielded because its budget was used up (with `tokio_unstable`).";
     RUNTIME_BLOCKING_THREADS "campanile.runtime.blocking.threads" UpDownCounter "{thread}" ["runtime" "state"]
-        "Threads for blocking work by state (with `tokio_unstable`).";
+        "Threads of the blocking pool, by state (with `tokio_unstable`).";
     RUNTIME_SPAWNED "campanile.runtime.tasks.spawned" Counter "{task}" ["runtime"]
-        "Tasks that a Tokio runtime started (with `tokio_unstable`).";
+        "Tasks spawned on a Tokio runtime (with `tokio_unstable`).";
     RUNTIME_POLLS "campanile.runtime.polls" Counter "{poll}" ["runtime"]
-        "Times that workers of a Tokio runtime polled a task (with `tokio_unstable`).";
+        "Polls of tasks by the workers of a Tokio runtime (with `tokio_unstable`).";
     RUNTIME_STEALS "campanile.runtime.steals" Counter "{task}" ["runtime"]
-        "Tasks that workers of a Tokio runtime took from each other (with `tokio_unstable`).";
+        "Tasks that a worker of a Tokio runtime stole from another (with `tokio_unstable`).";
     // ----- GPUs -----
     GPU_UTILIZATION "hw.gpu.utilization" Gauge "1" ["hw.gpu.task" "hw.id" "hw.name" "hw.parent"]
-        "Share of the time that a GPU was busy, by task.";
+        "Share of the time in which a GPU was busy, by task.";
     GPU_MEMORY_USAGE "hw.gpu.memory.usage" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
         "Memory in use on a GPU.";
     GPU_MEMORY_LIMIT "hw.gpu.memory.limit" UpDownCounter "By" ["hw.id" "hw.model" "hw.name" "hw.parent"]
-        "Memory of a GPU.";
+        "Total memory of a GPU.";
     GPU_MEMORY_UTILIZATION "hw.gpu.memory.utilization" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
-        "Share of its memory that is in use on a GPU.";
+        "Used share of the memory of a GPU.";
     GPU_IO "hw.gpu.io" Counter "By" ["hw.id" "hw.name" "network.io.direction"]
-        "Bytes that a GPU received and sent over PCIe, as far as the samples tell.";
+        "Bytes that a GPU received and sent over PCIe, estimated from samples.";
     HW_STATUS "hw.status" UpDownCounter "1" ["hw.id" "hw.name" "hw.parent" "hw.state" "hw.type"]
         "1 for the state that a device is in, 0 for the others.";
     HW_ERRORS "hw.errors" Counter "{error}" ["error.type" "hw.id" "hw.name" "hw.type"]
-        "Errors of a device by kind: of its memory corrected or not, of its links, or an Xid.";
+        "Errors of a device by kind: corrected or uncorrected memory errors, link errors, Xids.";
     HW_TEMPERATURE "hw.temperature" Gauge "Cel" ["hw.id" "hw.name" "hw.sensor_location"]
         "Temperature of a device.";
     HW_TEMPERATURE_LIMIT "hw.temperature.limit" Gauge "Cel" ["hw.id" "hw.limit_type" "hw.name" "hw.sensor_location"]
-        "Temperatures from which a device slows down or stops.";
+        "Temperatures at which a device slows down or shuts down.";
     HW_POWER "hw.power" Gauge "W" ["hw.id" "hw.name" "hw.type"]
-        "Power that a device takes.";
+        "Power that a device draws.";
     HW_ENERGY "hw.energy" Counter "J" ["hw.id" "hw.name" "hw.type"]
-        "Energy that a device took.";
+        "Energy that a device consumed.";
     HW_FAN_SPEED "hw.fan.speed_ratio" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
-        "Speed of a fan as a share of its highest.";
+        "Speed of a fan as a share of its maximum.";
     GPU_POWER_LIMIT "campanile.gpu.power.limit" Gauge "W" ["hw.id" "hw.name"]
-        "Power that a GPU may take.";
+        "Power limit of a GPU.";
     GPU_CLOCK "campanile.gpu.clock.frequency" Gauge "Hz" ["clock" "hw.id" "hw.name"]
-        "Clocks of a GPU.";
+        "Clock frequencies of a GPU.";
     GPU_THROTTLED "campanile.gpu.throttled" Gauge "1" ["hw.id" "hw.name" "reason"]
         "1 for each reason that slows a GPU down, 0 for the others.";
     GPU_PCIE_REPLAYS "campanile.gpu.pcie.replays" Counter "{replay}" ["hw.id" "hw.name"]
-        "Transfers over PCIe that had to be repeated.";
+        "PCIe transfers that were repeated.";
     GPU_NVLINKS "campanile.gpu.nvlink.links" UpDownCounter "{link}" ["hw.id" "hw.name" "state"]
         "NVLinks of a GPU by state.";
     GPU_XID "campanile.gpu.xid" Counter "{event}" ["hw.id" "hw.name" "xid"]
-        "Xid errors that the driver told of, by their number.";
+        "Xid errors that the driver reported, by number.";
     GPU_PROCESS_MEMORY "campanile.gpu.process.memory" UpDownCounter "By" ["hw.id" "hw.name"]
         "Memory of a GPU that this process uses.";
     // ----- the sampler -----
     SAMPLER_AGE "campanile.sampler.age" Gauge "s" ["source"]
-        "How old the last good sample of a source is; its values are reported for three intervals.";
+        "Age of the last good sample of a source. Its values are reported for three intervals.";
     SAMPLER_DURATION "campanile.sampler.duration" Gauge "s" ["source"]
-        "How long the last sample of a source took.";
+        "Duration of the last sample of a source.";
     SAMPLER_FAILURES "campanile.sampler.failures" Counter "{sample}" ["source" "part"]
-        "Samples of a source that failed, or of which a part failed, such as a file: then that is named.";
+        "Samples of a source that failed in whole or in part. `part` names the part, such as a file.";
 }
