@@ -160,7 +160,7 @@ metrics! {
     TAIL_KEPT "campanile.telemetry.tail.kept" Counter "{span}" []
         "Spans that tail sampling kept because their trace failed or was slow.";
     TAIL_EVICTED "campanile.telemetry.tail.evicted" Counter "{trace}" []
-        "Traces that tail sampling decided before their end, because its buffer was full.";
+        "Traces that tail sampling discarded before their end, because its buffer was full.";
     LOGS_EMITTED "campanile.telemetry.logs.emitted" Counter "{log_record}" []
         "Log records handed to the exporters.";
     LOGS_DROPPED "campanile.telemetry.logs.dropped" Counter "{log_record}" ["reason"]

@@ -1,4 +1,4 @@
-//! Arguments of commands: `--password x`, `-token x`, and short ones of well-known programs, as `mysql -px`.
+//! Command arguments: `--password x`, `-token x`, and short options of well-known programs such as `mysql -px`.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use super::search::Search;
 use super::steps::{ahead, find};
 use super::values::Context;
 
-/// What follows a short argument.
+/// The form of the secret after a short option.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Short {
-    /// A secret, glued to it: `-psecret`.
+    /// Directly after the option: `-psecret`.
     Glued,
-    /// A secret, glued to it or after a blank.
+    /// Directly after the option, or after a blank.
     Secret,
-    /// A name, this sign, and a secret: `-u user:secret`.
+    /// After a user name and this sign: `-u user:secret`.
     After(u8),
 }
 
-/// Programs, the letters of their arguments that hold secrets, and what follows those.
+/// Programs, the letters of their options with secrets, and the form of the secret.
 const PROGRAMS: &[(&[u8], &[u8], Short)] = &[
     (b"7z", b"p", Short::Glued),
     (b"bcp", b"P", Short::Secret),
@@ -48,10 +48,10 @@ const PROGRAMS: &[(&[u8], &[u8], Short)] = &[
     (b"zip", b"P", Short::Secret),
 ];
 
-/// Long arguments of `curl` with a name, a colon and a secret.
+/// Long options of `curl` whose value is a name, a colon and a secret.
 const USERS: &[&[u8]] = &[b"user", b"proxy-user"];
 
-/// Words after a name with dashes in a sentence about it: `--token is required`.
+/// Words that follow an option in a sentence about it: `--token is required`.
 const WORDS: &[&[u8]] = &[
     b"and",
     b"argument",
@@ -72,16 +72,16 @@ const WORDS: &[&[u8]] = &[
     b"with",
 ];
 
-/// The program of the line that is read.
+/// The program that a command line calls.
 #[derive(Default)]
 struct Line {
-    /// Up to where it was read.
+    /// The end of the part that was read.
     read: usize,
     program: Option<&'static (&'static [u8], &'static [u8], Short)>,
 }
 
 impl Line {
-    /// The program that the line calls which goes on at `to`.
+    /// The program of the command that contains the place `to`.
     fn program(&mut self, bytes: &[u8], to: usize) -> Option<(&'static [u8], &'static [u8], Short)> {
         while self.read < to {
             let start = self.read;
@@ -93,7 +93,7 @@ impl Line {
             if let Some(program) = PROGRAMS.iter().find(|(name, ..)| is_word && *name == word) {
                 self.program = Some(program);
             }
-            // What ends a command. One `&` may stand in a URL.
+            // These end a command. A single `&` does not, because URLs contain it.
             if matches!(bytes.get(end..), Some([b'\n' | b';' | b'|', ..] | [b'&', b'&', ..])) {
                 self.program = None;
             }
@@ -104,7 +104,7 @@ impl Line {
 }
 
 impl Search<'_> {
-    /// Finds what follows an argument that is the name of a secret.
+    /// Finds the values of options whose names are those of secrets.
     pub(super) fn arguments(&mut self) {
         let bytes = self.bytes;
         let (mut from, mut line) = (0, Line::default());
@@ -133,7 +133,8 @@ impl Search<'_> {
         }
     }
 
-    /// `"--password", "…"` in a list of arguments, or with a blank as commands are printed; where the value ends.
+    /// Hides `"--password", "…"` in a list of arguments, or with only a blank in between, as `Debug` prints a command.
+    /// Returns the end of the value.
     fn in_list(&mut self, dash: usize) -> Option<usize> {
         let bytes = self.bytes;
         let quote = dash.checked_sub(1).filter(|quote| is_quote(bytes[*quote]))?;
@@ -147,11 +148,11 @@ impl Search<'_> {
         self.take(value, rule, name)
     }
 
-    /// `--password …`; where the value ends.
+    /// Hides the value of `--password …`. Returns its end.
     fn long(&mut self, name: Range<usize>) -> Option<usize> {
         let bytes = self.bytes;
         let gap = ahead(bytes, name.end, 2, is_blank);
-        // Two blanks separate an argument from what a help text says about it.
+        // In a help text, two blanks separate an option from its description.
         if name.is_empty() || gap != name.end + 1 {
             return None;
         }
@@ -168,7 +169,7 @@ impl Search<'_> {
         self.take(value, rule, name)
     }
 
-    /// `-p…`; where the value ends.
+    /// Hides the value of `-p…`. Returns its end.
     fn short(&mut self, letters: &[u8], short: Short, name: &Range<usize>) -> Option<usize> {
         let bytes = self.bytes;
         if !letters.contains(bytes.get(name.start)?) {
@@ -192,11 +193,11 @@ impl Search<'_> {
         }
     }
 
-    /// A name, `sign` and a secret at `from`; where that ends.
+    /// Hides the secret after a name and `sign` at `from`. Returns its end.
     fn after(&mut self, from: usize, sign: u8) -> Option<usize> {
         let value = self.argument(from);
         let place = find(sign, &self.bytes[..value.end], value.start)?;
-        // `-u 1000:1000` are the numbers of a user and a group.
+        // `-u 1000:1000` is a user id and a group id.
         let secret = place + 1..value.end;
         if self.bytes[value.start..value.end].iter().all(|byte| byte.is_ascii_digit() || *byte == sign) {
             return None;
@@ -215,7 +216,7 @@ impl Search<'_> {
         })
     }
 
-    /// Hides `value` if `rule` says so; where it ends.
+    /// Hides `value` if `rule` hides it. Returns its end.
     fn take(&mut self, value: Range<usize>, rule: Rule, name: Range<usize>) -> Option<usize> {
         if value.is_empty() || !rule.hides(&self.bytes[value.clone()]) {
             return None;
@@ -226,7 +227,7 @@ impl Search<'_> {
     }
 }
 
-/// Where the argument begins after one that ends at `end`: after a blank, or in quotes of its own as in a list.
+/// The start of the argument after the one that ends at `end`: after a blank, or in its own quotes, as in a list.
 fn next_argument(bytes: &[u8], end: usize) -> usize {
     let Some(quote) = bytes.get(end).filter(|byte| is_quote(**byte)) else {
         return ahead(bytes, end, 1, is_blank);
@@ -235,13 +236,13 @@ fn next_argument(bytes: &[u8], end: usize) -> usize {
     if bytes.get(next) == Some(quote) { next } else { end }
 }
 
-/// Whether a sentence goes on at `from`: `--token is required`.
+/// Whether the text from `from` on continues a sentence: `--token is required`.
 fn is_sentence(bytes: &[u8], from: usize) -> bool {
     let word = ahead(bytes, from, 64, |byte| byte.is_ascii_alphabetic());
     matches!(bytes.get(word), Some(b' ')) && WORDS.binary_search(&&bytes[from..word]).is_ok()
 }
 
-/// Whether this stands for a value in a help text: `[--token TOKEN]`, `--token string   Token of the API`.
+/// Whether the value is a placeholder in a help text: `[--token TOKEN]`, `--token string   Token of the API`.
 fn is_meta(bytes: &[u8], name: &[u8], place: &Range<usize>) -> bool {
     let value = &bytes[place.clone()];
     let value = value.strip_suffix(b"]").unwrap_or(value);

@@ -11,18 +11,18 @@ use super::search::Format;
 use super::steps::count;
 use super::treatment::Treatment;
 
-/// What becomes of a body.
+/// The result of redacting a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
-    /// There is no secret in it.
+    /// It has no secret.
     Clean,
-    /// This is what is left of it.
+    /// The body without its secrets.
     Changed(Vec<u8>),
-    /// It cannot be searched: it is no text, or in a writing that is not known.
+    /// It cannot be searched: it is not text, or its encoding is unknown.
     Unsearchable,
 }
 
-/// Types whose bodies are texts even where their bytes are no UTF-8.
+/// Content types whose bodies are text even if they are not UTF-8.
 const TEXTS: &[&[u8]] = &[
     b"text/",
     b"application/json",
@@ -35,7 +35,7 @@ const TEXTS: &[&[u8]] = &[
     b"application/graphql",
 ];
 
-/// Types whose bodies are encrypted, or in a binary form that holds no names.
+/// Content types of bodies that are encrypted or binary without names.
 const SEALED: &[&[u8]] = &[
     b"application/grpc",
     b"application/pkcs7",
@@ -48,7 +48,7 @@ const SEALED: &[&[u8]] = &[
     b"application/vnd.google.protobuf",
 ];
 
-/// The beginnings of names of charsets whose bytes below 128 are those of ASCII, or nearly.
+/// Prefixes of the names of charsets whose bytes below 128 are those of ASCII, or nearly.
 const CHARSETS: &[&[u8]] = &[
     b"utf-8",
     b"utf8",
@@ -73,17 +73,17 @@ const CHARSETS: &[&[u8]] = &[
     b"macintosh",
 ];
 
-/// How deep parts may lie within parts.
+/// The maximum nesting of multipart bodies.
 const DEEPEST: u8 = 4;
 
 impl Rules {
-    /// `found` hears the name of each secret, or what shape it has.
+    /// Removes the secrets from a body. Calls `found` with the name or the shape of each.
     pub(super) fn body(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str)) -> Body {
         self.part(kind, body, found, 0)
     }
 
     fn part(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
-        // A message of gRPC that has no field is five zeros.
+        // A gRPC message without fields is five zeros.
         if body.iter().all(|byte| *byte == 0) {
             return Body::Clean;
         }
@@ -126,7 +126,7 @@ impl Rules {
             let (text, headers) = (&body[place.clone()], &body[head.clone()]);
             let disposition = header(headers, b"content-disposition").unwrap_or_default();
             let name = parameter(disposition, b"name").unwrap_or_default();
-            // What the header itself says may be one, such as the name of a file.
+            // The header itself may contain a secret, for example in a file name.
             if let Some(clean) = self.clean(headers, Format::Text, found) {
                 put(head, &clean);
             }
@@ -164,17 +164,17 @@ impl Rules {
     }
 }
 
-/// Whether bytes can be read as a text that is written as ASCII is. `likely` says that their type is that of texts.
+/// Whether the body is text in an encoding that extends ASCII. `likely` is set if its content type is that of text.
 fn is_text(body: &[u8], likely: bool) -> bool {
     count(body.len());
     let odd = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
-    // Texts in UTF-16 and UTF-32 have zeros, and what is compressed or encrypted has all bytes.
+    // UTF-16 and UTF-32 have zeros. Compressed and encrypted data have all bytes.
     if body.iter().any(odd) || body.starts_with(b"\xFF\xFE") || body.starts_with(b"\xFE\xFF") {
         return false;
     }
     match std::str::from_utf8(body) {
         Ok(_) => true,
-        // Cut off within a character.
+        // It was truncated within a character, or has another charset.
         Err(error) => error.error_len().is_none() || likely,
     }
 }

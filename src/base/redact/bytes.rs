@@ -1,6 +1,6 @@
 //! Classes of bytes.
 
-/// Whether a byte may stand in a name; all that is not ASCII may.
+/// Whether a byte may be part of a name. All non-ASCII bytes may.
 #[inline]
 pub(super) fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'%' | 0x80..)
@@ -14,13 +14,13 @@ pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Whether a byte may stand in a number: digits, and bytes of what separates them.
+/// Whether a byte may be part of a number with separators: a digit, or a byte of a separator.
 #[inline]
 pub(super) fn in_number(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & 1 != 0
 }
 
-/// Whether a byte may stand in a token.
+/// Whether a byte may be part of a token.
 #[inline]
 pub(super) fn in_run(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & 2 != 0

@@ -1,8 +1,8 @@
 //! Numbers of payment cards.
 //!
-//! Many things have 13 to 19 digits: times, orders, ids. A card's number begins as those of its network do, has
-//! one of its lengths, and ends with a check digit (ISO/IEC 7812, Luhn). What lies inside a longer number, a
-//! fraction or an id in hexadecimal is none.
+//! Timestamps, order numbers and ids also have 13 to 19 digits. A card number has the prefix and a length of its
+//! network, and a check digit (ISO/IEC 7812, Luhn). Digits inside a longer number, a fraction or a hexadecimal id are not
+//! a card number.
 
 use super::steps::{ahead, behind};
 
@@ -11,7 +11,7 @@ const SHORTEST: usize = 13;
 /// Digits of the longest number.
 const LONGEST: usize = 19;
 
-/// The first digits of the networks' numbers, and how many digits there are.
+/// The ranges of the first four digits of each network, and the lengths of its numbers.
 const NETWORKS: &[(u16, u16, &[usize])] = &[
     (2200, 2204, &[16, 17, 18, 19]),             // Mir
     (2221, 2720, &[16]),                         // Mastercard
@@ -29,7 +29,7 @@ const NETWORKS: &[(u16, u16, &[usize])] = &[
     (8100, 8299, &[16]),                         // UnionPay, RuPay
 ];
 
-/// Whether these digits, without separators, are the number of a card.
+/// Whether these digits, without separators, are a card number.
 fn is_number(digits: &[u8]) -> bool {
     let network = digits.iter().take(4).fold(0, |number, digit| number * 10 + u16::from(*digit));
     let known = NETWORKS
@@ -51,9 +51,9 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Whether a field that is a number holds that of a card.
+/// Whether a numeric field holds a card number.
 ///
-/// The 13 digits that a few old ones had are as many as milliseconds and bytes have: they do not count here.
+/// Numbers of 13 digits do not count here: timestamps in milliseconds have as many, and only a few old cards do.
 pub(super) fn is_card(number: u64) -> bool {
     if number < 10_u64.pow(13) {
         return false;
@@ -69,11 +69,11 @@ pub(super) fn is_card(number: u64) -> bool {
     is_number(&digits[first..])
 }
 
-/// Where the number of a card ends that begins with the group of digits at `start`, which has `first` digits.
+/// The end of the card number that begins at `start` with a group of `first` digits.
 ///
-/// It is in one piece or in groups of digits with the same separator between them.
+/// It is written without separators, or in groups with the same separator between them.
 pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
-    // In one piece, or in groups: four digits, some of three to six, and a last one.
+    // Without separators, or in groups: four digits, then groups of three to six, then a last group.
     if first != 4 && !(SHORTEST..=LONGEST).contains(&first) {
         return None;
     }
@@ -94,12 +94,12 @@ pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
         at += group;
         if length >= SHORTEST
             && is_number(&number[..length])
-            && usual(separator, &groups[..=place])
-            && alone(bytes, start, at, if place == 0 { b"" } else { separator })
+            && is_plausible_grouping(separator, &groups[..=place])
+            && stands_alone(bytes, start, at, if place == 0 { b"" } else { separator })
         {
             found = Some(at);
         }
-        // The last group may be shorter, none of the others.
+        // Only the last group may have fewer than three digits.
         if group < 3 || first != 4 || separator.is_empty() || !bytes[at..].starts_with(separator) {
             break;
         }
@@ -108,12 +108,12 @@ pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
     found
 }
 
-/// What separates two groups of digits: at most one character, or one as a URL writes it.
+/// The separator of two groups of digits: at most one character, perhaps percent-encoded.
 fn separator(rest: &[u8]) -> &[u8] {
     let length = match rest {
         [b'%', b'2', b'0' | b'D' | b'd', ..] => 3,
         [0xC2, 0xA0, ..] => 2,
-        // Dashes and thin blanks.
+        // Unicode dashes and thin spaces.
         [0xE2, 0x80, 0x80..=0x95 | 0xAF, ..] | [0xE2, 0x88, 0x92, ..] => 3,
         [b' ' | b'-' | b'.' | b'/' | b'_' | b'+' | b'*' | b'|' | b':' | b';' | b',' | b'~' | b'\t', ..] => 1,
         _ => 0,
@@ -121,16 +121,16 @@ fn separator(rest: &[u8]) -> &[u8] {
     &rest[..length]
 }
 
-/// Whether groups are as long as people write them: those with other separators than blanks and dashes only in the
-/// ways that are printed on cards, since lists of numbers have such separators too.
-fn usual(separator: &[u8], groups: &[usize]) -> bool {
+/// Whether the lengths of the groups are plausible. Lists of numbers have separators other than blanks and dashes too, so
+/// with those only the groupings that are printed on cards count.
+fn is_plausible_grouping(separator: &[u8], groups: &[usize]) -> bool {
     matches!(separator, b" " | b"-" | b"")
         || groups.len() == 1
         || matches!(groups, [4, 4, 4, 4] | [4, 6, 5] | [4, 6, 4])
 }
 
-/// Whether these digits are no part of a fraction, of a longer list and of no id in hexadecimal.
-fn alone(bytes: &[u8], from: usize, to: usize, separator: &[u8]) -> bool {
+/// Whether these digits are not part of a fraction, a longer list or a hexadecimal id.
+fn stands_alone(bytes: &[u8], from: usize, to: usize, separator: &[u8]) -> bool {
     let (before, after) = (&bytes[..from], &bytes[to..]);
     let fraction = matches!(before, [.., b'0'..=b'9', b'.']) || matches!(after, [b'.', b'0'..=b'9', ..]);
     let lists = !matches!(separator, b" " | b"-" | b"");
@@ -153,7 +153,7 @@ mod tests {
         found
     }
 
-    /// The numbers that networks and their banks give out for tests.
+    /// The test numbers that networks and banks publish.
     const CARDS: &[&str] = &[
         "4242424242424242",    // Visa
         "4111111111111111",    // Visa
@@ -227,22 +227,22 @@ mod tests {
             "4242 4242 4242",                       // too short
             "424242424242424",                      // not a length of that network
             "0.4242424242424242",                   // a fraction
-            "4242424242424242.5",                   // no whole number
+            "4242424242424242.5",                   // a fraction
             "4bf92f3577b34da6a3ce929d0e0e4736",     // a trace id
             "aa4242424242424242bb",                 // inside hexadecimal
             "4242424242424242ffff",                 // inside hexadecimal
             "550e8400-e29b-41d4-a716-446655440000", // a UUID
             "00000000-0000-4242-4242-424242424242", // a UUID of digits
-            "42 42 42 42 42 42 42 42",              // numbers
+            "42 42 42 42 42 42 42 42",              // a list of numbers
             "4242  4242  4242  4242",               // a table
-            "9999999999999995",                     // of no network
+            "9999999999999995",                     // not of a network
         ] {
             assert!(found(text).is_empty(), "{text}: {:?}", found(text));
         }
     }
 
     #[test]
-    fn numbers_are_looked_at_too() {
+    fn numeric_fields_are_checked_too() {
         for card in CARDS.iter().filter(|card| card.len() > 13) {
             assert!(is_card(card.parse().unwrap()), "{card}");
         }

@@ -1,10 +1,10 @@
-//! Values beside the name of a secret in source code that are no secrets: a type, a call, another variable.
+//! Recognizes source code after the name of a secret: a type, a call or another variable is not a secret.
 
 use super::bytes::is_name;
 use super::pair::Pair;
 use super::steps::{ahead, behind};
 
-/// Types as source code names them after a colon.
+/// Common types that source code names after a colon.
 const TYPES: &[&str] = &[
     "annotated",
     "any",
@@ -47,14 +47,14 @@ const TYPES: &[&str] = &[
     "void",
 ];
 
-/// The ends of names of files whose lines are counted: `token.rs:12:5`.
+/// Extensions of text files, for places such as `token.rs:12:5`.
 const FILES: &[&str] = &[
     "c", "cc", "conf", "cpp", "cs", "css", "ex", "go", "h", "hpp", "html", "ini", "java", "js", "json",
     "jsx", "kt", "log", "md", "mjs", "php", "py", "rb", "rs", "scala", "sh", "sql", "swift", "toml", "ts",
     "tsx", "txt", "vue", "xml", "yaml", "yml",
 ];
 
-/// Where in a file something is: `token.rs:12:5`.
+/// Whether name and value are a place in a file: `token.rs:12:5`.
 pub(super) fn is_line(name: &[u8], text: &str) -> bool {
     let dot = name.iter().rposition(|byte| *byte == b'.');
     let ending = dot.and_then(|dot| std::str::from_utf8(&name[dot + 1..]).ok()).unwrap_or_default();
@@ -66,7 +66,7 @@ pub(super) fn is_line(name: &[u8], text: &str) -> bool {
             .is_some_and(|line| line.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// A type that is no common one: `LazyLock<String>`, `&Secrets`, `mio::Token`.
+/// Whether this is a type that is not in [`TYPES`]: `LazyLock<String>`, `&Secrets`, `mio::Token`.
 fn is_own_type(text: &str) -> bool {
     let text = text.split(" = ").next().unwrap_or(text).trim_end_matches(['=', ' ', ',', ';']);
     let borrowed = text.strip_prefix('&').map(|text| text.strip_prefix("mut ").unwrap_or(text));
@@ -83,7 +83,7 @@ fn is_own_type(text: &str) -> bool {
         && (generic || (!text.contains('<') && (borrowed.is_some() || path.contains("::"))))
 }
 
-/// A type: `&str`, `Option<String>`, `string;`.
+/// Whether this is a type: `&str`, `Option<String>`, `string;`.
 pub(super) fn is_type(text: &str) -> bool {
     if is_own_type(text) || text.starts_with("impl ") || text.starts_with("dyn ") || text.starts_with("&dyn ")
     {
@@ -105,7 +105,7 @@ pub(super) fn is_type(text: &str) -> bool {
         && (!rest.starts_with(' ') || rest.trim_start().starts_with(['=', '|', '{', '/', '#', '+', '-', ')']))
 }
 
-/// Words of languages whose statements end with a colon: `if token:`.
+/// Whether the name follows a keyword of a statement that ends with a colon: `if token:`.
 pub(super) fn follows_a_keyword(bytes: &[u8], pair: &Pair) -> bool {
     let before = &bytes[..pair.name.start];
     let before = before.strip_suffix(b"\"").unwrap_or(before).trim_ascii_end();
@@ -117,7 +117,7 @@ pub(super) fn follows_a_keyword(bytes: &[u8], pair: &Pair) -> bool {
         )
 }
 
-/// Whether the name is that of a variable of a program, whose texts have quotes: `let token = other`.
+/// Whether a variable is declared: `let token = other`. A text would have quotes there.
 pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
@@ -125,7 +125,7 @@ pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
         && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
 }
 
-/// Whether this is a field of a struct, a constant or a variable with its type: `pub token: Kind`.
+/// Whether a field, a constant or a variable is declared with a type: `pub token: Kind`.
 pub(super) fn has_a_type(bytes: &[u8], pair: &Pair, text: &str) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());
@@ -134,12 +134,12 @@ pub(super) fn has_a_type(bytes: &[u8], pair: &Pair, text: &str) -> bool {
         && !text.contains(['"', '\''])
 }
 
-/// Whether the sign is one that compares: `token == OTHER`.
+/// Whether the sign is a comparison: `token == OTHER`.
 pub(super) fn compares(bytes: &[u8], pair: &Pair) -> bool {
     bytes[pair.sign..pair.after] == *b"=="
 }
 
-/// Code whose value is made when it runs: a call, a word of the language.
+/// Whether this is an expression: a call, or a keyword.
 pub(super) fn is_code(text: &str) -> bool {
     let first = text.split([' ', '(']).next().unwrap_or_default();
     if matches!(
@@ -149,11 +149,11 @@ pub(super) fn is_code(text: &str) -> bool {
     {
         return true;
     }
-    // A function without a name.
+    // A closure.
     if text.starts_with('(') && text.contains(") =>") {
         return true;
     }
-    // A value that is wrapped, and made by other code: `Some(Token::new(other))`.
+    // A wrapped expression: `Some(Token::new(other))`.
     let inner = text.strip_prefix("Some(").or_else(|| text.strip_prefix("Ok("));
     if inner.is_some_and(|inner| {
         !inner.contains(['"', '\''])
@@ -177,7 +177,7 @@ pub(super) fn is_code(text: &str) -> bool {
     if !calls || !(lower || path.contains('.') || path.contains("::")) {
         return false;
     }
-    // What it is given: a text in it may be the secret, unless it is a sign, or a name in its turn.
+    // A text among the arguments may be the secret, unless it is punctuation, or a name that is looked up.
     let reads =
         ["env", "get", "req", "header", "param", "config", "$_"].iter().any(|word| path.contains(word));
     let mut parts = rest.split(['"', '\'']);

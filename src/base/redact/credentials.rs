@@ -1,10 +1,10 @@
-//! `Bearer` and `Basic` credentials, wherever they stand.
+//! `Bearer` and `Basic` credentials, anywhere in a text.
 
 use std::ops::Range;
 
 use super::steps::{ahead, count};
 
-/// Credentials are no shorter.
+/// The length of the shortest credentials.
 const SHORTEST: usize = 8;
 
 /// Words that follow `bearer` in a sentence.
@@ -18,8 +18,8 @@ const WORDS: &[&str] = &[
     "credentials",
 ];
 
-/// So much of what follows `basic` is read to tell whether it names a user: names are shorter.
-const NAME: usize = 256;
+/// The bytes after `basic` in which the colon after the user name is looked for.
+const LONGEST_NAME: usize = 256;
 
 /// Calls `each` with the place of all credentials.
 pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
@@ -47,9 +47,9 @@ fn scheme(bytes: &[u8]) -> Option<(usize, bool)> {
 
 /// The credentials after a scheme's name that ends at `from`.
 ///
-/// `run` is the end of the last run of their bytes that was looked at: many may begin in one.
+/// `run` is the end of the last run of such bytes. It is kept because a scheme's name may occur many times in one run.
 fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Range<usize>> {
-    // A blank, or one as a URL writes it.
+    // A blank, perhaps percent-encoded.
     let start = match bytes[from..] {
         [b' ' | b'\t' | b'+', ..] => {
             ahead(bytes, from, usize::MAX, |byte| matches!(byte, b' ' | b'\t' | b'+'))
@@ -63,7 +63,7 @@ fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Rang
     let token = &bytes[start..*run];
     let secret = token.len() >= SHORTEST
         && if basic {
-            names_a_user(&token[..token.len().min(NAME)])
+            names_a_user(&token[..token.len().min(LONGEST_NAME)])
         } else {
             let dots = token.iter().rev().take_while(|byte| **byte == b'.').take(4).count();
             let word = &token[..token.len() - dots];
@@ -72,13 +72,13 @@ fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Rang
     secret.then_some(start..*run)
 }
 
-/// Whether this is the next pair of a list: `token_type=bearer expires_in=3600`.
+/// Whether this is the next pair of a list: `expires_in=3600` in `token_type=bearer expires_in=3600`.
 fn is_pair(token: &[u8]) -> bool {
     let name = ahead(token, 0, 64, |byte| byte.is_ascii_lowercase() || byte == b'_');
     token[name..].strip_prefix(b"=").is_some_and(|value| !matches!(value, [] | [b'=', ..]))
 }
 
-/// `token68` of RFC 9110, and what URLs write for the rest of base64.
+/// Whether a byte is in `token68` of RFC 9110, or in percent-encoded base64.
 fn in_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=' | b'%')
 }
@@ -86,7 +86,7 @@ fn in_token(byte: u8) -> bool {
 /// Whether this is the base64 of a name, a colon and a password.
 fn names_a_user(token: &[u8]) -> bool {
     let (mut bits, mut length, mut colon) = (0_u32, 0, false);
-    // A word of a sentence may be base64 too: what it means is hardly ever a text.
+    // A word of a sentence may be valid base64, but its bytes are hardly ever printable.
     let word = token.iter().all(u8::is_ascii_alphabetic);
     count(token.len());
     for byte in token {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_told_from_words() {
+    fn credentials_are_distinguished_from_words() {
         let found = |text: &'static str| {
             let mut found = None;
             each(text.as_bytes(), |place| found = Some(&text[place]));

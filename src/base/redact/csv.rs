@@ -1,4 +1,4 @@
-//! Tables with a line for each row (RFC 4180), whose first one names the columns.
+//! CSV (RFC 4180) whose first line names the columns.
 
 use super::marker::is_replaced;
 use super::rule::Rule;
@@ -6,10 +6,10 @@ use super::rules::Rules;
 use super::steps::{ahead, count};
 use super::treatment::Treatment;
 
-/// What UTF-8 makes of the mark that tells the order of bytes.
+/// The byte order mark in UTF-8.
 const BOM: &[u8] = b"\xEF\xBB\xBF";
 
-/// What separates the cells of a body of this type, if that is such a table.
+/// The possible separators of cells, if this content type is a table.
 pub(super) fn separators(kind: &[u8]) -> Option<&'static [u8]> {
     if kind.starts_with(b"text/csv") {
         return Some(b",;\t|");
@@ -17,14 +17,13 @@ pub(super) fn separators(kind: &[u8]) -> Option<&'static [u8]> {
     kind.starts_with(b"text/tab-separated-values").then_some(b"\t")
 }
 
-/// The table without the cells of columns that have the name of a secret; nothing if there are none.
+/// The table without the cells of columns with the name of a secret; `None` if it has none.
 pub(super) fn clean(
     rules: &Rules,
     separators: &[u8],
     body: &[u8],
     found: &mut dyn FnMut(&str),
 ) -> Option<Vec<u8>> {
-    // Some write a mark of UTF-8 first.
     let (mark, body) = body.split_at(if body.starts_with(BOM) { BOM.len() } else { 0 });
     let head = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let separator = separators.iter().max_by_key(|sign| head.iter().filter(|byte| byte == sign).count())?;
@@ -59,7 +58,7 @@ pub(super) fn clean(
     changed.then_some(out)
 }
 
-/// Where the cell ends that begins at `from`; one in quotes may hold anything.
+/// The end of the cell that begins at `from`. A quoted cell may contain separators and line breaks.
 fn cell(body: &[u8], from: usize, separator: u8) -> usize {
     let start = ahead(body, from, usize::MAX, |byte| byte == b' ');
     if body.get(start) == Some(&b'"') {
@@ -76,8 +75,8 @@ fn cell(body: &[u8], from: usize, separator: u8) -> usize {
         if !quoted {
             return at;
         }
-        // Only the last cell of a table that was cut off, or a quote that is none: the rest must not hide in it. That
-        // happens once, since an even number of quotes is left.
+        // The quote is not closed: the table was truncated, or the quote is a plain character. The rest must not count as
+        // one cell. This happens at most once, because an even number of quotes remains.
     }
     ahead(body, from, usize::MAX, |byte| byte != separator && byte != b'\n')
 }
@@ -102,10 +101,10 @@ mod tests {
             ("token;\"n\"\r\n\"a;\"\"\nb\";7\r\nc", Some("token;\"n\"\r\n[redacted];7\r\n[redacted]")),
             ("id,name\n1,ann\n", None),
             ("password\n[redacted]\n", None),
-            // A quote within a cell, and one that nothing closes, are no quotes.
+            // A quote within a cell, and a quote that is not closed, are plain characters.
             ("n,size,password\n1,5\" disk,hunter2\n", Some("n,size,password\n1,5\" disk,[redacted]\n")),
             ("n,password\n\"1,hunter2\n2,x\n", Some("n,password\n\"1,[redacted]\n2,[redacted]\n")),
-            // What separates nothing in the first line may do so in the others.
+            // A row may have more cells than the first line.
             ("password\nhunter;2\n", Some("password\n[redacted];[redacted]\n")),
             ("n,password\n1,hunter,2\n", Some("n,password\n1,[redacted],[redacted]\n")),
             ("\u{feff}password,n\nhunter2,1\n", Some("\u{feff}password,n\n[redacted],1\n")),

@@ -1,8 +1,8 @@
-//! Which names are those of secrets unless settings say otherwise.
+//! The default names of secrets.
 
 use super::rule::Form;
 
-/// What is secret wherever it stands in a name, whatever its value.
+/// Secret anywhere in a name, with any value.
 pub(super) const SECRET: &[&str] = &[
     "authorization",
     "cookie",
@@ -72,7 +72,7 @@ pub(super) const SECRET: &[&str] = &[
     "パスワード",
 ];
 
-/// What names of one word end with that are secret as well.
+/// Secret as the end of a single word: `dbpassword`.
 pub(super) const ENDINGS: &[&[u8]] = &[
     b"password",
     b"passwd",
@@ -87,10 +87,10 @@ pub(super) const ENDINGS: &[&[u8]] = &[
     b"passwort",
 ];
 
-/// Bytes of the shortest of them.
+/// The length of the shortest of [`ENDINGS`], in bytes.
 pub(super) const SHORTEST_ENDING: usize = 5;
 
-/// What is secret where a name ends with it, if the value has the form.
+/// Secret at the end of a name, if the value has the form.
 pub(super) const LAST: &[(&str, Form)] = &[
     ("tokens", Form::NoCount(9)),
     ("db-pass", Form::Any),
@@ -118,11 +118,11 @@ pub(super) const LAST: &[(&str, Form)] = &[
     ("csc", Form::Digits(3, 4)),
 ];
 
-/// What is secret as a whole name, if the value has the form.
+/// Secret as a whole name, if the value has the form.
 pub(super) const WHOLE: &[(&str, Form)] =
     &[("pass", Form::NoCount(3)), ("passin", Form::Any), ("passout", Form::Any), ("auth", Form::Random(8))];
 
-/// Last words of names that describe a secret and hold none: `token_type`, `password_min_length`. Sorted.
+/// Last words of names that describe a secret and do not hold one: `token_type`, `password_min_length`. Sorted.
 pub(super) const DESCRIBES: &[&[u8]] = &[
     b"age",
     b"alg",
@@ -198,14 +198,13 @@ pub(super) const DESCRIBES: &[&[u8]] = &[
     b"version",
 ];
 
-/// Names of lists of names of secrets, in lower case and one word.
-pub(super) const OPEN: &[&[u8]] = &[b"imagepullsecrets"];
+/// Names of lists that refer to secrets by name, in lower case and without separators.
+pub(super) const NAME_LISTS: &[&[u8]] = &[b"imagepullsecrets"];
 
-/// Parameters that give the one who has the URL the rights of its signer: those that the conventions of OpenTelemetry
-/// name for `url.full`.
+/// Query parameters that authorize anyone who has the URL. Source: the OpenTelemetry convention for `url.full`.
 pub(super) const SIGNATURES: &[&str] = &["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
-/// Parameters with a code that is exchanged for a token, or a key, where their value looks as if chosen by chance.
+/// Query parameters with an authorization code or an API key. They are secret if their value looks random.
 pub(super) const CODES: &[&str] = &["code", "key"];
 
 #[cfg(test)]

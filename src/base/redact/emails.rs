@@ -5,11 +5,11 @@ use std::ops::Range;
 use super::bytes::is_name;
 use super::steps::{ahead, behind, char_start, continues, count};
 
-/// The longest parts that mail may have (RFC 5321).
+/// The maximum lengths of the parts of an address (RFC 5321).
 const LOCAL: usize = 64;
 const DOMAIN: usize = 255;
 
-/// Calls `each` with the place of every address; its `@` may be written `%40`, as in a URL.
+/// Calls `each` with the place of every address. Its `@` may be percent-encoded as `%40`.
 pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     let (mut done, mut at) = (0, 0);
     while let Some(place) = memchr::memchr2(b'@', b'%', &bytes[at..]) {
@@ -35,7 +35,7 @@ pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Where the part before the sign begins.
+/// The start of the local part, before the sign.
 fn local(bytes: &[u8], from: usize, sign: usize) -> usize {
     let start = behind(bytes, sign, LOCAL.min(sign - from), is_local);
     ahead(bytes, start, sign - start, |byte| matches!(byte, b'.' | b'\'') || continues(byte))
@@ -45,7 +45,7 @@ fn is_local(byte: u8) -> bool {
     is_name(byte) || matches!(byte, b'+' | b'\'')
 }
 
-/// Where the part after the sign ends, if it is that of an address: `2x.png` is none, nor is `1.2.3`.
+/// The end of the domain, after the sign. `2x.png` and `1.2.3` are not domains.
 fn domain(bytes: &[u8], from: usize) -> Option<usize> {
     let (mut at, mut labels, mut end) = (from, 0, None);
     while at - from < DOMAIN {
@@ -66,7 +66,7 @@ fn domain(bytes: &[u8], from: usize) -> Option<usize> {
         }
         at += 1;
     }
-    // The file of an image for screens of twice the density.
+    // `icon@2x.png` is an image for screens of twice the density.
     let image = labels == 2 && matches!(&bytes[from..], [b'1'..=b'9', b'x', b'.', ..]);
     end.filter(|_| !image)
 }

@@ -1,11 +1,11 @@
-//! Decodes texts with characters that are escaped as in URLs, HTML or JSON.
+//! Decodes percent-encoding, HTML entities and JSON escapes.
 
 use super::steps::count;
 
-/// What a text means.
+/// A decoded text.
 pub(super) struct Decoded {
     pub(super) text: Vec<u8>,
-    /// Where each byte of it stands in the text, and where that ends.
+    /// The place of each byte in the original text, and the end of that text.
     places: Vec<usize>,
 }
 
@@ -19,15 +19,15 @@ impl Decoded {
         self.places.resize(self.text.len(), place);
     }
 
-    /// Where the byte stands that is `place` in what it means.
+    /// The place in the original text of the decoded byte at `place`.
     pub(super) fn place(&self, place: usize) -> Option<usize> {
         self.places.get(place).copied()
     }
 }
 
-/// What `text` means where it has characters that are escaped as in a URL, in HTML or in JSON; nothing where it has none.
+/// Decodes percent-encoding, HTML entities and JSON escapes in `text`; `None` if it has none.
 ///
-/// Quotes with a backslash stay as they are: they tell apart how deep documents lie within each other.
+/// Quotes with a backslash are kept, because they show how deeply documents are nested.
 pub(super) fn decode_any(text: &[u8]) -> Option<Decoded> {
     let first = (0..text.len()).find(|at| escape(text, *at).is_some());
     count(first.unwrap_or(text.len()) + 1);
@@ -45,7 +45,7 @@ pub(super) fn decode_any(text: &[u8]) -> Option<Decoded> {
     Some(decoded)
 }
 
-/// What a string of JSON means.
+/// Decodes a JSON string.
 pub(super) fn decode_json(text: &[u8]) -> Decoded {
     let mut decoded = Decoded::new(text.len());
     count(text.len());
@@ -67,16 +67,16 @@ pub(super) fn decode_json(text: &[u8]) -> Decoded {
     decoded
 }
 
-/// Up to four bytes, and the length of what they are written as.
+/// Up to four decoded bytes, and the length of their escape.
 type Escape = ([u8; 4], usize);
 
-/// The bytes of a character, of which the first may be zero.
+/// The bytes without trailing zeros; at least one, because the character may be zero.
 fn written(bytes: &[u8; 4]) -> &[u8] {
     let length = (1..4).rev().find(|at| bytes[*at] != 0).map_or(1, |last| last + 1);
     &bytes[..length]
 }
 
-/// The character that is escaped at `at`, if one is.
+/// The escape at `at`, if there is one.
 #[inline]
 fn escape(text: &[u8], at: usize) -> Option<Escape> {
     match text[at] {
@@ -98,7 +98,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-/// The character that HTML and XML write as `&…;`.
+/// An entity of HTML or XML: `&…;`.
 fn entity(text: &[u8], at: usize) -> Option<Escape> {
     const NAMES: &[(&[u8], u8)] =
         &[(b"&quot;", b'"'), (b"&lt;", b'<'), (b"&gt;", b'>'), (b"&amp;", b'&'), (b"&apos;", b'\'')];
@@ -117,7 +117,7 @@ fn entity(text: &[u8], at: usize) -> Option<Escape> {
     Some((bytes_of(char::from_u32(c.ok()?)?), "&#;".len() + end))
 }
 
-/// The character that `\uXXXX` stands for, or two of them together.
+/// The character of `\uXXXX`, or of two of them as a surrogate pair.
 fn unicode(text: &[u8], at: usize) -> Option<Escape> {
     let unit = |at: usize| {
         let digits = std::str::from_utf8(text.get(at..at + 6)?).ok()?.strip_prefix("\\u")?;
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_means_what_is_escaped_in_it() {
+    fn escapes_are_decoded() {
         for (text, means) in [
             ("a%3Db%", Some("a=b%")),
             ("&lt;a b=&quot;c&quot;&gt;&#39;&#x3d;&amp;", Some("<a b=\"c\">'=&")),

@@ -1,4 +1,4 @@
-//! Values beside the name of a secret that are no secrets: code, types, and sentences about secrets.
+//! Recognizes values after the name of a secret that are not secrets: code, types, and sentences about secrets.
 //!
 //! Only short values that are certainly harmless are kept. All others are hidden.
 
@@ -9,15 +9,15 @@ use super::rule::Rule;
 use super::steps::{ahead, behind, count};
 use super::values::Value;
 
-/// Values that are longer are hidden whatever they look like.
+/// Longer values are always hidden.
 const LONGEST: usize = 160;
 
-/// What stands for no value.
+/// Values that mean that there is none.
 const NOTHING: &[&str] =
     &["null", "none", "nil", "undefined", "true", "false", "n/a", "<nil>", "<none>", "[]", "{}", "()", "..."];
 
-/// How sentences about a secret begin, after its name and a colon.
-const SAYS: &[&str] = &[
+/// First words of sentences about a secret, after its name and a colon.
+const SENTENCE_WORDS: &[&str] = &[
     "absent",
     "can't",
     "cannot",
@@ -57,9 +57,9 @@ const SAYS: &[&str] = &[
     "wrong",
 ];
 
-/// Whether `value` is clearly no secret.
+/// Whether `value` is certainly not a secret.
 ///
-/// `is_secret` tells whether a name is that of a secret.
+/// `is_secret` returns whether a name is that of a secret.
 pub(super) fn is_harmless(
     bytes: &[u8],
     pair: &Pair,
@@ -77,10 +77,10 @@ pub(super) fn is_harmless(
     let name = &bytes[pair.name.clone()];
     let own = name.rsplit(|byte| *byte == b'.').next().unwrap_or(name);
     let colon = bytes[pair.sign] == b':';
-    if is_nothing(text) || stands_for_another(text) || is_schema(text) {
+    if is_nothing(text) || is_placeholder(text) || is_schema(text) {
         return true;
     }
-    // A shell's working folder.
+    // The working directory of a shell.
     if matches!(own, b"PWD" | b"OLDPWD") && text.starts_with('/') {
         return true;
     }
@@ -88,7 +88,7 @@ pub(super) fn is_harmless(
         return true;
     }
     if value.quoted {
-        return says(text, own) || speaks_of(text, name);
+        return is_sentence(text, own) || speaks_of(text, name);
     }
     if colon && follows_a_keyword(bytes, pair) {
         return true;
@@ -108,16 +108,16 @@ pub(super) fn is_harmless(
     {
         return true;
     }
-    // A function, or a case: `token -> parse(next)`.
+    // A function or a match arm: `token -> parse(next)`.
     if bytes[pair.sign] == b'-' && !text.bytes().any(|byte| byte.is_ascii_digit()) {
         return true;
     }
     let after = ahead(bytes, value.place.end, 4, is_blank);
     let in_code = matches!(bytes.get(after), Some(b'}' | b',' | b')')) && colon;
     (colon
-        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || says(text, own) || follows_a_parser(bytes, pair, text)))
+        && (is_line(name, text) || lists_code(text) || has_a_type(bytes, pair, text) || is_type(text) || is_sentence(text, own) || follows_a_parser(bytes, pair, text)))
         || is_same_name(text, own, colon || spaced)
-        // A parameter of a type: `token: T`.
+        // A type parameter: `token: T`.
         || (in_code && !text.is_empty() && text.len() <= 2 && text.starts_with(|c: char| c.is_ascii_uppercase()))
         || (in_code
             && text.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_')
@@ -125,7 +125,7 @@ pub(super) fn is_harmless(
         || ((colon || spaced) && is_code(text))
 }
 
-/// Whether a sentence without numbers has the name in it: `"forgotPassword": "Forgot your password?"`.
+/// Whether this is a sentence without numbers that contains the name: `"forgotPassword": "Forgot your password?"`.
 fn speaks_of(text: &str, name: &[u8]) -> bool {
     let has = |word: &str| {
         let ends = name.len().checked_sub(word.len()).map(|start| &name[start..]);
@@ -135,7 +135,7 @@ fn speaks_of(text: &str, name: &[u8]) -> bool {
     text.contains(' ') && !text.bytes().any(|byte| byte.is_ascii_digit()) && words.any(has)
 }
 
-/// A list of what code makes, as tokens of a parser: `tokens: [Ident("a"), Comma]`.
+/// Whether this is a list of `Debug` output, such as tokens of a parser: `tokens: [Ident("a"), Comma]`.
 fn lists_code(text: &str) -> bool {
     let Some(first) = text.strip_prefix('[') else { return false };
     let word = ahead(first.as_bytes(), 0, 32, |byte| byte.is_ascii_alphanumeric());
@@ -144,7 +144,7 @@ fn lists_code(text: &str) -> bool {
         && first[..word].bytes().all(|byte| !byte.is_ascii_digit())
 }
 
-/// Nothing, a truth, a colour, or what three bytes of punctuation are.
+/// Whether this is one of [`NOTHING`], a colour, or at most three bytes of punctuation.
 pub(super) fn is_nothing(text: &str) -> bool {
     let bare = text.trim_end_matches([',', ';', '.']);
     NOTHING.iter().any(|nothing| bare.eq_ignore_ascii_case(nothing))
@@ -154,8 +154,8 @@ pub(super) fn is_nothing(text: &str) -> bool {
         })
 }
 
-/// What stands for a value that is elsewhere: `${TOKEN}`, `{token}`, `%s`, `<token>`, `****`.
-pub(super) fn stands_for_another(text: &str) -> bool {
+/// Whether this is a placeholder: `${TOKEN}`, `{token}`, `%s`, `<token>`, `****`.
+pub(super) fn is_placeholder(text: &str) -> bool {
     let is_word = |text: &str| {
         !text.is_empty()
             && text
@@ -177,7 +177,7 @@ pub(super) fn stands_for_another(text: &str) -> bool {
         || within("%{", "}")
         || within("<", ">")
         || text.strip_prefix('$').is_some_and(|name| upper(name) && name.len() > 2)
-        // A parameter of a query.
+        // A parameter of an SQL statement.
         || text.strip_prefix(['$', '?']).is_some_and(|number| {
             (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
         })
@@ -186,7 +186,7 @@ pub(super) fn stands_for_another(text: &str) -> bool {
         || matches!(text, "[REDACTED]" | "[FILTERED]" | "REDACTED" | "<redacted>")
 }
 
-/// What describes a value: `{"type": "string", …` of a schema.
+/// Whether this is a schema: `{"type": "string", …`.
 fn is_schema(text: &str) -> bool {
     let rest = text.trim_start_matches(['{', ' ', '\n', '\r', '\t', '"', '\'', '\\']);
     let Some(rest) = rest.strip_prefix("type") else { return false };
@@ -196,7 +196,7 @@ fn is_schema(text: &str) -> bool {
     })
 }
 
-/// Whether the name begins a field: `pass` in `first pass: ok` does not.
+/// Whether the name is the start of a field. `pass` in `first pass: ok` is not.
 fn begins_field(bytes: &[u8], start: usize) -> bool {
     let before =
         behind(bytes, start, 8, |byte| is_blank(byte) || matches!(byte, b'-' | b'"' | b'\'' | b'\\'));
@@ -205,8 +205,8 @@ fn begins_field(bytes: &[u8], start: usize) -> bool {
         || matches!(bytes[before - 1], b'\n' | b'{' | b'[' | b'(' | b',' | b';' | b'&' | b'?')
 }
 
-/// Whether this is a sentence about the secret: words alone, of which the first one says something.
-pub(super) fn says(text: &str, name: &[u8]) -> bool {
+/// Whether this is a sentence about the secret: words without digits, of which the first is in [`SENTENCE_WORDS`].
+pub(super) fn is_sentence(text: &str, name: &[u8]) -> bool {
     let text = text.trim_start_matches(['[', '"', '\'', '\\', ' ']);
     let plain = |word: &str| word.len() <= 3 || word.bytes().all(|byte| !byte.is_ascii_digit());
     let mut words = text.split([' ', '\n', '\t', '|', ':']);
@@ -219,7 +219,7 @@ pub(super) fn says(text: &str, name: &[u8]) -> bool {
     {
         first = words.next().unwrap_or_default();
     }
-    SAYS.binary_search(&trimmed(first).as_str()).is_ok() && words.all(plain)
+    SENTENCE_WORDS.binary_search(&trimmed(first).as_str()).is_ok() && words.all(plain)
 }
 
 fn is_same(text: &[u8], name: &[u8]) -> bool {
@@ -236,7 +236,7 @@ fn is_same_name(text: &str, name: &[u8], code: bool) -> bool {
     path && (is_same(last.as_bytes(), name) && (code || last.len() < text.len() || text.len() == name.len()))
 }
 
-/// Words of parsers: `unexpected token: identifier`.
+/// Whether a parser reports a token: `unexpected token: identifier`.
 fn follows_a_parser(bytes: &[u8], pair: &Pair, text: &str) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 16, |byte| byte.is_ascii_alphabetic());
@@ -255,6 +255,6 @@ mod tests {
 
     #[test]
     fn words_are_sorted() {
-        assert!(SAYS.is_sorted());
+        assert!(SENTENCE_WORDS.is_sorted());
     }
 }

@@ -1,8 +1,8 @@
-//! Numbers of bank accounts (ISO 13616).
+//! Bank account numbers (IBAN, ISO 13616).
 
 use super::steps::{ahead, count};
 
-/// Countries and the length of their numbers, by the registry of SWIFT.
+/// The length of the numbers of each country. Source: the IBAN registry of SWIFT.
 const COUNTRIES: &[(&[u8; 2], usize)] = &[
     (b"AD", 24),
     (b"AE", 23),
@@ -84,7 +84,7 @@ const COUNTRIES: &[(&[u8; 2], usize)] = &[
     (b"XK", 20),
 ];
 
-/// Where the number ends that begins at `start`, in one piece or in groups of four.
+/// The end of the number that begins at `start`, without separators or in groups of four.
 pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
     let [first, second, ..] = bytes.get(start..)? else { return None };
     if !first.is_ascii_uppercase() || !second.is_ascii_uppercase() {
@@ -111,7 +111,7 @@ pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
     (!goes_on && checks(&number[..*length])).then_some(at)
 }
 
-/// The check digits, by ISO 7064 (MOD 97-10).
+/// Whether the check digits are correct (ISO 7064, MOD 97-10).
 fn checks(number: &[u8]) -> bool {
     let (head, rest) = number.split_at(4);
     let rest = rest.iter().chain(head).fold(0_u32, |rest, byte| match byte {

@@ -1,4 +1,4 @@
-//! A keyed hash. Equal values have equal hashes, and without the key a hash says nothing.
+//! A keyed hash. Equal values have equal hashes. Without the key, values cannot be guessed from their hashes.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::base::error::ConfigError;
 
 /// The prefix of a hash.
 pub(super) const PREFIX: &str = "hash:";
-/// The hexadecimal digits of a hash: 64 bits, so that two of a million values collide once in 37 million cases.
+/// The hexadecimal digits of a hash: 64 bits. Among a million values, the probability of a collision is 1 in 37 million.
 const DIGITS: usize = 16;
 /// The bytes of a hash with its prefix.
 pub(super) const LENGTH: usize = PREFIX.len() + DIGITS;
@@ -18,7 +18,7 @@ const SHORTEST: usize = 16;
 
 /// The key of hashes that replace secrets.
 ///
-/// Keep it secret: with it, values can be guessed and compared. `Debug` and `Serialize` do not show it.
+/// Keep it secret: anyone who has it can guess values and compare their hashes. `Debug` and `Serialize` do not show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct HashKey(String);
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_hmac_sha256() {
-        // RFC 4231, test case 1, has a key of 20 bytes 0x0b, which is text.
+        // RFC 4231, test case 1. Its key of 20 bytes 0x0b is valid UTF-8.
         let key = HashKey::new("\u{b}".repeat(20));
         assert_eq!(Keyed::new(&key).unwrap().hash(b"Hi There"), "hash:b0344c61d8db3853");
         assert!(is_hash(b"hash:b0344c61d8db3853"));

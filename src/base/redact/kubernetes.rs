@@ -1,4 +1,4 @@
-//! Secrets of Kubernetes: all values in their `data` are secret, under any name.
+//! Kubernetes secrets: all values in their `data` are secret, under any name.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use super::steps::{ahead, behind, count, find, find_text};
 use super::values::Context;
 
 impl Search<'_> {
-    /// Hides the data of what says `kind: Secret`.
+    /// Hides the data of documents with `kind: Secret`.
     pub(super) fn kubernetes(&mut self) {
         let bytes = self.bytes;
         let Some(rule) = self.is_secret(b"secret") else { return };
-        if !says_secret(bytes) {
+        if !is_kubernetes_secret(bytes) {
             return;
         }
         let mut from = 0;
@@ -49,7 +49,7 @@ impl Search<'_> {
         }
     }
 
-    /// Hides the values of the lines after `from` that are indented more than `name`; where they end.
+    /// Hides the values on the lines after `from` that are indented more than `name`. Returns the end of these lines.
     fn block(&mut self, from: usize, rule: Rule, name: Range<usize>) -> usize {
         let bytes = self.bytes;
         let line = behind(bytes, name.start, 64, |byte| byte != b'\n');
@@ -63,14 +63,14 @@ impl Search<'_> {
                 return start;
             }
             at = end;
-            // Lines that are indented even more go on with a value.
+            // Lines with more indentation continue a value.
             let is_pair = indent <= *inner.get_or_insert(indent);
             let sign = if is_pair { find(b':', &bytes[..end], start) } else { None };
             let value = match sign {
                 Some(sign) => ahead(bytes, sign + 1, usize::MAX, is_blank),
                 None => start,
             };
-            // The sign of a block.
+            // A block scalar: the value is on the next lines.
             let is_block = sign.is_some() && matches!(bytes[value..end], [b'|' | b'>'] | [b'|' | b'>', _]);
             if value < end && !is_block {
                 self.named(value..end, rule, name.clone());
@@ -80,8 +80,8 @@ impl Search<'_> {
     }
 }
 
-/// Whether a document says that it is a secret.
-fn says_secret(bytes: &[u8]) -> bool {
+/// Whether a document is a Kubernetes secret.
+fn is_kubernetes_secret(bytes: &[u8]) -> bool {
     let mut from = 0;
     while let Some(kind) = find_text(b"kind", bytes, from) {
         from = kind + "kind".len();

@@ -1,4 +1,4 @@
-//! Values on the lines after their name, as YAML has them and what asks for a password.
+//! Values on the lines after their name, as in YAML and in password prompts.
 
 use super::bytes::{is_blank, is_name, is_quote};
 use super::pair::Pair;
@@ -6,18 +6,19 @@ use super::search::Search;
 use super::steps::{ahead, behind};
 use super::values::Value;
 
-/// How far back the line of a name is looked at, and how long a line is that is a password alone.
+/// The bytes before a name that are searched for the start of its line.
 const BACK: usize = 128;
+/// The length of the longest line that counts as a password.
 const WORD: usize = 256;
 
-/// How a line begins that asks for something.
-const ASKS: &[&[u8]] = &[b"enter", b"type", b"new", b"your", b"repeat", b"confirm", b"current"];
+/// First words of prompts.
+const PROMPTS: &[&[u8]] = &[b"enter", b"type", b"new", b"your", b"repeat", b"confirm", b"current"];
 
 impl Search<'_> {
-    /// The value on the lines after that of `pair`, if nothing stands on its own line from `from` on.
+    /// The value on the lines after `pair`, if its own line is empty from `from` on.
     pub(super) fn next_lines(&mut self, pair: &Pair, from: usize) -> Option<Value> {
         let bytes = self.bytes;
-        // The sign of a block of YAML: `|`, `>`, `|-`, `>2`.
+        // The indicator of a YAML block scalar: `|`, `>`, `|-`, `>2`.
         let block = matches!(bytes.get(from), Some(b'|' | b'>')) || pair.after > pair.sign + 1;
         let sign = if matches!(bytes.get(from), Some(b'|' | b'>')) { from + 1 } else { from };
         let end = ahead(bytes, sign, 3, |byte| block && matches!(byte, b'-' | b'+' | b'0'..=b'9'));
@@ -64,17 +65,17 @@ impl Search<'_> {
                 return Some(Value { place: start..end.max(start), quoted: true });
             }
         }
-        let asks = ASKS
+        let is_prompt = PROMPTS
             .iter()
             .any(|word| before.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
         let end = ahead(bytes, first, WORD, |byte| !byte.is_ascii_whitespace());
         let word = &bytes[first..end];
         let ends = bytes.get(end).is_none_or(|byte| matches!(byte, b'\n' | b'\r'));
-        let pair_of_its_own = matches!(word.get(ahead(word, 0, WORD, is_name)), Some(b':' | b'='));
-        ((is_key || asks)
+        let is_pair = matches!(word.get(ahead(word, 0, WORD, is_name)), Some(b':' | b'='));
+        ((is_key || is_prompt)
             && ends
             && !word.is_empty()
-            && !pair_of_its_own
+            && !is_pair
             && !matches!(word[0], b'<' | b'{' | b'}'))
         .then_some(Value { place: first..end, quoted: false })
     }

@@ -1,10 +1,12 @@
 //! Removes secrets before anything leaves the process or reaches a disk.
 //!
-//! Start with `redactor.rs`, then `text.rs`, the search of one text. The files stand on three levels. What a secret is:
-//! `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as `cards.rs` and `tokens.rs`.
-//! Where it is in a text: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`, `json.rs`,
-//! `csv.rs` and `body.rs`, which share the state in `search.rs`; `harmless.rs` and `code.rs` exclude values that are no
-//! secrets. On top is [`Redactor`].
+//! Start with `redactor.rs`, then `text.rs`, the search of one text. The files have three levels:
+//!
+//! 1. Definitions of secrets: `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as
+//!    `cards.rs` and `tokens.rs`.
+//! 2. Searches: `pairs.rs`, `quoted.rs`, `arguments.rs`, `named_values.rs`, `lines.rs`, `urls.rs`, `json.rs`, `csv.rs` and
+//!    `body.rs`. They share the state in `search.rs`. `harmless.rs` and `code.rs` exclude values that are not secrets.
+//! 3. [`Redactor`].
 //!
 //! A password that is logged once is in every backup of every system that stores the logs. So a [`Redactor`] processes all
 //! data that campanile passes on: fields of spans, events and logs, texts of errors, URLs, dead letters. It finds secrets in
@@ -12,7 +14,7 @@
 //!
 //! - **Names.** The value of a field, a header, a query parameter, a member in `Debug` output, or a command argument is a
 //!   secret if its name is that of a secret. Names are compared word by word, in any style: `token` is found in
-//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are clearly no secrets stay: a type
+//!   `X-Auth-Token`, `access_token` and `accessToken`, and not in `tokenizer`. Values that are certainly not secrets stay: a type
 //!   (`password: String`), code (`token = next()`), a boolean, a sentence (`invalid token: expired`).
 //! - **Shapes.** Some values are found under any name: numbers of payment cards and bank accounts, e-mail addresses, `Bearer`
 //!   and `Basic` credentials, JWTs, private keys, keys of well-known services, the user part of a URL and the signature in

@@ -1,4 +1,4 @@
-//! Names that are values themselves: `{"name": "password", "value": "…"}`.
+//! Objects with a member for a name and one for its value: `{"name": "password", "value": "…"}`.
 
 use std::ops::Range;
 
@@ -11,38 +11,39 @@ use super::steps::{ahead, behind, count, find_text};
 use super::treatment::Treatment;
 use super::values::Context;
 
-/// What the name of a thing goes by, and its value.
+/// Members that hold a name.
 const NAMES: &[&[u8]] =
     &[b"attribute", b"field", b"header", b"id", b"key", b"name", b"param", b"parameter", b"variable"];
+/// Members that hold the value of that name.
 const VALUES: &[&[u8]] = &[b"content", b"default", b"string", b"v", b"val", b"value"];
 
-/// A name is no longer.
+/// The length of the longest name.
 const LONGEST: usize = 128;
 
-/// What the last pairs of an object have said.
+/// The members of the current object that were found so far.
 #[derive(Debug, Default)]
 pub(super) struct NamedValues {
-    /// The name of a secret, where it stands, and whether an element of XML holds it.
+    /// The rule of the name of a secret, its place, and whether it is in an XML element.
     name: Option<(Rule, Range<usize>, bool)>,
     /// A value whose name may follow.
     value: Option<Range<usize>>,
-    /// Up to where brackets were looked for.
+    /// The end of the part that was searched for brackets.
     seen: usize,
 }
 
-/// Whether a member goes by one of `names`, in any style.
+/// Whether `name` is one of `names`, in upper or lower case.
 fn is_one(name: &[u8], names: &[&[u8]]) -> bool {
     names.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// Whether a member's value is a name.
+/// Whether a member with this name holds a name.
 pub(crate) fn is_name_of(name: &[u8]) -> bool {
     (2..=9).contains(&name.len())
         && matches!(name[0] | 0x20, b'a' | b'f' | b'h' | b'i' | b'k' | b'n' | b'p' | b'v')
         && is_one(name, NAMES)
 }
 
-/// Whether a member is the value of what another names.
+/// Whether a member with this name holds the value of the name in another member.
 pub(crate) fn is_value_of(name: &[u8]) -> bool {
     (1..=7).contains(&name.len())
         && matches!(name[0] | 0x20, b'c' | b'd' | b's' | b'v')
@@ -50,7 +51,8 @@ pub(crate) fn is_value_of(name: &[u8]) -> bool {
 }
 
 impl NamedValues {
-    /// Takes in a pair whose name is that of nothing secret; where the search goes on if its value is one.
+    /// Records a pair whose own name is not that of a secret. If its value is a secret, it is hidden, and the place where
+    /// the search continues is returned.
     pub(super) fn observe(&mut self, search: &mut Search<'_>, pair: &Pair) -> Option<usize> {
         let bytes = search.bytes;
         let name = &bytes[pair.name.clone()];
@@ -67,7 +69,7 @@ impl NamedValues {
         } else {
             let from = ahead(bytes, pair.after, usize::MAX, is_blank);
             if names {
-                // Names are short: what goes on is none, and is not read to its end here.
+                // Names are short, so a longer value is not read to its end.
                 let from = search.wrapped(from).map_or(from, |(quote, _)| quote);
                 let from = ahead(bytes, from, 4, |byte| matches!(byte, b'\\' | b'"' | b'\''));
                 from..ahead(bytes, from, LONGEST, |byte| {
@@ -105,7 +107,7 @@ impl NamedValues {
         let Some((rule, name, _)) = self.name.take().or_else(of_type) else {
             if !tag && matches!(bytes.get(value.start), Some(b'"' | b'\\')) {
                 let value = search.value(value.start, Context::Colon).place;
-                // Longer ones are no fields of a form, and are not read twice.
+                // Longer values are not form fields. They are not read twice.
                 self.value = (value.len() <= 4096).then_some(value);
             }
             return None;
@@ -132,13 +134,13 @@ impl NamedValues {
         Some(end)
     }
 
-    /// The name of a secret that an attribute of the tag says which opens at `from`.
+    /// The name of a secret in an attribute of the tag that opens at `from`.
     pub(super) fn in_tag(&mut self, from: usize) -> Option<(Rule, Range<usize>)> {
         let (rule, name, _) = self.name.take_if(|(_, name, tag)| name.start > from && !*tag)?;
         Some((rule, name))
     }
 
-    /// Forgets what objects said that ended before `to`.
+    /// Forgets the members of objects that ended before `to`.
     fn leave_objects(&mut self, bytes: &[u8], to: usize) {
         let tag = self.name.as_ref().is_some_and(|(_, _, tag)| *tag);
         let between = &bytes[self.seen.min(to)..to];
@@ -150,20 +152,20 @@ impl NamedValues {
     }
 }
 
-/// The line that is the part of a form which the header at `header` names, whose name ends at `end`.
+/// The line with the value of a form part. The name in its header at `header` ends at `end`.
 fn part(bytes: &[u8], header: usize, end: usize) -> Option<Range<usize>> {
     if !bytes[..header].ends_with(b"form-data; ") {
         return None;
     }
     let quote =
         if bytes[end..].starts_with(b"\\\"") { end + 2 } else { ahead(bytes, end, 1, |byte| byte == b'"') };
-    // As they are, and as `Debug` prints them.
+    // Plain line breaks, and those that `Debug` prints.
     let lines = [&b"\r\n\r\n"[..], b"\n\n", b"\\r\\n\\r\\n"];
     let start = quote + lines.iter().find(|lines| bytes[quote..].starts_with(lines))?.len();
     Some(start..ahead(bytes, start, usize::MAX, |byte| !matches!(byte, b'\r' | b'\n' | b'\\')))
 }
 
-/// The name of the type whose first field stands at `field`: `BearerToken { value: …`.
+/// The name of the type whose first field is at `field`: `BearerToken { value: …`.
 fn type_before(bytes: &[u8], field: usize) -> Option<Range<usize>> {
     let brace = behind(bytes, field, 32, |byte| byte.is_ascii_whitespace());
     if !bytes[..brace].ends_with(b" {") {

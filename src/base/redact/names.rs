@@ -1,22 +1,22 @@
 //! Looks up whether a name is that of a secret.
 
-use super::defaults::{DESCRIBES, ENDINGS, LAST, OPEN, SECRET, SHORTEST_ENDING, WHOLE};
+use super::defaults::{DESCRIBES, ENDINGS, LAST, NAME_LISTS, SECRET, SHORTEST_ENDING, WHOLE};
 use super::rule::{Form, Rule};
 use super::steps::count;
 use super::treatment::Treatment;
 use super::words::{SHORT, Words};
 
-/// Where in a longer name a name is found.
+/// The place in a longer name where a name counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Anywhere,
-    /// Where the longer name ends.
+    /// At its end.
     Last,
-    /// Nowhere: it must be the whole name.
+    /// Only as the whole name.
     Whole,
 }
 
-/// A name that is known.
+/// A known name.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     rule: Rule,
@@ -25,36 +25,35 @@ struct Known {
     default: bool,
 }
 
-/// The names of secrets, and those that only look like it: a tree of their bytes, without what is between their
-/// words, in lower case.
+/// The names of secrets, and the names to leave: a trie of their bytes, in lower case and without separators.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     nodes: Vec<Node>,
     known: Vec<Known>,
-    /// The nodes of first bytes; 0 where there is none.
+    /// The node of each first byte; 0 if there is none.
     first: Box<[u16; 256]>,
-    /// Bytes of the shortest name.
+    /// The length of the shortest name, in bytes.
     shortest: usize,
-    /// Whether some are to be left alone.
+    /// Whether there are names to leave.
     exceptions: bool,
 }
 
-/// A byte of a name. What stands for another node or a name is its place, and 0 where there is none.
+/// A byte of a name. Links are indexes; 0 if there is none.
 #[derive(Clone, Copy, Debug, Default)]
 struct Node {
     byte: u8,
-    /// Another byte in the same place.
+    /// The sibling: another byte in the same place.
     other: u16,
-    /// The next byte.
+    /// The first child: the next byte of the name.
     next: u16,
-    /// The name that ends here, its place and one.
+    /// The index of the name that ends here, plus one.
     known: u16,
 }
 
 impl Default for Names {
     fn default() -> Self {
         Self {
-            // The first node is none.
+            // Index 0 means none.
             nodes: vec![Node::default()],
             known: Vec::new(),
             first: Box::new([0; 256]),
@@ -65,7 +64,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Adds a name, or changes what is done with it. `false` if it has neither letter nor digit, or too many.
+    /// Adds a name or changes its treatment. `false` if it has no letters and digits, or too many.
     pub(super) fn set(&mut self, name: &str, treatment: Treatment) -> bool {
         let rule = Rule { treatment, form: Form::Any, ordinary: false };
         self.insert(name, Known { rule, place: Place::Anywhere, default: false })
@@ -126,7 +125,7 @@ impl Names {
         (self.nodes.len() - 1) as u16
     }
 
-    /// The node after `at` that is `byte`.
+    /// The child of `at` for `byte`; 0 if there is none.
     #[inline]
     fn child(&self, at: u16, byte: u8) -> u16 {
         let mut child = self.nodes[usize::from(at)].next;
@@ -136,12 +135,12 @@ impl Names {
         child
     }
 
-    /// Whether any are known.
+    /// Whether any name is known.
     pub(super) fn any(&self) -> bool {
         self.nodes.len() > 1
     }
 
-    /// Calls `each` with every name that begins at `from` and ends with a word, and where it ends.
+    /// Calls `each` with every known name that begins at `from` and ends at the end of a word, and with that end.
     #[inline]
     fn walk(&self, words: &Words, from: usize, mut each: impl FnMut(&Known, usize)) {
         let bytes = words.all();
@@ -159,10 +158,10 @@ impl Names {
         count(at - from);
     }
 
-    /// What is done with what goes by `name`.
+    /// The rule for values with this name.
     ///
-    /// It is secret if words of it that stand together are a name of a secret, unless they lie within words that
-    /// are a name to be left alone. The longest such name decides, of equals the marker.
+    /// They are secret if consecutive words of `name` are the name of a secret, unless these words are within a name to
+    /// leave. The longest name of a secret decides; of equally long ones, one that is masked.
     pub(super) fn rule(&self, name: &[u8]) -> Rule {
         if name.len() < self.shortest {
             return Rule::LEAVE;
@@ -207,19 +206,19 @@ impl Names {
             }
         }
         match found {
-            // Such as `token_type`: the default names do not mean what describes a secret.
+            // `token_type` describes a token and is not one. Names from the settings have no such exception.
             Some((known, to)) if known.default && to < length => {
                 let (start, last) = words.last();
                 if start >= to && DESCRIBES.binary_search(&last).is_ok() { Rule::LEAVE } else { known.rule }
             }
-            Some((known, _)) if known.default && OPEN.contains(&words.all()) => Rule::LEAVE,
+            Some((known, _)) if known.default && NAME_LISTS.contains(&words.all()) => Rule::LEAVE,
             Some((known, _)) => known.rule,
             None => Rule::LEAVE,
         }
     }
 }
 
-/// Where a name of a secret begins that the word at `from..to` ends with, as in `dbpassword` and `JSESSIONID`.
+/// The start of the name of a secret at the end of the word `from..to`, as in `dbpassword` and `JSESSIONID`.
 #[inline]
 fn ending(word: &[u8], from: usize, to: usize) -> Option<usize> {
     let word = &word[from..to];

@@ -1,4 +1,4 @@
-//! Numbers that are secrets: of payment cards, and of bank accounts.
+//! Numbers of payment cards and bank accounts.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::cards;
 use super::ibans;
 use super::steps::ahead;
 
-/// Calls `each` with the place of every number, and with the word for it.
+/// Calls `each` with the place and the kind of every number.
 pub(super) fn each(bytes: &[u8], mut each: impl FnMut(Range<usize>, &'static str)) {
     let (mut at, mut done) = (0, 0);
     loop {

@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-/// A sign, the name before it, and where the value begins.
+/// A name and the sign after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) name: Range<usize>,
     /// The sign, or the first of several.
     pub(super) sign: usize,
-    /// Where the search goes on if the name is that of nothing secret.
+    /// The place after the sign, where the search continues if the name is not that of a secret.
     pub(super) after: usize,
     pub(super) in_query: bool,
 }

@@ -1,22 +1,22 @@
-//! Texts that stand beside the name of a secret without a sign: `("password", "…")`, `Password("…")`, `PASSWORD '…'`.
+//! Texts next to the name of a secret without a sign between them: `("password", "…")`, `Password("…")`, `PASSWORD '…'`.
 
 use std::ops::Range;
 
 use super::bytes::{is_name, is_quote};
-use super::harmless::{is_nothing, says, stands_for_another};
+use super::harmless::{is_nothing, is_placeholder, is_sentence};
 use super::rule::Rule;
 use super::search::Search;
 use super::steps::{ahead, behind, find, find3};
 use super::values::Context;
 
-/// A name is no longer.
+/// The length of the longest name.
 pub(super) const BACK: usize = 128;
 
-/// Values in values, as in `Some(Secret("…"))`.
+/// The maximum number of wrappers, as in `Some(Secret("…"))`.
 const WRAPPERS: usize = 3;
 
 impl Search<'_> {
-    /// Finds two texts in brackets, as `Debug` and JSON have pairs, and one after the name of its type.
+    /// Finds tuples and lists of two texts, as in `Debug` and JSON, and newtypes.
     pub(super) fn pairs_of_two(&mut self) {
         let bytes = self.bytes;
         let mut from = 0;
@@ -32,14 +32,14 @@ impl Search<'_> {
         }
     }
 
-    /// Hides what follows the text `name` in brackets; where it ends.
+    /// Hides the text after the text `name` in brackets. Returns its end.
     fn pair_of_two(&mut self, name: Range<usize>, after: usize) -> Option<usize> {
         let bytes = self.bytes;
         let rule = self.is_secret(&bytes[name.clone()])?;
         let start = ahead(bytes, after, 64, |byte| byte.is_ascii_whitespace());
         let (value, wrappers) = match self.wrapped(start) {
             Some((quote, wrappers)) => (self.value(quote, Context::Colon).place, wrappers),
-            // A number; other values without quotes are code.
+            // A number. Other values without quotes are code.
             None => (start..ahead(bytes, start, BACK, |byte| byte.is_ascii_digit()), 0),
         };
         if !self.closes(value.end, wrappers) {
@@ -48,7 +48,7 @@ impl Search<'_> {
         self.beside(value, rule, name)
     }
 
-    /// The quote of the text that begins at `from`, which may be wrapped, and how often it is.
+    /// The opening quote of the text at `from`, which may be wrapped, and the number of wrappers.
     pub(super) fn wrapped(&self, from: usize) -> Option<(usize, usize)> {
         let bytes = self.bytes;
         let mut at = from;
@@ -66,7 +66,7 @@ impl Search<'_> {
         None
     }
 
-    /// Whether what was opened before is closed after a value that ends at `end`, or the text is cut off there.
+    /// Whether the brackets are closed after a value that ends at `end`, or the text is truncated there.
     fn closes(&self, end: usize, wrappers: usize) -> bool {
         let bytes = self.bytes;
         let mut at = ahead(bytes, end, 16, |byte| is_quote(byte) || byte == b'\\');
@@ -80,17 +80,17 @@ impl Search<'_> {
         true
     }
 
-    /// Hides the text in the brackets at `bracket` after the name of a type, as in `Password("…")`; where it ends.
+    /// Hides the text of a newtype with its bracket at `bracket`, as in `Password("…")`. Returns its end.
     fn newtype(&mut self, from: usize, bracket: usize) -> Option<usize> {
         let bytes = self.bytes;
         let (quote, wrappers) =
             self.wrapped(ahead(bytes, bracket + 1, 64, |byte| byte.is_ascii_whitespace()))?;
         let start = behind(bytes, bracket, BACK.min(bracket - from), |byte| byte.is_ascii_alphanumeric());
         let name = start..bracket;
-        // Not `token("…")`, which is code, nor `InvalidToken("…")`, which speaks of one.
+        // `token("…")` is code, and `InvalidToken("…")` is an error about a token.
         let type_name = &bytes[name.clone()];
         let camel = type_name.first()?.is_ascii_uppercase() && type_name.iter().any(u8::is_ascii_lowercase);
-        if !camel || SPEAKS.iter().any(|word| type_name.starts_with(word)) {
+        if !camel || ERROR_WORDS.iter().any(|word| type_name.starts_with(word)) {
             return None;
         }
         let rule = self.is_secret(type_name)?;
@@ -101,8 +101,7 @@ impl Search<'_> {
         self.beside(value, rule, name)
     }
 
-    /// A short text in quotes that begins at `from` and has one of `signs` after it: where it stands, and where the sign
-    /// ends.
+    /// A short text in quotes at `from`, with one of `signs` after it. Returns its place and the end of the sign.
     pub(super) fn text_of_list(&self, from: usize, signs: &[u8]) -> Option<(Range<usize>, usize)> {
         let bytes = self.bytes;
         let start = ahead(bytes, from, 64, |byte| byte.is_ascii_whitespace());
@@ -137,7 +136,7 @@ impl Search<'_> {
             };
             let Some(end) = self.closing(from + 1, *quote, 0) else { continue };
             let value = from + 1..end;
-            // Texts with blanks are sentences about it.
+            // A text with blanks is a sentence about the secret.
             if of_header || !bytes[value.clone()].iter().any(u8::is_ascii_whitespace) {
                 self.beside(value, rule, name);
             }
@@ -145,14 +144,14 @@ impl Search<'_> {
         }
     }
 
-    /// Hides `value`, unless it is clearly no secret; where it ends.
+    /// Hides `value`, unless it is certainly not a secret. Returns its end.
     fn beside(&mut self, value: Range<usize>, rule: Rule, name: Range<usize>) -> Option<usize> {
         let bytes = self.bytes;
         let end = value.end;
         let secret = &bytes[value.clone()];
         let open = std::str::from_utf8(secret).is_ok_and(|text| {
             text.len() <= 160
-                && (is_nothing(text) || stands_for_another(text) || says(text, &bytes[name.clone()]))
+                && (is_nothing(text) || is_placeholder(text) || is_sentence(text, &bytes[name.clone()]))
         });
         if !secret.is_empty() && !open && rule.hides(secret) {
             self.named(value, rule, name);
@@ -161,8 +160,8 @@ impl Search<'_> {
     }
 }
 
-/// First words of names of types that speak of a secret.
-const SPEAKS: &[&[u8]] = &[
+/// First words of the names of error types: `InvalidToken`.
+const ERROR_WORDS: &[&[u8]] = &[
     b"Bad",
     b"Duplicate",
     b"Empty",
@@ -179,7 +178,7 @@ const SPEAKS: &[&[u8]] = &[
     b"Wrong",
 ];
 
-/// Names after which a text in quotes is the secret itself, and not the name of one.
+/// Names after which a text in quotes is the secret itself, and not the name of a secret.
 const STRONG: &[&[u8]] =
     &[b"password", b"passwd", b"passphrase", b"pwd", b"api-key", b"api_key", b"auth-token"];
 

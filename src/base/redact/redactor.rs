@@ -36,9 +36,10 @@ impl Redactor {
     /// The redactor of these settings.
     ///
     /// # Errors
-    /// If a name has no letter or digit or more than 64 of them, if a regular expression is invalid, or if a value
-    /// is to be hashed and there is no key of at least 16 bytes, neither in the settings nor in the environment
-    /// variable `CAMPANILE_REDACTION_KEY`.
+    /// - A name has no letters and digits, or more than 64.
+    /// - A regular expression is invalid.
+    /// - A treatment is `hash`, and neither the settings nor the environment variable `CAMPANILE_REDACTION_KEY` have a key
+    ///   of at least 16 bytes.
     pub fn from_settings(settings: &RedactionSettings) -> Result<Self, ConfigError> {
         Self::with_variables(settings, |variable| std::env::var(variable).ok())
     }
@@ -51,7 +52,7 @@ impl Redactor {
         Ok(Self { rules: Arc::new(Rules::new(settings, variable)?) })
     }
 
-    /// A redactor that keeps the signatures of URLs, and URLs of webhooks, so that requests can still be sent there.
+    /// A redactor that keeps signatures in URLs, and the URLs of webhooks, so that requests can still be sent to them.
     pub(crate) fn without_signatures(&self) -> Self {
         Self { rules: Arc::new(self.rules.without_signatures()) }
     }

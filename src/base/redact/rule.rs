@@ -1,27 +1,27 @@
-//! The rule of a name: which of its values are secrets, and what is done with them.
+//! The rule of a name: which of its values are secrets, and their treatment.
 
 use super::steps::{ahead, behind, count};
 use super::treatment::Treatment;
 
-/// What values a name of a secret has: `pin` also names a contact of a chip, and `tokens` a count.
+/// The values of a name that are secrets. `pin` may also be the pin of a chip, and `tokens` a count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Any.
+    /// All values.
     Any,
-    /// All but whole numbers of at most this many digits.
+    /// All but whole numbers with at most this number of digits.
     NoCount(u8),
-    /// As many digits, with single separators among them or none.
+    /// Numbers with this range of digits, with or without separators.
     Digits(u8, u8),
-    /// At least this number of bytes, which look random.
+    /// Random-looking values of at least this number of bytes.
     Random(u8),
 }
 
-/// What is done with the values that go by a name.
+/// The treatment of the values of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
     pub(crate) treatment: Treatment,
     pub(super) form: Form,
-    /// Whether it is `pass`, `pin` and the like, which are ordinary words too.
+    /// Whether the name is also an ordinary word, such as `pass` or `pin`.
     pub(super) ordinary: bool,
 }
 
@@ -31,7 +31,7 @@ impl Rule {
     /// Every value is masked.
     pub(super) const MASK: Self = Self { treatment: Treatment::Mask, form: Form::Any, ordinary: false };
 
-    /// Where the value ends that begins at `from`, if its form tells so without what stands around it.
+    /// The end of the value that begins at `from`, if the form alone decides it.
     pub(super) fn end(self, bytes: &[u8], from: usize) -> Option<usize> {
         match self.form {
             Form::Digits(_, most) => {
@@ -45,7 +45,7 @@ impl Rule {
             }
             Form::Random(_) => {
                 let end = ahead(bytes, from, LOOK, in_random);
-                // The rest of one that is not random is not read.
+                // If it is not random, the rest is not read.
                 let random = end - from == LOOK && is_random(&bytes[from..end]);
                 Some(if random { ahead(bytes, end, usize::MAX, in_random) } else { end })
             }
@@ -53,7 +53,7 @@ impl Rule {
         }
     }
 
-    /// Whether what begins at `from` is a short number that the rule leaves.
+    /// Whether a short number begins at `from` that the rule leaves.
     pub(super) fn is_count(self, bytes: &[u8], from: usize) -> bool {
         let end = ahead(bytes, from, 16, |byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'_'));
         let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -83,7 +83,7 @@ impl Rule {
     }
 }
 
-/// The number of bytes of a value by which it is judged random.
+/// The number of bytes that decide whether a value looks random.
 const LOOK: usize = 48;
 
 fn in_random(byte: u8) -> bool {
@@ -91,7 +91,7 @@ fn in_random(byte: u8) -> bool {
         || matches!(byte, b'+' | b'/' | b'=' | b'_' | b'-' | b'.' | b'~' | b'%' | b':')
 }
 
-/// Whether letters and digits follow each other as by chance, and this is no UUID: those tell things apart.
+/// Whether letters and digits alternate often enough to look random. UUIDs are excluded, because they are ids.
 fn is_random(value: &[u8]) -> bool {
     let uuid = value.len() == 36 && [8, 13, 18, 23].iter().all(|place| value[*place] == b'-');
     let value = &value[..value.len().min(LOOK)];
@@ -118,7 +118,7 @@ mod tests {
     use super::is_random;
 
     #[test]
-    fn chance_is_told_from_words_and_ids() {
+    fn random_values_are_distinguished_from_words_and_ids() {
         for random in
             ["YW5uOmh1bnRlcjI=", "9f86d081884c7d65", "a8Fk29xQ01Zb", "s%3AhM4tQ9ab2", "4/0AX4XfWh1b2C3d4"]
         {

@@ -1,4 +1,4 @@
-//! What a redactor looks for, made from its settings.
+//! The rules of a redactor, made from its settings.
 
 use std::borrow::Cow;
 
@@ -14,13 +14,13 @@ use super::settings::RedactionSettings;
 use super::treatment::Treatment;
 use crate::base::error::ConfigError;
 
-/// What a redactor looks for.
+/// See the [module](self).
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     names: Names,
-    /// Further names, for parameters in queries.
+    /// Additional names, for query parameters only.
     signatures: Names,
-    /// Whether names before a sign such as `=` are looked up.
+    /// Whether names before a sign such as `=` are checked.
     pub(super) signs: bool,
     pub(super) cards: Treatment,
     pub(super) emails: Treatment,
@@ -60,8 +60,8 @@ impl Rules {
             (None, Some(hashed)) => {
                 let key = variable(RedactionSettings::KEY_VARIABLE).ok_or_else(|| {
                     let allowed = format!(
-                        "`{hashed}` is to be hashed: set a key of at least 16 bytes that cannot be guessed, here or \
-                         in the variable {}",
+                        "a random key of at least 16 bytes, because `{hashed}` is set to `hash`: set it here or in the \
+                         environment variable {}",
                         RedactionSettings::KEY_VARIABLE
                     );
                     ConfigError::new("key", "absent", allowed)
@@ -94,7 +94,7 @@ impl Rules {
         })
     }
 
-    /// The same rules, but for signatures in queries and for URLs of webhooks.
+    /// The same rules without those for signatures in queries and URLs of webhooks.
     pub(super) fn without_signatures(&self) -> Self {
         Self { signatures: Names::default(), hooks: false, ..self.clone() }
     }

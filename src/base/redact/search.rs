@@ -1,4 +1,4 @@
-//! The state of the search of one text, and what it has found.
+//! The state of the search of one text, and its findings.
 
 use std::ops::Range;
 
@@ -8,44 +8,44 @@ use super::rules::Rules;
 use super::scan::Traits;
 use super::treatment::Treatment;
 
-/// A secret, what is done with it, and what gave it away.
+/// A secret, its treatment, and how it was recognized.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) place: Range<usize>,
     pub(super) treatment: Treatment,
     pub(super) evidence: Evidence,
-    /// Whether what stands in its place needs quotes: it was a number of JSON, or a list.
+    /// Whether the replacement needs quotes, because the secret was a JSON number or a list.
     pub(super) quoted: bool,
-    /// The secret as it was decoded, where the text has it in another writing and a hash is asked for.
+    /// The decoded secret, if it is escaped in the text and its treatment is a hash.
     pub(super) decoded: Option<Box<[u8]>>,
 }
 
-/// What gave a secret away.
+/// How a secret was recognized.
 #[derive(Clone, Debug)]
 pub(super) enum Evidence {
-    /// The word for its shape.
+    /// By its shape, with the name of the shape.
     Shape(&'static str),
-    /// A name that stands here.
+    /// By a name at this place.
     Named(Range<usize>),
-    /// A name that stands nowhere in this writing.
+    /// By a name in a decoded text.
     Inner(Box<[u8]>),
 }
 
-/// What a text is.
+/// The format of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// Anything.
+    /// Any text.
     Text,
     /// `name=value` pairs with `&` between them, as in the query of a URL or a form.
     Query,
-    /// A document of JSON, or several.
+    /// One JSON document, or several.
     Json,
 }
 
-/// How many documents within documents are read: JSON in a string of JSON.
+/// The maximum depth of documents within documents, such as JSON in a JSON string.
 const DEPTH: u8 = 3;
 
-/// How deep documents lie within each other so that the ends of their quotes are still told apart.
+/// The nesting levels for which unclosed quotes are remembered. Quotes of deeper documents never close.
 pub(super) const LEVELS: usize = 5;
 
 /// The search of one text.
@@ -54,16 +54,16 @@ pub(super) struct Search<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) traits: Traits,
     pub(super) findings: Vec<Finding>,
-    /// How many documents, and how many writings, this one lies in.
+    /// The number of documents, and of escaped texts, that contain this one.
     pub(super) depth: u8,
-    pub(super) writings: u8,
-    /// From where on no quote of each kind ends anything, by how deep the documents lie within each other.
+    pub(super) nested_escapes: u8,
+    /// By nesting level, the place from which no closing quote of each kind follows.
     pub(super) unclosed: [[usize; 3]; LEVELS],
-    /// Whether there is a field that holds the values of a secret of Kubernetes, if this is one.
+    /// Whether there is a field that would hold the values of a Kubernetes secret.
     pub(super) data: bool,
-    /// Whether an element of XML may still end.
+    /// Whether the end of an XML element may still follow.
     pub(super) elements: bool,
-    /// The end of the last token that was looked at for an `@`, and the last `@` in it.
+    /// The end of the last token that was searched for an `@`, and the last `@` in it.
     pub(super) token: (usize, Option<usize>),
 }
 
@@ -75,7 +75,7 @@ impl<'a> Search<'a> {
             traits,
             findings: Vec::new(),
             depth: 0,
-            writings: 0,
+            nested_escapes: 0,
             unclosed: [[usize::MAX; 3]; LEVELS],
             data: false,
             elements: true,
@@ -93,13 +93,13 @@ impl<'a> Search<'a> {
         self.add(Finding { place, treatment, evidence: Evidence::Shape(what), quoted: false, decoded: None });
     }
 
-    /// Takes in what goes by the name that stands at `name`.
+    /// Adds the value of the name at `name`.
     pub(super) fn named(&mut self, place: Range<usize>, rule: Rule, name: Range<usize>) {
         let evidence = Evidence::Named(name);
         self.add(Finding { place, treatment: rule.treatment, evidence, quoted: false, decoded: None });
     }
 
-    /// Takes in a finding, unless its value is gone already.
+    /// Adds a finding, unless its value is empty or already replaced.
     pub(super) fn add(&mut self, finding: Finding) {
         let secret = &self.bytes[finding.place.clone()];
         if !secret.is_empty() && !is_replaced(secret) {
@@ -107,7 +107,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether writings within this one are read.
+    /// Whether documents within this one are read.
     pub(super) fn reads_deeper(&self) -> bool {
         self.depth < DEPTH
     }

@@ -1,4 +1,4 @@
-//! What is redacted, and what replaces it.
+//! The settings of redaction.
 
 use std::collections::BTreeMap;
 
@@ -40,19 +40,19 @@ pub struct RedactionSettings {
     ///   `ocp-apim-subscription-key`, `x-functions-key`, `session-id`, `sessid`, `credential`, `credentials`, `creds`,
     ///   `code-verifier`, `client-assertion`, `device-code`, `saml-response`, `recovery-code`, `recovery-codes`,
     ///   `backup-codes`, `security-answer`, `seed-phrase`, `connection-string`, and `password` in German, Spanish, French,
-    ///   Portuguese, Russian, Chinese and Japanese, wherever they stand in a name;
+    ///   Portuguese, Russian, Chinese and Japanese, anywhere in a name;
     /// - one word that ends with `password`, `passwd`, `passphrase`, `secret`, `token`, `apikey`, `secretkey`,
     ///   `accesskey`, `sessionid` or `sessid`: `dbpassword`, `JSESSIONID`;
     /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `mail`, `ftp`, `ldap`, `ssh`, `vault`, `mysql`
-    ///   and `redis`, where they end a name;
-    /// - `tokens` and `pw` where a name ends with it and the value is no count (a number of at most 9 digits), and `pass`
-    ///   as a whole name with a value that is no number of at most 3 digits;
-    /// - `sid` and `bearer` where a name ends with them, and `auth` as a whole name, if the value has 8 bytes or more in
-    ///   which letters and digits follow each other as by chance, and is no UUID;
-    /// - where a name ends with them and the value has as many digits: `pin` (4 to 12), `otp` (4 to 10), `ssn` (4 to 9),
+    ///   and `redis`, at the end of a name;
+    /// - `tokens` and `pw` at the end of a name, unless the value is a count (a number of at most 9 digits), and `pass` as a
+    ///   whole name, unless the value is a number of at most 3 digits;
+    /// - `sid` and `bearer` at the end of a name, and `auth` as a whole name, if the value looks random: it has at least 8
+    ///   bytes of alternating letters and digits, and is not a UUID;
+    /// - at the end of a name, if the value has this number of digits: `pin` (4 to 12), `otp` (4 to 10), `ssn` (4 to 9),
     ///   `cvv`, `cvv2`, `cvc` and `csc` (3 or 4).
     ///
-    /// Names that go on with a word that describes a secret are none: `token_type`, `token_endpoint`, `password_policy`,
+    /// Names that end with a word that describes a secret are excluded: `token_type`, `token_endpoint`, `password_policy`,
     /// `secret_name`, `cookie_domain` and the like.
     pub defaults: bool,
     /// Further names, or other treatments of default names. A name is found in longer names, word by word. If several are
@@ -71,8 +71,8 @@ pub struct RedactionSettings {
     /// `AWSAccessKeyId`), and of random-looking values of `code` and `key` of at least 16 bytes in queries. Default: `mask`.
     pub urls: Treatment,
     /// The treatment of the matches of regular expressions: of their first group, if they have one. The syntax is that of
-    /// the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can run to the end of a text and then
-    /// fall back, because its cost is quadratic.
+    /// the crate `regex`. They need the feature `telemetry`. Do not use a pattern that can scan to the end of a text and then
+    /// fail there, because its cost is quadratic.
     pub patterns: BTreeMap<String, Treatment>,
     /// The key of the hashes, of at least 16 bytes. Default: the environment variable `CAMPANILE_REDACTION_KEY`. It is never
     /// serialized.

@@ -1,8 +1,8 @@
-//! Functions that walk over bytes.
+//! Functions that scan bytes.
 //!
 //! All searches use these functions, so that a test can count the steps per byte.
 
-/// The first place from `from` on, at most `most` bytes further, whose byte is none of those that `is` takes.
+/// The end of the run of bytes from `from` on for which `is` is true: at most `most` bytes further.
 #[inline]
 pub(super) fn ahead(bytes: &[u8], from: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
     let end = bytes.len().min(from.saturating_add(most));
@@ -14,7 +14,7 @@ pub(super) fn ahead(bytes: &[u8], from: usize, most: usize, is: impl Fn(u8) -> b
     at
 }
 
-/// The place where the run of bytes that `is` takes begins that ends at `to`: at most `most` bytes before it.
+/// The start of the run of bytes before `to` for which `is` is true: at most `most` bytes before it.
 #[inline]
 pub(super) fn behind(bytes: &[u8], to: usize, most: usize, is: impl Fn(u8) -> bool) -> usize {
     let first = to.saturating_sub(most);
@@ -58,13 +58,13 @@ pub(super) fn find_last(byte: u8, bytes: &[u8], from: usize, to: usize) -> Optio
     found.map(|place| from + place)
 }
 
-/// Whether a byte lies within a character of UTF-8 and does not begin one.
+/// Whether a byte is a continuation byte of UTF-8.
 #[inline]
 pub(super) fn continues(byte: u8) -> bool {
     byte & 0xC0 == 0x80
 }
 
-/// The beginning of the character that `at` lies in; of what is no UTF-8, `at` itself or up to three bytes before it.
+/// The start of the character that contains the place `at`. In invalid UTF-8, `at` or up to three bytes before it.
 #[inline]
 pub(super) fn char_start(bytes: &[u8], at: usize) -> usize {
     if bytes.get(at).is_none_or(|byte| !continues(*byte)) {

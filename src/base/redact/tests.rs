@@ -1,4 +1,4 @@
-//! What is found in texts, and what it costs.
+//! Tests of the search of a text, and of its costs.
 
 use super::steps::counted::steps;
 use super::{RedactionSettings, Redactor, Treatment};
@@ -38,7 +38,7 @@ fn text_is_searched_for_pairs() {
         ("token => abc", "token => [redacted]"),
     ] {
         assert_eq!(redactor.text(text), redacted);
-        assert_eq!(redactor.text(redacted), redacted, "once is enough");
+        assert_eq!(redactor.text(redacted), redacted, "redacting twice changes nothing");
     }
     for open in [
         "the token was refused",
@@ -60,7 +60,7 @@ fn text_is_searched_for_pairs() {
 }
 
 #[test]
-fn options_of_programs_are_read_as_commands_are_printed() {
+fn command_options_are_found_in_printed_commands() {
     let redactor = redactor();
     for text in [
         r#""mysql" "-phunter2" "shop""#,
@@ -75,7 +75,7 @@ fn options_of_programs_are_read_as_commands_are_printed() {
     ] {
         let clean = redactor.text(text);
         assert_eq!(clean, text.replace("hunter2", "[redacted]"));
-        assert_eq!(redactor.text(&clean), clean, "once is enough");
+        assert_eq!(redactor.text(&clean), clean, "redacting twice changes nothing");
     }
     for open in [
         "docker login && docker run -p 8080:80 nginx",
@@ -102,7 +102,7 @@ fn a_query_is_searched_by_its_own_rules() {
 
 #[cfg(feature = "telemetry")]
 #[test]
-fn what_overlaps_goes_as_one() {
+fn overlapping_secrets_are_replaced_together() {
     let settings = RedactionSettings::default()
         .hash(["customer", "email"])
         .pattern(r"c-\d+ \w+", Treatment::Mask)
@@ -117,10 +117,10 @@ fn what_overlaps_goes_as_one() {
     assert_eq!(redactor.text("order 66 came"), format!("order {} came", hash("66")));
 }
 
-/// Steps that a byte may cost at most, whatever stands around it. The long run finds texts with 106.
+/// The maximum number of steps per byte of any text. The long test run finds texts with 106.
 const WORST: usize = 120;
 
-/// Texts that a search that is not linear would be slow with.
+/// Texts for which a search would be slow if it were not linear.
 fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
     let fill = |part: &[u8]| part.iter().copied().cycle().take(length).collect::<Vec<u8>>();
     let mut texts = Vec::new();
@@ -137,7 +137,7 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
         "eyJ",
         "(\"token\", ",
     ] {
-        // Every sign, and some of each other class of bytes.
+        // All punctuation, and some bytes of each other class.
         for byte in (0..=u8::MAX).filter(|byte| byte.is_ascii_punctuation() || byte % 16 == 1) {
             let mut text = before.as_bytes().to_vec();
             text.extend(fill(&[byte]));
@@ -168,13 +168,13 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
         text.extend(b" x y");
         add(format!("{part:?} again and again, and more"), text);
         for after in ["'", "\"", "}", ")", "@", "</", "\\", "(", "{"] {
-            // What ends with the text hides all of it at once: something else stands behind.
+            // If the secret reached the end of the text, the rest would not be searched. So more text follows.
             let mut text = fill(format!("{part}{after}").as_bytes());
             text.extend(b" x y");
             add(format!("{part:?} and {after:?} in turn"), text);
         }
     }
-    // Ever deeper.
+    // Ever more indentation.
     let mut deeper = Vec::new();
     for depth in 0.. {
         if deeper.len() >= length {
@@ -277,7 +277,7 @@ per token: 0
 token: [A(
 -D-D-Dtoken="#;
 
-/// Texts that repeat a few pieces in the orders that a seed gives.
+/// Texts that repeat a few pieces in random order.
 fn mixtures(length: usize, number: usize, seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
     const SIGNS: &str = "=:>@%'\"\\{}()[]&;,<?# \n|+/._-$*!";
     let mut random = fastrand::Rng::with_seed(seed);
@@ -286,14 +286,14 @@ fn mixtures(length: usize, number: usize, seed: u64) -> impl Iterator<Item = (St
     (0..number).map(move |_| {
         let part: String =
             (0..random.usize(2..9)).map(|_| pieces[random.usize(..pieces.len())].as_str()).collect();
-        // Whole pieces at the beginning, so that what is opened there may stay open.
+        // A whole piece at the start, so that a bracket or quote there may stay open.
         let before = &pieces[random.usize(..pieces.len())];
         let text = before.bytes().chain(part.bytes().cycle()).take(length).chain(*b" x y");
         (format!("{before:?}, and {part:?} again and again"), text.collect())
     })
 }
 
-/// The most steps that a byte of one of `texts` costs, and which one that is.
+/// The maximum number of steps per byte over `texts`, and the text that needs it.
 fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) {
     let redactor = redactor();
     let mut worst = (0, String::new());
@@ -310,18 +310,18 @@ fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) 
 }
 
 #[test]
-fn what_a_byte_costs_is_bounded() {
-    // In the usual run some of each kind.
+fn the_steps_per_byte_are_bounded() {
+    // The usual test run samples each kind.
     let long = std::env::var_os("CAMPANILE_TEST_LONG").is_some();
     let (every, number) = if long { (1, 20_000) } else { (11, 100) };
     let texts = hostile(4096).into_iter().step_by(every).chain(mixtures(4096, number, 7));
     let (steps, what) = worst(texts);
-    println!("at most {steps} steps for a byte: {what}");
-    assert!(steps <= WORST, "{steps} steps for a byte: {what}");
-    // As much in longer texts: nothing grows faster than the text.
+    println!("at most {steps} steps per byte: {what}");
+    assert!(steps <= WORST, "{steps} steps per byte: {what}");
+    // Longer texts do not need more steps per byte.
     let (every, number) = if long { (7, 40) } else { (331, 3) };
     let longer = hostile(16_384).into_iter().step_by(every).chain(mixtures(131_072, number, 8));
     let (steps, what) = worst(longer);
-    println!("at most {steps} steps for a byte of longer ones: {what}");
-    assert!(steps <= WORST, "{steps} steps for a byte: {what}");
+    println!("at most {steps} steps per byte of longer texts: {what}");
+    assert!(steps <= WORST, "{steps} steps per byte: {what}");
 }

@@ -10,14 +10,14 @@ use super::steps::count;
 use super::treatment::Treatment;
 use super::{credentials, emails, escapes, json, numbers, tokens, urls};
 
-/// How many writings within writings are read, as a URL in a parameter of a URL is.
-const WRITINGS: u8 = 2;
+/// The maximum depth of escaped texts within escaped texts, such as a URL in a parameter of a URL.
+const ESCAPES: u8 = 2;
 
-/// How often a text is searched at most: again after secrets were hidden in it.
+/// The maximum number of searches of one text. It is searched again after secrets were replaced in it.
 const MOST: usize = 4;
 
 impl Rules {
-    /// `text` without secrets, or `None` if there are none in it; `found` hears of each.
+    /// `text` without its secrets; `None` if it has none. Calls `found` with the name or the shape of each.
     #[inline]
     pub(super) fn clean(&self, text: &[u8], format: Format, found: &mut dyn FnMut(&str)) -> Option<Vec<u8>> {
         let traits = Traits::of(text);
@@ -36,7 +36,7 @@ impl Rules {
         found: &mut dyn FnMut(&str),
     ) -> Option<Vec<u8>> {
         let mut clean = self.once(text, format, traits, found)?;
-        // What was hidden may have kept something else from being seen, as a number beside an address does.
+        // A secret may have concealed another one, such as a number next to an address.
         for _ in 1..MOST {
             match self.once(&clean, format, Traits::of(&clean), found) {
                 Some(cleaner) => clean = cleaner,
@@ -57,8 +57,8 @@ impl Rules {
         if findings.is_empty() {
             return None;
         }
-        // They lie in a few rows that are sorted already. Of two that begin together the longer one goes first, of
-        // equals the one found first.
+        // They are a few sorted runs, so sorting is cheap. Of two that begin together, the longer one comes first; of equally
+        // long ones, the one that was found first.
         findings.sort_by(|a, b| (a.place.start, b.place.end).cmp(&(b.place.start, a.place.end)));
         let mut out = Vec::with_capacity(text.len() + MARKER.len());
         let mut done = 0;
@@ -108,7 +108,7 @@ impl Search<'_> {
                 self.form();
                 self.text();
             }
-            // What is no JSON, or stops in the middle, is searched as text too.
+            // Invalid or truncated JSON is searched as text too.
             Format::Json => {
                 if json::read(&mut self) {
                     self.kubernetes();
@@ -133,7 +133,7 @@ impl Search<'_> {
         if rules.signs && traits.has(PAIR) {
             self.pairs_of_two();
         }
-        // In a list an argument has quotes of its own.
+        // In a list, each argument has its own quotes.
         if rules.signs && traits.has(ARGUMENT | PAIR | QUOTED) {
             self.arguments();
         }
@@ -164,10 +164,10 @@ impl Search<'_> {
         #[cfg(feature = "telemetry")]
         self.patterns();
         if traits.has(AT | ESCAPE)
-            && self.writings < WRITINGS
+            && self.nested_escapes < ESCAPES
             && let Some(decoded) = escapes::decode_any(bytes)
         {
-            self.writings += 1;
+            self.nested_escapes += 1;
             self.within(&decoded.text, Format::Text, |place| decoded.place(place));
         }
     }
@@ -186,16 +186,17 @@ impl Search<'_> {
         }
     }
 
-    /// Searches `text`, which is what a part of this one means; `place` says where each of its bytes stands here, and
-    /// where it ends.
+    /// Searches `text`, which is a decoded part of this text. `place` returns the place of each of its bytes in this text,
+    /// and of its end.
     pub(super) fn within(&mut self, text: &[u8], format: Format, place: impl Fn(usize) -> Option<usize>) {
         count(text.len());
         let traits = Traits::of(text);
         if !traits.any() {
             return;
         }
-        let (depth, writings) = (self.depth + 1, self.writings);
-        for finding in (Search { depth, writings, ..Search::new(self.rules, text, traits) }).all(format) {
+        let (depth, nested_escapes) = (self.depth + 1, self.nested_escapes);
+        for finding in (Search { depth, nested_escapes, ..Search::new(self.rules, text, traits) }).all(format)
+        {
             let Range { start, end } = finding.place;
             let (Some(from), Some(to)) = (place(start), place(end)) else { continue };
             let evidence = match finding.evidence {

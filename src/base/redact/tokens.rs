@@ -1,4 +1,4 @@
-//! Credentials that their shape gives away under any name: tokens of known services, JWTs, private keys, webhooks.
+//! Credentials with a known shape: tokens of known services, JWTs, private keys, webhooks.
 
 use std::ops::Range;
 
@@ -6,10 +6,10 @@ use super::bytes::in_run;
 use super::steps::{ahead, behind, count, find, find_text};
 use super::webhooks;
 
-/// What tokens are made of after their beginning.
+/// The bytes of a token after its prefix.
 type Bytes = fn(u8) -> bool;
 
-/// How a token begins, what follows, and at least how much of it. Sorted by the first byte.
+/// The prefix of a token, the bytes after it, and their minimum number. Sorted by the first byte.
 const TOKENS: &[(&[u8], Bytes, usize)] = &[
     (b"AGE-SECRET-KEY-1", is_upper, 50),
     (b"AIza", is_base64url, 35),
@@ -68,7 +68,7 @@ const TOKENS: &[(&[u8], Bytes, usize)] = &[
     (b"xoxs-", is_base64url, 15),
 ];
 
-/// Where in [`TOKENS`] those with a first byte stand.
+/// The range in [`TOKENS`] for each first byte.
 const FIRST: [(u8, u8); 128] = {
     let mut first = [(0, 0); 128];
     let mut at = 0;
@@ -83,25 +83,25 @@ const FIRST: [(u8, u8); 128] = {
     first
 };
 
-/// Tokens whose beginning ends with a dot: how they begin, and at least how much follows.
+/// Tokens whose prefix ends with a dot: the prefix, and the minimum number of bytes after it.
 const DOTTED: &[(&[u8], usize)] =
     &[(b"SG.", 20), (b"hvs.", 20), (b"hvb.", 20), (b"hvr.", 20), (b"ya29.", 20), (b"secret-token.", 20)];
 
-/// Bytes of the smallest header of a JWT and of its other parts.
+/// The minimum lengths of the header of a JWT and of its other parts.
 const HEADER: usize = 14;
 const PART: usize = 4;
-/// So much of a header without its end was cut off.
+/// A header without an end that is longer than this is a truncated JWT.
 const CUT: usize = 256;
 
-/// Bytes that stand together in every token, without dots.
+/// The length of the run of bytes without dots that every token contains.
 pub(super) const SHORTEST: usize = 19;
 
 /// Calls `each` with the place of every token.
 ///
-/// They stand in runs of letters, digits, `-` and `_`. Such a run covers one of every nineteen bytes: nothing else is
-/// looked at.
+/// Every token contains a run of at least nineteen letters, digits, `-` and `_`. So only every nineteenth byte is checked
+/// until one is in a run.
 ///
-/// `hooks` says whether the URLs of webhooks are secret.
+/// `hooks` is set if the URLs of webhooks are secret.
 pub(super) fn each(bytes: &[u8], hooks: bool, mut each: impl FnMut(Range<usize>)) {
     let (mut place, mut done) = (SHORTEST - 1, 0);
     while let Some(byte) = bytes.get(place) {
@@ -129,11 +129,11 @@ pub(super) fn each(bytes: &[u8], hooks: bool, mut each: impl FnMut(Range<usize>)
     }
 }
 
-/// The token that begins at `run.start`; the run that it lies in begins at `first`.
+/// The token that begins at `run.start`, in a run of bytes that begins at `first`.
 fn token(bytes: &[u8], first: usize, run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
     let mut at = run.start;
     if at == first {
-        // The `n` of a line break that `Debug` writes, and what a URL writes for a byte.
+        // Skips the `n` of a line break that `Debug` prints, and the digits of a percent-encoded byte.
         match bytes[..at] {
             [.., b'\\'] if matches!(bytes[at], b'n' | b't' | b'r') => at += 1,
             [.., b'%'] if bytes[at].is_ascii_digit() => at += 2,
@@ -162,7 +162,7 @@ fn token(bytes: &[u8], first: usize, run: Range<usize>, hooks: bool) -> Option<R
     discord(bytes, at, run.end).map(|end| at..end)
 }
 
-/// The token that `run` ends, which has a sign within: after a beginning with a dot, or in the URL of a webhook.
+/// The token that contains `run` after a sign: after a prefix with a dot, or in the URL of a webhook.
 fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<usize>> {
     let before = &bytes[..run.start];
     match before.last()? {
@@ -173,12 +173,12 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
             apart(bytes, start)
                 .then(|| start..ahead(bytes, run.end, usize::MAX, |byte| in_run(byte) || byte == b'.'))
         }
-        // Of Telegram: the number of a bot, and 35 bytes.
+        // Telegram: the number of a bot, a colon, and 35 bytes.
         b':' if run.len() == 35 && bytes[run.start..].starts_with(b"AA") => {
             let start = behind(bytes, run.start - 1, 12, |byte| byte.is_ascii_digit());
             (run.start - 1 - start >= 8).then_some(start..run.end)
         }
-        // Of Microsoft Entra: three bytes, a digit, `Q~`, and the rest.
+        // Microsoft Entra: three bytes, a digit, `Q~`, and the rest.
         b'~' if run.len() >= 31 && matches!(before, [.., b'0'..=b'9', b'Q', _]) => {
             Some(run.start - 6.min(run.start)..run.end)
         }
@@ -191,13 +191,13 @@ fn after_a_sign(bytes: &[u8], run: Range<usize>, hooks: bool) -> Option<Range<us
     }
 }
 
-/// Whether nothing that belongs to a token stands before it.
+/// Whether the byte before `at` cannot be part of a token.
 fn apart(bytes: &[u8], at: usize) -> bool {
     at == 0 || !(bytes[at - 1].is_ascii_alphanumeric() || bytes[at - 1] == b'_')
 }
 
-/// The end of a JWT or another document of JOSE: parts with dots between them, of which the first, that ends at `header`,
-/// is a JSON object.
+/// The end of a JWT or another JOSE document: parts with dots between them. The first one is a JSON object and ends at
+/// `header`.
 fn jwt(bytes: &[u8], at: usize, header: usize) -> Option<usize> {
     if header == bytes.len() && header - at > CUT {
         return Some(header);
@@ -220,7 +220,7 @@ fn jwt(bytes: &[u8], at: usize, header: usize) -> Option<usize> {
     Some(end)
 }
 
-/// The end of a token of a bot of Discord: its id in base64, which ends at `id`, a time and a signature.
+/// The end of the token of a Discord bot: an id in base64 that ends at `id`, a time and a signature.
 fn discord(bytes: &[u8], at: usize, id: usize) -> Option<usize> {
     if !matches!(bytes[at], b'M' | b'N' | b'O') || !(23..=28).contains(&(id - at)) {
         return None;
@@ -235,7 +235,7 @@ fn discord(bytes: &[u8], at: usize, id: usize) -> Option<usize> {
 
 /// Calls `each` with the place of every private key in PEM.
 ///
-/// Its beginning and its end may lie in a text that is written with `\n`.
+/// Its line breaks may be escaped as `\n`.
 pub(super) fn each_key(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     let mut from = 0;
     while let Some(begin) = find_text(b"-----BEGIN ", bytes, from) {
@@ -244,7 +244,7 @@ pub(super) fn each_key(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
         from = end;
         let is_key = bytes[label..end].windows(11).any(|window| window == b"PRIVATE KEY");
         if is_key && bytes[end..].starts_with(b"-----") {
-            // A key without an end was cut off.
+            // A key without an end was truncated.
             from = find_text(b"-----END ", bytes, end).map_or(bytes.len(), |last| {
                 let last = ahead(bytes, last + "-----END ".len(), 64, in_label);
                 ahead(bytes, last, 5, |byte| byte == b'-')
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn tokens_are_sorted_by_their_first_byte() {
         assert!(TOKENS.is_sorted_by_key(|(begins, ..)| begins[0]));
-        // A token is found by a run of bytes that is as long.
+        // Tokens are found by runs of this length.
         assert!(TOKENS.iter().all(|(begins, _, least)| begins.len() + least >= SHORTEST));
     }
 }

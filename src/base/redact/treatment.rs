@@ -1,10 +1,10 @@
-//! What is done with a value that is a secret.
+//! The treatment of a secret.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What is done with a secret.
+/// The treatment of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

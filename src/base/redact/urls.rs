@@ -1,4 +1,4 @@
-//! What is secret in a URL beside the parameters that have the name of a secret.
+//! Secrets in a URL: its user part, and the paths of webhooks. Parameters are found by their names.
 
 use std::ops::Range;
 
@@ -9,14 +9,14 @@ use super::steps::{ahead, behind, find, find_last};
 use super::treatment::Treatment;
 use super::webhooks::path_of_hook;
 
-/// The longest user and password before a host without a scheme.
+/// The maximum length of user and password before a host without a scheme.
 const USER: usize = 128;
 
-/// No host has a longer name (RFC 1035).
+/// The maximum length of a host name (RFC 1035).
 const HOST: usize = 255;
 
 impl Search<'_> {
-    /// Hides what is secret in the URL whose `://` begins at `sign`; where the search goes on.
+    /// Hides the secrets in the URL whose `://` begins at `sign`. Returns the place where the search continues.
     pub(super) fn url(&mut self, sign: usize) -> usize {
         let (bytes, rules) = (self.bytes, self.rules);
         let start = sign + "://".len();
@@ -42,7 +42,7 @@ impl Search<'_> {
         start
     }
 
-    /// Where the user's name and password stand in the URL whose authority begins at `start`.
+    /// The user name and password in the URL whose authority begins at `start`.
     fn user(&mut self, start: usize) -> Option<Range<usize>> {
         let bytes = self.bytes;
         let end =
@@ -50,7 +50,7 @@ impl Search<'_> {
         if let Some(at) = find_last(b'@', bytes, start, end) {
             return (at > start).then_some(start..at);
         }
-        // `user:pass/word@host`: what follows the colon is no port, so the authority goes on.
+        // `user:pass/word@host`: the text after the colon is not a port, so the authority continues.
         let host = ahead(bytes, start, end - start, |byte| byte != b':');
         let port =
             bytes[(host + 1).min(end)..end].iter().all(u8::is_ascii_digit) || bytes.get(start) == Some(&b'[');
@@ -63,7 +63,7 @@ impl Search<'_> {
         }
         match self.token {
             (_, Some(at)) if at > start => Some(start..at),
-            // No host has such a name: the text was cut off before the `@`.
+            // Too long for a host name: the text was truncated before the `@`.
             (token, _) if end - start > HOST || (token == bytes.len() && token - start > HOST) => {
                 Some(start..token)
             }
@@ -76,7 +76,7 @@ fn outside(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, b'"' | b'<' | b'>' | b'`')
 }
 
-/// Whether a name that begins at `start` is that of a parameter.
+/// Whether the name that begins at `start` is that of a query parameter.
 pub(super) fn in_query(bytes: &[u8], start: usize) -> bool {
     start > 0 && matches!(bytes[start - 1], b'?' | b'&' | b'#')
 }
@@ -115,7 +115,7 @@ pub(super) fn each_user(bytes: &[u8], mut each: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Whether this is the name of a host in a domain, or of this machine.
+/// Whether this is a host name with a domain, or `localhost`.
 fn is_domain(name: &[u8]) -> bool {
     let last = name.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     name == b"localhost"

@@ -1,6 +1,6 @@
 //! Finds the end of a value in a text of any kind: a header, a query, JSON, the output of `Debug`.
 //!
-//! In doubt the value ends later, so that no part of a secret is kept.
+//! If the end is ambiguous, the later one is chosen, so that no part of a secret is kept.
 
 use std::ops::Range;
 
@@ -8,23 +8,23 @@ use super::bytes::{is_name, is_quote};
 use super::search::Search;
 use super::steps::{ahead, behind, count, find, find_text};
 
-/// How far to look for what tells whether a list goes on.
+/// The bytes after a comma that are searched for the next pair of a list.
 const AHEAD: usize = 64;
 
-/// What kind of value to expect.
+/// The kind of value to expect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Context {
     /// After `=`.
     Assigned,
     /// After `=` in the query of a URL.
     Query,
-    /// After `:`; it may have blanks in it.
+    /// After `:`. The value may contain blanks.
     Colon,
-    /// After the name of a header that holds lists and pairs of its own.
+    /// After the name of a header. The value may contain lists and pairs.
     Header,
 }
 
-/// A value, and whether quotes stand around it.
+/// A value, and whether it is quoted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Value {
     pub(super) place: Range<usize>,
@@ -39,7 +39,7 @@ impl Search<'_> {
         let escapes = open - from;
         if let Some(quote) = bytes.get(open).copied().filter(|byte| is_quote(*byte)) {
             let start = open + 1;
-            // Three of them are those of Python and TOML: the value begins after the last one.
+            // Triple quotes of Python and TOML.
             if escapes == 0 && bytes[start..].starts_with(&[quote, quote]) {
                 let triple = [quote; 3];
                 let start = start + 2;
@@ -54,10 +54,10 @@ impl Search<'_> {
         Value { place: from..blanks, quoted: false }
     }
 
-    /// Where the quote stands, with the backslashes before it, that ends what begins at `from`.
+    /// The place of the closing quote, with the backslashes before it, of the text that begins at `from`.
     ///
-    /// A quote that is part of the text has one more backslash than the one that began it, for each level of
-    /// documents within documents twice as many.
+    /// `escapes` is the number of backslashes before the opening quote. A quote within the text has more: the number
+    /// doubles and grows by one with each level of nested documents.
     pub(super) fn closing(&mut self, from: usize, quote: u8, escapes: usize) -> Option<usize> {
         let bytes = self.bytes;
         let kind = match quote {
@@ -65,8 +65,7 @@ impl Search<'_> {
             b'\'' => 1,
             _ => 2,
         };
-        // A level deeper, there are twice as many backslashes and one more. Where documents lie too deep, no quote ends
-        // it.
+        // Each level has twice as many backslashes plus one. Documents that are nested too deeply have no closing quote.
         let level = (usize::BITS - escapes.leading_zeros()) as usize;
         if self.unclosed.get(level).is_none_or(|unclosed| from >= unclosed[kind]) {
             return None;
@@ -84,14 +83,14 @@ impl Search<'_> {
         None
     }
 
-    /// The end of a value without quotes around it.
+    /// The end of an unquoted value.
     fn bare(&mut self, from: usize, place: Context) -> usize {
         let bytes = self.bytes;
         let (mut depth, mut at) = (0_usize, from);
         let mut lost = [false; 2];
         while let Some(byte) = bytes.get(at).copied() {
             count(1);
-            // The backslashes before a quote, all at once.
+            // All backslashes before a quote.
             let quote = if byte == b'\\' { ahead(bytes, at, usize::MAX, |byte| byte == b'\\') } else { at };
             match bytes.get(quote).copied() {
                 Some(sign @ (b'"' | b'\'')) => {
@@ -104,7 +103,7 @@ impl Search<'_> {
                                 at = end + (quote - at) + 1;
                                 continue;
                             }
-                            // An apostrophe has no partner.
+                            // An apostrophe.
                             None if single == 1 => lost[1] = true,
                             None => return bytes.len(),
                         }
@@ -146,7 +145,7 @@ fn ends(bytes: &[u8], at: usize, place: Context) -> bool {
     match bytes[at] {
         b'\n' | b'\r' | b'\x1b' => true,
         b' ' | b'\t' => matches!(place, Context::Assigned | Context::Query),
-        // Where `it's` goes on, a quote that ends something outside does not.
+        // The quote in `it's` is an apostrophe.
         b'"' | b'\'' | b'`' | b')' | b']' | b'}' => !next.is_some_and(|next| next.is_ascii_alphanumeric()),
         b'<' => matches!(next, Some(b'/' | b'!')),
         b'&' if place == Context::Query => true,
@@ -157,7 +156,7 @@ fn ends(bytes: &[u8], at: usize, place: Context) -> bool {
     }
 }
 
-/// Whether a list goes on with its next part, and this comma is none inside a value.
+/// Whether the next pair of a list follows, so that this comma is not part of the value.
 fn pair_follows(rest: &[u8]) -> bool {
     let Some(first) = rest.first() else { return true };
     if first.is_ascii_whitespace() || matches!(first, b'"' | b'\'' | b'{' | b'[' | b'\\') {

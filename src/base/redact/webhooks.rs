@@ -3,7 +3,7 @@
 use super::bytes::is_name;
 use super::steps::{ahead, behind};
 
-/// URLs that are secrets themselves: who knows one may post there.
+/// URLs that are secrets: anyone who knows one can post to it.
 const HOOKS: &[&[u8]] = &[
     b"hooks.slack.com/services/",
     b"hooks.slack.com/workflows/",
@@ -12,14 +12,14 @@ const HOOKS: &[&[u8]] = &[
     b"events.pagerduty.com/integration/",
     b"discord.com/api/webhooks/",
     b"discordapp.com/api/webhooks/",
-    // After the name of a tenant.
+    // After the name of the tenant.
     b"webhook.office.com/webhookb2/",
 ];
 
-/// So far before a long part of its path the URL of a webhook begins at most.
+/// The maximum distance from the start of the URL to a long part of its path.
 const BEFORE: usize = 128;
 
-/// Where the secret part of a URL begins, if it is that of a webhook.
+/// The start of the secret part of a URL, if it is that of a webhook.
 pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
     let of = |url: &[u8]| HOOKS.iter().find(|hook| url.starts_with(hook)).map(|hook| hook.len());
     if matches!(url.first()?, b'h' | b'e' | b'd')
@@ -32,7 +32,7 @@ pub(super) fn path_of_hook(url: &[u8]) -> Option<usize> {
     host.starts_with(b"webhook.").then(|| of(host)).flatten().map(|path| label + 1 + path)
 }
 
-/// Where the secret part of the URL of a webhook begins, which may have no scheme and whose path goes on at `at`.
+/// The start of the secret part of a webhook URL whose path contains the place `at`. It may have no scheme.
 pub(super) fn hook(bytes: &[u8], at: usize) -> Option<usize> {
     let start = behind(bytes, at, BEFORE, |byte| is_name(byte) || byte == b'/' || byte == b'@');
     let start = ahead(bytes, start, 2, |byte| byte == b'/');

@@ -2,10 +2,10 @@
 
 use super::steps::count;
 
-/// A name that is looked at needs no memory of its own up to this many bytes, and a name of a secret has no more.
+/// Names of at most this number of bytes are checked without an allocation. Names of secrets are not longer.
 pub(super) const SHORT: usize = 64;
 
-/// The words of a name, in lower case and without what stands between them.
+/// The words of a name, in lower case and without separators.
 ///
 /// `X-Auth-Token`, `x_auth_token`, `xAuthToken` and `XAuthTOKEN` are the same.
 pub(super) struct Words {
@@ -13,7 +13,7 @@ pub(super) struct Words {
     length: usize,
     /// A bit for each byte that begins a word.
     starts: u64,
-    /// Instead of them, where letters are not ASCII or there are too many: allocated, and rare.
+    /// Used instead for long names and names that are not ASCII. They are rare and need an allocation.
     long: Option<(Vec<u8>, Vec<bool>)>,
 }
 
@@ -28,7 +28,7 @@ impl Words {
                 let next = name.get(at + 1).map_or(OTHER, |next| KINDS[usize::from(*next)]);
                 let begins = kind != OTHER && begins(before, kind, next);
                 odd |= kind == ODD;
-                // Written over by the next one where it does not count.
+                // A separator is overwritten by the next byte.
                 short[length % SHORT] = byte | (kind & UPPER);
                 starts |= u64::from(begins) << (length % SHORT);
                 length += usize::from(kind != OTHER);
@@ -42,12 +42,12 @@ impl Words {
         Self { short, length: 0, starts: 0, long: Some(long(&String::from_utf8_lossy(&decoded(name)))) }
     }
 
-    /// All of it in one word.
+    /// All words without separators.
     pub(super) fn all(&self) -> &[u8] {
         self.long.as_ref().map_or(&self.short[..self.length], |(bytes, _)| bytes)
     }
 
-    /// Whether a word begins at `at`, or all of them have ended there.
+    /// Whether a word begins at `at`, or the name ends there.
     pub(super) fn is_edge(&self, at: usize) -> bool {
         match &self.long {
             Some((bytes, starts)) => at == bytes.len() || starts.get(at).is_some_and(|start| *start),
@@ -55,7 +55,7 @@ impl Words {
         }
     }
 
-    /// The place where the next word begins, from `at` on.
+    /// The start of the first word from `at` on.
     pub(super) fn start_from(&self, at: usize) -> Option<usize> {
         match &self.long {
             Some((_, starts)) => starts.iter().skip(at).position(|start| *start).map(|place| at + place),
@@ -67,7 +67,7 @@ impl Words {
         }
     }
 
-    /// The last of the words.
+    /// The last word and its start.
     pub(super) fn last(&self) -> (usize, &[u8]) {
         let start = match &self.long {
             Some((_, starts)) => starts.iter().rposition(|start| *start).unwrap_or(0),
@@ -77,12 +77,12 @@ impl Words {
     }
 }
 
-/// The kinds of bytes. That of a capital letter is what makes it a small one.
+/// The kinds of bytes. The kind of an upper-case letter is the bit that makes it lower case.
 const OTHER: u8 = 0;
 const LOWER: u8 = 1;
 const DIGIT: u8 = 2;
 const UPPER: u8 = 0x20;
-/// What the quick way cannot take: letters that are not ASCII, and what may stand for another character.
+/// Bytes that need the slow path: those that are not ASCII, and those that begin an escape.
 const ODD: u8 = 4;
 
 const KINDS: [u8; 256] = {
@@ -101,7 +101,7 @@ const KINDS: [u8; 256] = {
     kinds
 };
 
-/// Whether a word begins with a character of this kind: in `apiKey` with `K`, in `HTTPToken` with `T`.
+/// Whether a word begins with a character of this kind: `K` in `apiKey`, `T` in `HTTPToken`.
 #[inline]
 fn begins(before: u8, kind: u8, next: u8) -> bool {
     (before != kind && !(before == UPPER && kind == LOWER))
@@ -139,7 +139,7 @@ fn long(name: &str) -> (Vec<u8>, Vec<bool>) {
     (text.into_bytes(), starts)
 }
 
-/// A name as it was meant: `%5F` in a query and `\u005f` in JSON hide nothing.
+/// The name without escapes, such as `%5F` in a query or `\u005f` in JSON.
 fn decoded(name: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len());
     let mut at = 0;
