@@ -1,4 +1,4 @@
-//! Brings the metrics of all sources into OpenTelemetry. Without the feature `telemetry` it does nothing.
+//! Exports the metrics of all sources through OpenTelemetry. Without the feature `telemetry` it does nothing.
 
 #[cfg(feature = "telemetry")]
 pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
@@ -27,13 +27,13 @@ mod with_telemetry {
 
     /// The meter to which the layers record durations.
     static METER: ArcSwapOption<Published> = ArcSwapOption::const_empty();
-    /// Grows at each change of [`METER`]. A recorder that is bound to an older generation binds again.
+    /// Incremented at each change of [`METER`]. A recorder that is bound to an older generation binds again.
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     static CHANGE: Mutex<()> = Mutex::new(());
 
     struct Published {
         meter: Meter,
-        /// Where exemplars go, if they are enabled.
+        /// `None` if exemplars are disabled.
         exemplars: Option<Arc<ExemplarRegistry>>,
     }
 
@@ -55,8 +55,8 @@ mod with_telemetry {
         }
     }
 
-    /// Makes an observable instrument on `meter` for every metric that is not a distribution. It reports the values of all
-    /// sources, and those of `own`, which are for this meter only.
+    /// Creates an observable instrument on `meter` for every metric that is not a histogram. They report the values of all
+    /// sources, and those of `own`, which belong to this meter only.
     pub(crate) fn instrument(meter: &Meter, own: &Arc<impl Source>) {
         let own: Weak<dyn Source> = Arc::downgrade(own) as Weak<dyn Source>;
         let readings = Arc::new(Readings { own, last: Mutex::new(Reading::default()) });
@@ -83,15 +83,16 @@ mod with_telemetry {
         }
     }
 
-    /// Whether the last value of a series counts, by the place of the metric in the table. Two handles with one name are
-    /// one series: counts are added up, but of gauges, and of what two samplers read of one machine, the last value counts.
+    /// Whether the last value of a series counts, indexed like the table of metrics. Two handles with the same name are one
+    /// series. Their counts are added up. For gauges, and for metrics that several samplers read from one machine, the last
+    /// value counts.
     static LAST_VALUE: LazyLock<Box<[bool]>> = LazyLock::new(|| {
         METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
     });
 
     /// The values of the sources, kept for one collection.
     ///
-    /// The SDK asks instrument by instrument, in the order in which they were made. One walk over the sources serves all of
+    /// The SDK reads one instrument after the other, in the order of their creation. The sources are read once for all of
     /// them.
     struct Readings {
         own: Weak<dyn Source>,
@@ -100,14 +101,14 @@ mod with_telemetry {
 
     #[derive(Default)]
     struct Reading {
-        /// By the place of the metric in the table.
+        /// Indexed like the table of metrics.
         values: Vec<Values>,
-        /// The first place that was not asked for yet.
+        /// The index of the first metric that was not taken yet.
         next: usize,
     }
 
     impl Reading {
-        /// The values of the metric at `place`; `None` if this reading belongs to a collection that is further on.
+        /// The values of the metric at `place`; `None` if they were taken already, so that a new collection begins.
         fn take(&mut self, place: usize) -> Option<Values> {
             if place < self.next {
                 return None;
@@ -123,7 +124,7 @@ mod with_telemetry {
             if let Some(values) = self.last.lock().take(place) {
                 return values;
             }
-            // Another collection begins. Outside the lock, because sources may take long.
+            // A new collection begins. The lock is not held, because sources may take long.
             let mut reading = self.read();
             let values = reading.take(place);
             *self.last.lock() = reading;
@@ -134,7 +135,7 @@ mod with_telemetry {
             let mut gathered: Vec<Gathered> = METRICS.iter().map(|_| Gathered::default()).collect();
             let mut near = 0;
             let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
-                // Sources emit their metrics more or less in the order of the table.
+                // Sources emit their metrics roughly in the order of the table, so the search starts at the last one.
                 let is = |known: &&Metric| std::ptr::eq(*known, metric);
                 let (before, after) = METRICS.split_at(near);
                 let place = after.iter().position(is).map(|place| near + place);
@@ -168,13 +169,13 @@ mod with_telemetry {
             .build()
     }
 
-    /// Records durations with fixed attributes, to the current meter.
+    /// Records durations with fixed attributes to the current meter.
     pub(crate) struct DurationRecorder {
         metric: &'static Metric,
         attributes: Box<[KeyValue]>,
         /// The last generation without a meter. In a process without a pipeline, `record` only compares it.
         idle: AtomicU64,
-        /// Empty before the first duration, so that a series without durations is not reported.
+        /// Empty before the first duration, because a series without durations must not be reported.
         bound: ArcSwapOption<Bound>,
     }
 
@@ -197,7 +198,7 @@ mod with_telemetry {
     }
 
     impl DurationRecorder {
-        /// Records to the meter that is published at the time.
+        /// Records to the current meter.
         pub(crate) fn new(
             metric: &'static Metric,
             attributes: impl IntoIterator<Item = (&'static str, Cow<'static, str>)>,
@@ -257,7 +258,7 @@ mod with_telemetry {
     /// The attribute of the series for values above the limit of series.
     const OVERFLOW: &str = "otel.metric.overflow";
 
-    /// Records durations with fixed attributes, to one meter.
+    /// Records durations with fixed attributes to one meter.
     #[derive(Debug)]
     pub(crate) struct BoundDuration(BoundHistogram<f64>);
 
@@ -269,7 +270,7 @@ mod with_telemetry {
         ) -> Self {
             let attributes = attributes.into_iter();
             let attributes = attributes.map(|(key, value)| match key {
-                // A boolean as in the SDK, so that both have the same series.
+                // A boolean, as in the SDK, so that both use the same series.
                 OVERFLOW => KeyValue::new(key.to_owned(), value == "true"),
                 _ => KeyValue::new(key.to_owned(), value.to_owned()),
             });
@@ -288,11 +289,11 @@ mod with_telemetry {
         sorted(attributes.into_iter().map(|(key, value)| key_value(key, value)))
     }
 
-    /// Sorts the attributes, because the SDK caches a set both as it is and sorted. An attribute with an empty value is left
-    /// out: for Prometheus it is the same as none.
+    /// Sorts the attributes, because the SDK caches each unsorted set too. Attributes with an empty value are left out, because
+    /// Prometheus treats them as missing.
     fn sorted(attributes: impl Iterator<Item = KeyValue>) -> Box<[KeyValue]> {
-        let says = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
-        let mut attributes: Box<[KeyValue]> = attributes.filter(says).collect();
+        let has_value = |it: &KeyValue| !matches!(&it.value, Value::String(text) if text.as_str().is_empty());
+        let mut attributes: Box<[KeyValue]> = attributes.filter(has_value).collect();
         attributes.sort_by(|a, b| a.key.cmp(&b.key));
         attributes
     }
@@ -313,7 +314,7 @@ mod with_telemetry {
         use crate::signal::source::Emit;
         use opentelemetry::Value;
 
-        /// Emits the number of its observations, for every metric.
+        /// Emits the number of its observations for every metric.
         #[derive(Default)]
         struct Asked(AtomicU64);
 
@@ -337,7 +338,7 @@ mod with_telemetry {
         }
 
         #[test]
-        fn an_attribute_is_of_the_type_that_the_convention_gives_it() {
+        fn attributes_have_the_types_of_the_conventions() {
             let value = |key, text: &str| key_value(key, Cow::Owned(text.to_owned())).value;
             assert_eq!(value("http.response.status_code", "404"), Value::I64(404));
             assert_eq!(value("server.port", "8080"), Value::I64(8_080));
@@ -352,7 +353,7 @@ mod with_telemetry {
         }
 
         #[test]
-        fn counts_are_added_up_and_of_gauges_the_last_value_counts() {
+        fn counts_are_added_up_and_the_last_value_of_a_gauge_counts() {
             let own = Arc::new(Twins);
             let weak = Arc::downgrade(&own) as Weak<dyn Source>;
             let readings = Readings { own: weak, last: Mutex::default() };
@@ -378,9 +379,13 @@ mod with_telemetry {
                 readings.take(place).iter().find_map(own)
             };
             let round = |places: std::ops::Range<usize>| places.map(take).collect::<Vec<_>>();
-            assert_eq!(round(0..METRICS.len()), vec![Some(1.0); METRICS.len()], "one walk serves a round");
+            assert_eq!(
+                round(0..METRICS.len()),
+                vec![Some(1.0); METRICS.len()],
+                "the sources are read once for a collection"
+            );
             assert_eq!(round(0..METRICS.len()), vec![Some(2.0); METRICS.len()]);
-            // Another reader begins and ends while this one is halfway.
+            // Another collection begins and ends during this one.
             assert_eq!(round(0..5), vec![Some(3.0); 5]);
             assert_eq!(round(0..METRICS.len()), vec![Some(4.0); METRICS.len()]);
             assert_eq!(round(5..METRICS.len()), vec![Some(5.0); METRICS.len() - 5]);
@@ -397,7 +402,7 @@ mod without_telemetry {
     use crate::signal::names::Metric;
     use crate::signal::trace::SampledSpan;
 
-    /// Records nothing: there is no pipeline.
+    /// Records nothing, because there is no pipeline.
     #[derive(Debug)]
     pub(crate) struct DurationRecorder;
 
