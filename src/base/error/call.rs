@@ -91,7 +91,7 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// The error of a call that a layer ended for time.
+/// The error of a call that a layer ended because of a time limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut {
     limit: Duration,
@@ -103,7 +103,7 @@ impl TimedOut {
         Self { limit, what }
     }
 
-    /// The limit that was reached.
+    /// The time limit.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit

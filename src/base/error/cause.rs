@@ -10,11 +10,11 @@ use super::call::CallError;
 /// An error of any type whose causes can be read.
 ///
 /// Layers and functions that pass an error on unchanged need it: the whole chain of [`Error::source`] decides whether a call
-/// is retried, and what a dead letter or a metric says about it.
+/// is retried, and what a dead letter or a metric records about it.
 ///
 /// Every [`Error`] without borrowed parts is one, and so are boxes of `dyn Error`, `String` and `&str`, each also in a
 /// [`CallError`]. Such a box is not itself an [`Error`], so no bound of the standard library covers them all. `K` only
-/// tells these cases apart.
+/// distinguishes these cases.
 ///
 /// # Which `K`
 /// - **In a stack around a service** `K` is inferred from the error type of the service. A layer that is never put
@@ -27,7 +27,7 @@ use super::call::CallError;
 ///   `.map_err(Into::<BoxError>::into)` inside of the layers.
 /// - **A function that returns layers for any service** has a parameter `K`, which its caller's service decides.
 ///
-/// Where the compiler only says that `oneshot` or `ready` "cannot be called due to unsatisfied trait bounds", call
+/// If the compiler only reports that `oneshot` or `ready` "cannot be called due to unsatisfied trait bounds", call
 /// `tower::ServiceExt::<http::Request<B>>::oneshot(service, request)`: that error names the type at fault.
 ///
 /// # Example
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_error_is_asked() {
+    fn the_causes_of_every_kind_of_error_can_be_read() {
         let io = || io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(finds(&io()) && finds(&CallError::Inner(io())));
         assert!(finds(&BoxError::from(io())) && finds(&CallError::Inner(BoxError::from(io()))));

@@ -1,6 +1,6 @@
 //! The causes of an error.
 //!
-//! `source` is code of others: it may panic, or form a ring.
+//! `Error::source` is user code. It may panic, and the chain of sources may be a ring.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::base::panics::catch;
 
-/// The most causes that are visited, because a chain can be a ring.
+/// The maximum number of causes that are visited, because a chain can be a ring.
 const DEEPEST: usize = 128;
 
 /// The source of `error`; `None` if its code panics.
@@ -24,8 +24,8 @@ pub(crate) fn sources<'a>(
     iter::successors(Some(error), |&error| source(error)).take(DEEPEST)
 }
 
-/// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which these do not return as their source. They have
-/// the same texts as the outer errors, so this is for finding an error by its type.
+/// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which are not their sources. An inner error has the
+/// same text as the outer one, so use this to find an error by its type and not to print the chain.
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn p21_a_chain_has_an_end() {
+    fn p21_a_chain_is_bounded() {
         assert_eq!(sources(&Odd::Ring).count(), DEEPEST);
         assert_eq!(causes(&Odd::Ring).count(), DEEPEST);
         assert_eq!(sources(&Odd::Panics).count(), 1);
@@ -92,6 +92,6 @@ mod tests {
         assert!(find_cause::<TimedOut>(&Arc::new(wrapped)).is_some());
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(timed_out());
         assert!(find_cause::<TimedOut>(&io::Error::other(shared)).is_some());
-        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its text is there once");
+        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its text is printed once");
     }
 }

@@ -18,12 +18,13 @@ use crate::base::panics::catch;
 /// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
 ///
 /// The chain of the error's causes is searched, 128 at most. The kind is
-/// - [`Rejected`](FailureKind::Rejected) with a refusal by another layer in it,
-/// - [`Overload`](FailureKind::Overload) with that of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`,
-/// - [`Timeout`](FailureKind::Timeout) with one of tower, of tokio, of the operating system or of this crate, or a gRPC
-///   status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest keep the types of their timeouts to themselves, so
-///   a type counts too that `Debug` shows as `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
-///   another name that ends in `TimedOut`.
+/// - [`Rejected`](FailureKind::Rejected) if the chain contains a [`Rejected`],
+/// - [`Overload`](FailureKind::Overload) if it contains the error of tower's `load_shed`, or a gRPC status of
+///   `RESOURCE_EXHAUSTED`,
+/// - [`Timeout`](FailureKind::Timeout) if it contains a timeout of tower, tokio, the operating system or this crate, or a
+///   gRPC status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest do not export their timeout types. So a type also
+///   counts as a timeout if its `Debug` text is `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, or a name that ends
+///   in `TimedOut`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 
@@ -81,7 +82,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
 /// Whether the name of the error's type, or of its variant, is that of a timeout.
 fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     let mut start = Start { bytes: [0; 48], length: 0 };
-    // An error means that the buffer is full, or that `Debug` failed. The text before it is kept.
+    // An error means that the buffer is full or that `Debug` failed. The text so far is used.
     if catch(|| write!(start, "{error:?}").is_ok()).is_err() {
         return false;
     }
@@ -93,7 +94,7 @@ fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The first bytes of a text, without an allocation. Writing more fails.
+/// The first bytes of a text, without an allocation. Writes fail when it is full.
 struct Start {
     bytes: [u8; 48],
     length: usize,
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(kind(io::Error::new(io::ErrorKind::TimedOut, rejected)), FailureKind::Rejected);
     }
 
-    /// Writes this as `Debug`.
+    /// An error with this `Debug` text.
     struct Written(&'static str);
 
     impl fmt::Debug for Written {

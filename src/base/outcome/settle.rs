@@ -1,4 +1,4 @@
-//! What observes one call from its start to its end.
+//! The observer of one call.
 
 #[cfg(feature = "http")]
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub trait Settle {
     /// The call was polled and is pending.
     fn pending(&mut self) {}
 
-    /// The head of the response goes to the caller.
+    /// The head of the response is about to be passed to the caller.
     #[cfg(feature = "http")]
     fn head(&mut self, head: &mut http::response::Parts) {
         let _ = head;
@@ -29,14 +29,14 @@ pub trait Settle {
         let _ = trailers;
     }
 
-    /// The silence after which a stream has stalled while its reader waits; `None` if that is no failure.
+    /// The silence after which a stream counts as stalled while its reader waits; `None` if a stall is not a failure.
     #[cfg(feature = "http")]
     fn stall_limit(&self) -> Option<Duration> {
         None
     }
 }
 
-/// An observer that moves on to the next stage.
+/// An observer that can be taken, to pass it to the next stage of the call.
 #[cfg(feature = "http")]
 impl<O: Settle> Settle for Option<O> {
     #[inline]

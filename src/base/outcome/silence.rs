@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::base::clock::{self, Tick};
 
-/// A stream is silent by nature if its reader waited this long, like a gRPC `Watch` of something that seldom changes.
+/// A silence for which the reader waits this long is not a stall. Some streams are silent by nature, such as a gRPC `Watch`
+/// of a value that seldom changes.
 const BY_NATURE: Duration = Duration::from_secs(600);
 
 /// The silence of a stream while its reader waits for the next frame.
@@ -27,7 +28,7 @@ impl Silence {
 
     /// A poll was pending.
     #[inline]
-    pub(super) fn goes_on(&mut self) {
+    pub(super) fn pending(&mut self) {
         if self.since == Tick::default() {
             self.since = clock::now();
         }
@@ -35,14 +36,14 @@ impl Silence {
 
     /// A frame arrived.
     #[inline]
-    pub(super) fn ends(&mut self) {
+    pub(super) fn ready(&mut self) {
         if self.since != Tick::default() {
             self.longest = self.longest.max(clock::now().since(self.since));
             self.since = Tick::default();
         }
     }
 
-    /// Whether the stream has stalled: it is silent for longer than `limit` and longer than ever before.
+    /// Whether the stream has stalled: its silence is longer than `limit` and longer than all earlier silences.
     pub(super) fn is_stall(&self, limit: Duration) -> bool {
         if self.by_nature || self.since == Tick::default() {
             return false;
@@ -63,25 +64,25 @@ mod tests {
     async fn p07_a_stream_stalls_when_its_reader_waits_longer_than_the_limit() {
         let mut silence = Silence::default();
         advance(LIMIT * 10).await;
-        assert!(!silence.is_stall(LIMIT), "its reader does not wait");
-        silence.goes_on();
+        assert!(!silence.is_stall(LIMIT), "the reader does not wait");
+        silence.pending();
         advance(LIMIT).await;
-        silence.goes_on();
+        silence.pending();
         assert!(!silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
-        assert!(silence.is_stall(LIMIT), "from the first poll that found nothing");
-        silence.ends();
+        assert!(silence.is_stall(LIMIT), "the silence begins with the first pending poll");
+        silence.ready();
         advance(LIMIT * 10).await;
-        assert!(!silence.is_stall(LIMIT), "its reader does not poll again");
+        assert!(!silence.is_stall(LIMIT), "time in which the reader does not poll does not count");
     }
 
     #[tokio::test(start_paused = true)]
     async fn p07_a_stream_that_has_paused_before_may_pause_again() {
         let mut silence = Silence::default();
-        silence.goes_on();
+        silence.pending();
         advance(LIMIT * 15).await;
-        silence.ends();
-        silence.goes_on();
+        silence.ready();
+        silence.pending();
         advance(LIMIT * 15).await;
         assert!(!silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
@@ -89,9 +90,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p07_a_silence_that_its_reader_waits_out_is_no_stall() {
+    async fn p07_a_very_long_silence_is_not_a_stall() {
         let mut silence = Silence::default();
-        silence.goes_on();
+        silence.pending();
         advance(BY_NATURE - Duration::from_nanos(1)).await;
         assert!(silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
@@ -100,7 +101,7 @@ mod tests {
         advance(Duration::from_nanos(1)).await;
         assert!(silence.is_stall(BY_NATURE), "a longer limit is respected");
         let mut events = Silence::new(true);
-        events.goes_on();
+        events.pending();
         advance(LIMIT * 10).await;
         assert!(!events.is_stall(LIMIT));
     }

@@ -102,7 +102,7 @@ impl Rules {
         if let Some(separators) = csv::separators(&kind)
             && let Some(clean) = csv::clean(self, separators, body, found)
         {
-            // Other secrets may stand in other columns.
+            // Other columns may contain other secrets.
             return Body::Changed(self.clean(&clean, Format::Text, found).unwrap_or(clean));
         }
         let format = if kind.starts_with(b"application/x-www-form-urlencoded") {
@@ -113,7 +113,7 @@ impl Rules {
         self.clean(body, format, found).map_or(Body::Clean, Body::Changed)
     }
 
-    /// `kind` is the type of the whole, which names the line between parts.
+    /// Redacts a multipart body. `kind` is its content type, which contains the boundary.
     fn multipart(&self, kind: &[u8], body: &[u8], found: &mut dyn FnMut(&str), depth: u8) -> Body {
         let Some(parts) = parts(kind, body) else { return Body::Unsearchable };
         let (mut out, mut done, mut changed) = (Vec::with_capacity(body.len()), 0, false);

@@ -107,8 +107,8 @@ pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
         *slot = byte;
         at += 1;
     }
-    let goes_on = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
-    (!goes_on && checks(&number[..*length])).then_some(at)
+    let is_longer = ahead(bytes, at, 1, |byte| byte.is_ascii_alphanumeric()) > at;
+    (!is_longer && checks(&number[..*length])).then_some(at)
 }
 
 /// Whether the check digits are correct (ISO 7064, MOD 97-10).

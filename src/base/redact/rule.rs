@@ -40,8 +40,8 @@ impl Rule {
                     byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b'.')
                 });
                 let end = behind(bytes, end, end - from, |byte| !byte.is_ascii_digit());
-                let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
-                Some(if goes_on { from } else { end })
+                let is_longer = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+                Some(if is_longer { from } else { end })
             }
             Form::Random(_) => {
                 let end = ahead(bytes, from, LOOK, in_random);
@@ -56,8 +56,8 @@ impl Rule {
     /// Whether a short number begins at `from` that the rule leaves.
     pub(super) fn is_count(self, bytes: &[u8], from: usize) -> bool {
         let end = ahead(bytes, from, 16, |byte| byte.is_ascii_digit() || matches!(byte, b'.' | b',' | b'_'));
-        let goes_on = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
-        matches!(self.form, Form::NoCount(_)) && end > from && !goes_on && !self.hides(&bytes[from..end])
+        let is_longer = bytes.get(end).is_some_and(|byte| byte.is_ascii_alphanumeric());
+        matches!(self.form, Form::NoCount(_)) && end > from && !is_longer && !self.hides(&bytes[from..end])
     }
 
     /// Whether the rule hides lists and objects as a whole.

@@ -1,7 +1,7 @@
 //! Logarithmic buckets.
 //!
-//! They grow with the value, sixteen to each power of two, so that a percentile is wrong by at most 1/32 (3.2 %) of itself.
-//! They reach to 2^64 ns, which is 584 years: no duration lies above them.
+//! There are sixteen buckets for each power of two, so the relative error of a percentile is at most 1/32 (3.2 %). The last
+//! bucket ends at 2^64 ns, which is 584 years.
 
 const STEPS_LOG2: u32 = 4;
 pub(super) const STEPS: u64 = 1 << STEPS_LOG2;
@@ -17,8 +17,8 @@ pub(super) fn middle_of(bucket: u16) -> u64 {
     log_middle::<STEPS_LOG2>(usize::from(bucket))
 }
 
-/// The bucket of a value, with 2^`STEPS_LOG2` buckets to each power of two. Smaller values have their own bucket. For larger
-/// ones, the bits after the leading one decide.
+/// The bucket of a value, with 2^`STEPS_LOG2` buckets for each power of two. Each value below that number has its own
+/// bucket. The bucket of a larger value is given by the bits after its leading one.
 #[inline]
 pub(crate) fn log_bucket<const STEPS_LOG2: u32>(value: u64) -> usize {
     let steps = 1 << STEPS_LOG2;

@@ -13,7 +13,7 @@ use tower::BoxError;
 use super::endpoint::Endpoint;
 use super::text::error_chain;
 use crate::base::error::ConfigError;
-use crate::base::tls::{Certificates, Connector, Fault, TlsSettings, connector};
+use crate::base::tls::{Certificates, Connector, ConnectorError, TlsSettings, connector};
 
 pub(super) type Client<B> = legacy::Client<Connector, B>;
 
@@ -37,9 +37,9 @@ where
     let connect_timeout = timeout.mul_f64(0.9);
     let connector =
         connector(secure.then_some(&certificates), http2, connect_timeout).map_err(|fault| match fault {
-            Fault::Setting(error) => error,
-            Fault::Other(reason) => ConfigError::new("url", &endpoint.shown, reason),
-            Fault::NoAuthority(reason) => ConfigError::new(
+            ConnectorError::Setting(error) => error,
+            ConnectorError::Other(reason) => ConfigError::new("url", &endpoint.shown, reason),
+            ConnectorError::NoRootCertificates(reason) => ConfigError::new(
                 "url",
                 &endpoint.shown,
                 format!("this machine has no trusted CA certificates ({reason}): set `tls.ca_file`"),
