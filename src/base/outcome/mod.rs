@@ -96,8 +96,8 @@ pub(crate) use given_up::is_waiting_for_caller;
 #[cfg(any(feature = "retry", feature = "dead-letters"))]
 pub(crate) use given_up::waiting_for_caller;
 pub(crate) use given_up::{is_timing_out, timing_out, within};
-pub(crate) use guarded::Judged;
 pub(crate) use guarded::Guarded;
+pub(crate) use guarded::Judged;
 #[cfg(feature = "http")]
 pub(crate) use guarded::Streamed;
 #[cfg(any(feature = "http", feature = "otlp"))]

@@ -10,7 +10,7 @@ use super::handle::Timing;
 use super::meter::Meter;
 use super::stopwatch::Stopwatch;
 use crate::base::error::{ByError, Cause};
-use crate::base::outcome::{ByCause, ByResult, Judged, Classify};
+use crate::base::outcome::{ByCause, ByResult, Classify, Judged};
 
 impl Timing {
     /// A layer for any [`tower::Service`]. Responses and errors pass unchanged.
