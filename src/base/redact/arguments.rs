@@ -11,7 +11,7 @@ use super::values::Context;
 
 /// The form of the secret after a short option.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Short {
+enum SecretForm {
     /// Directly after the option: `-psecret`.
     Glued,
     /// Directly after the option, or after a blank.
@@ -21,31 +21,31 @@ enum Short {
 }
 
 /// Programs, the letters of their options with secrets, and the form of the secret.
-const PROGRAMS: &[(&[u8], &[u8], Short)] = &[
-    (b"7z", b"p", Short::Glued),
-    (b"bcp", b"P", Short::Secret),
-    (b"cqlsh", b"p", Short::Secret),
-    (b"curl", b"uU", Short::After(b':')),
-    (b"http", b"a", Short::After(b':')),
-    (b"https", b"a", Short::After(b':')),
-    (b"ldapadd", b"w", Short::Secret),
-    (b"ldapmodify", b"w", Short::Secret),
-    (b"ldapsearch", b"w", Short::Secret),
+const PROGRAMS: &[(&[u8], &[u8], SecretForm)] = &[
+    (b"7z", b"p", SecretForm::Glued),
+    (b"bcp", b"P", SecretForm::Secret),
+    (b"cqlsh", b"p", SecretForm::Secret),
+    (b"curl", b"uU", SecretForm::After(b':')),
+    (b"http", b"a", SecretForm::After(b':')),
+    (b"https", b"a", SecretForm::After(b':')),
+    (b"ldapadd", b"w", SecretForm::Secret),
+    (b"ldapmodify", b"w", SecretForm::Secret),
+    (b"ldapsearch", b"w", SecretForm::Secret),
     // `docker login`, `oc login` and others.
-    (b"login", b"p", Short::Secret),
-    (b"mariadb", b"p", Short::Glued),
-    (b"mongo", b"p", Short::Secret),
-    (b"mongodump", b"p", Short::Secret),
-    (b"mongosh", b"p", Short::Secret),
-    (b"mysql", b"p", Short::Glued),
-    (b"mysqladmin", b"p", Short::Glued),
-    (b"mysqldump", b"p", Short::Glued),
-    (b"redis-cli", b"a", Short::Secret),
-    (b"smbclient", b"U", Short::After(b'%')),
-    (b"sqlcmd", b"P", Short::Secret),
-    (b"sshpass", b"p", Short::Secret),
-    (b"unzip", b"P", Short::Secret),
-    (b"zip", b"P", Short::Secret),
+    (b"login", b"p", SecretForm::Secret),
+    (b"mariadb", b"p", SecretForm::Glued),
+    (b"mongo", b"p", SecretForm::Secret),
+    (b"mongodump", b"p", SecretForm::Secret),
+    (b"mongosh", b"p", SecretForm::Secret),
+    (b"mysql", b"p", SecretForm::Glued),
+    (b"mysqladmin", b"p", SecretForm::Glued),
+    (b"mysqldump", b"p", SecretForm::Glued),
+    (b"redis-cli", b"a", SecretForm::Secret),
+    (b"smbclient", b"U", SecretForm::After(b'%')),
+    (b"sqlcmd", b"P", SecretForm::Secret),
+    (b"sshpass", b"p", SecretForm::Secret),
+    (b"unzip", b"P", SecretForm::Secret),
+    (b"zip", b"P", SecretForm::Secret),
 ];
 
 /// Long options of `curl` whose value is a name, a colon and a secret.
@@ -77,12 +77,12 @@ const WORDS: &[&[u8]] = &[
 struct Line {
     /// The end of the part that was read.
     read: usize,
-    program: Option<&'static (&'static [u8], &'static [u8], Short)>,
+    program: Option<&'static (&'static [u8], &'static [u8], SecretForm)>,
 }
 
 impl Line {
     /// The program of the command that contains the place `to`.
-    fn program(&mut self, bytes: &[u8], to: usize) -> Option<(&'static [u8], &'static [u8], Short)> {
+    fn program(&mut self, bytes: &[u8], to: usize) -> Option<(&'static [u8], &'static [u8], SecretForm)> {
         while self.read < to {
             let start = self.read;
             let end = ahead(bytes, start, to - start, is_name);
@@ -170,7 +170,7 @@ impl Search<'_> {
     }
 
     /// Hides the value of `-p…`. Returns its end.
-    fn short(&mut self, letters: &[u8], short: Short, name: &Range<usize>) -> Option<usize> {
+    fn short(&mut self, letters: &[u8], short: SecretForm, name: &Range<usize>) -> Option<usize> {
         let bytes = self.bytes;
         if !letters.contains(bytes.get(name.start)?) {
             return None;
@@ -178,8 +178,8 @@ impl Search<'_> {
         let start = name.start + 1;
         let gap = if name.len() > 1 { start } else { next_argument(bytes, start) };
         match short {
-            Short::After(sign) => self.after(gap, sign),
-            Short::Glued if gap > start => None,
+            SecretForm::After(sign) => self.after(gap, sign),
+            SecretForm::Glued if gap > start => None,
             _ => {
                 let value = self.argument(gap);
                 let rule = Rule::MASK;

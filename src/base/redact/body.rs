@@ -36,7 +36,7 @@ const TEXTS: &[&[u8]] = &[
 ];
 
 /// Content types of bodies that are encrypted or binary without names.
-const SEALED: &[&[u8]] = &[
+const OPAQUE: &[&[u8]] = &[
     b"application/grpc",
     b"application/pkcs7",
     b"application/x-pkcs7",
@@ -89,7 +89,7 @@ impl Rules {
         }
         let kind = kind.trim_ascii().to_ascii_lowercase();
         let is = |known: &[&[u8]]| known.iter().any(|known| kind.starts_with(known));
-        if is(SEALED) || !known_charset(&kind) || depth > DEEPEST {
+        if is(OPAQUE) || !known_charset(&kind) || depth > DEEPEST {
             return Body::Unsearchable;
         }
         if kind.starts_with(b"multipart/") {
