@@ -21,7 +21,7 @@
 //! let breaker = CircuitBreaker::builder("payments").build()?;
 //! let timing = Timing::new("payments");
 //!
-//! // From the outside in. Every layer has a twin for HTTP, `http_layer()`, and most have one for gRPC.
+//! // From the outside in. Each handle also makes layers for HTTP and gRPC, such as `breaker.http_layer()`.
 //! let mut service = ServiceBuilder::new()
 //!     .layer(queue.layer()) // parks what failed for good, before the caller hears of it
 //!     .layer(retry.layer()) // tries again, within a budget
@@ -42,8 +42,10 @@
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
 )]
 #![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine, its GPUs, this process and its runtime.")]
+//! - [`store`]: where dead letters are kept, and how to keep them elsewhere.
 //! - [`redact`]: secrets, taken out before anything leaves.
 //! - [`signal`]: the table of metrics.
+//! - [`backoff`], [`error`]: delays, and the errors of calls and settings.
 //!
 //! The README lists the features; `docs/metrics.md` lists every metric.
 

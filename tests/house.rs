@@ -97,6 +97,30 @@ fn files_hold_one_idea() {
     assert!(long.is_empty(), "\n{}", long.join("\n"));
 }
 
+/// Of a folder: the reader starts in its `mod.rs`, which says where to go.
+#[test]
+fn the_front_of_a_folder_documents_and_lists() {
+    const DECLARE: [&str; 7] = ["const", "enum", "fn", "impl", "static", "struct", "trait"];
+    let mut faults = Vec::new();
+    for file in source::rust_files("src").iter().filter(|file| file.ends_with("mod.rs")) {
+        let is_test = |part: &std::ffi::OsStr| ["simulation", "tests"].iter().any(|name| part == *name);
+        if file.starts_with("bin") || file.iter().any(is_test) {
+            continue;
+        }
+        let text = source::read(Path::new("src").join(file));
+        if !text.starts_with("//! ") && !text.starts_with("#![doc") && !text.starts_with("#![cfg_attr") {
+            faults.push(format!("src/{}: it does not say where to start reading", file.display()));
+        }
+        for (line, token) in source::tokens(&text) {
+            if DECLARE.iter().any(|word| token.is_word(word)) {
+                faults
+                    .push(format!("src/{}:{line}: {token:?} belongs into a file of its own", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
 /// POSIX takes away all locks that a process has on a file when the process closes any descriptor of it: what SQLite has
 /// open, only SQLite may open. A new file is made before it opens it, and its log has no locks. The reserve is no database.
 #[test]

@@ -21,6 +21,10 @@ use serde::{Deserialize, Serialize};
 use crate::base::error::ConfigError;
 
 /// A growing delay with a cap.
+///
+/// What takes a backoff checks it: the first delay is more than zero, the cap is at least the first delay, and the factor is
+/// at least 1. In a file it is a table, such as `{ first = "25ms", max = "2s", factor = 2.0, jitter = "equal" }`; `factor`
+/// and `jitter` may be left out. The [module](crate::backoff) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backoff {
@@ -84,7 +88,8 @@ impl Backoff {
         self
     }
 
-    /// Returns the delay before retry `n`, counted from 0; `previous` is the delay before that.
+    /// Returns the delay before retry `n`, counted from 0. `previous` is the delay before the retry before it, or zero; only
+    /// [`Jitter::Decorrelated`] uses it.
     #[must_use]
     pub fn delay(&self, n: u32, previous: Duration) -> Duration {
         self.delay_with(n, previous, fastrand::f64())

@@ -6,7 +6,7 @@ use super::letter::Letter;
 use super::queue::DeadLetterQueue;
 use crate::store::{Fingerprint, Frequency, Group, LetterFilter, StoreError};
 
-/// The letters with one cause.
+/// The letters with one cause: see [`DeadLetterQueue::groups`].
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct LetterGroup {

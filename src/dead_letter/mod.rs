@@ -1,6 +1,6 @@
 //! Dead letters: a request that failed for good is stored, and can be sent again.
 //!
-//! To read the code, start at `layer.rs` and follow a failed request through `park/` to the store. `queue.rs` is the handle,
+//! To read the code, start with `layer.rs` and follow a failed request through `park/` to the store. `queue.rs` is the handle,
 //! and `redrive/` sends letters again.
 //!
 //! # Why

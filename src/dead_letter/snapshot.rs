@@ -32,7 +32,8 @@ words! {
     pub(crate) ALL;
 }
 
-/// The counters of a queue since it was built, at one moment.
+/// The counters of a queue since it was built, at one moment: see
+/// [`DeadLetterQueue::snapshot`](crate::DeadLetterQueue::snapshot).
 ///
 /// `failures` is always `parked` + [`QueueSnapshot::dropped_total`] + `parking`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

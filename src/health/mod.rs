@@ -1,5 +1,6 @@
-//! Health: a score and a status for each component, with reasons; probes; and behind features checks, prediction and
-//! healing. To read the code, start at `inner.rs`, which takes a snapshot: `evidence.rs` is what is known of a component,
+//! Health: a score and a status for each component, with reasons, and probes. Features add checks, prediction and healing.
+//!
+//! To read the code, start with `inner.rs`, which takes a snapshot: `evidence.rs` is what is known of a component,
 //! `score.rs` judges it, `summary.rs` sums up all components. `handle.rs` and the files beside it are the public methods.
 //!
 //! # Why

@@ -17,6 +17,9 @@ use crate::signal::ALLOCATOR_MEMORY;
 
 /// The memory of an allocator at one moment, in bytes. A field is `None` if the allocator does not report it.
 ///
+/// To make one, set fields of `AllocatorStats::default()`:
+/// [`SamplerBuilder::allocator`](super::builder::SamplerBuilder::allocator) has examples.
+///
 /// The fields overlap: allocated memory is in active pages, and active pages are mapped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

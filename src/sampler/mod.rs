@@ -1,8 +1,9 @@
 //! The machine and this process, read in the background.
 //!
-//! Start with `builder.rs`, which makes the list of sources; `probe.rs` defines what a source is. `schedule` reads the
-//! sources on its threads, and `latest.rs` keeps their last values for the collection of metrics. The sources are in
-//! `host`, `container`, `process`, `runtime`, `gpu` and `allocator.rs`. `thresholds` compares figures with their limits.
+//! To read the code, start with `builder.rs`, which makes the list of sources; `probe.rs` defines what a source is.
+//! `schedule` reads the sources on its threads, and `latest.rs` keeps their last values for the collection of metrics. The
+//! sources are in `host`, `container`, `process`, `runtime`, `gpu` and `allocator.rs`. `thresholds` compares figures with
+//! their limits.
 //!
 //! The collection of metrics must not wait for `/proc` or a driver, because a callback that hangs stalls the export of
 //! all metrics. So background threads read each source at its interval and store the values, and the collection takes the

@@ -29,15 +29,16 @@ pub struct SamplerSettings {
     /// 10 s.
     #[serde(with = "crate::base::duration")]
     pub every: Duration,
-    /// What is read of the machine and this process. `None`: nothing.
+    /// What is read of the machine and this process. `None` reads nothing. Default: all of it.
     #[cfg(feature = "system")]
     #[cfg_attr(docsrs, doc(cfg(feature = "system")))]
     pub system: Option<SystemSettings>,
-    /// What is read of the GPUs. `None`: nothing.
+    /// What is read of the GPUs. `None` reads nothing. Default: all GPUs.
     #[cfg(feature = "gpu")]
     #[cfg_attr(docsrs, doc(cfg(feature = "gpu")))]
     pub gpu: Option<GpuSettings>,
     /// The limits of figures of the machine and its devices. Above them, the health of `host`, `gpu/0` and so on is worse.
+    /// Default: those of the table at [`Thresholds`].
     pub thresholds: Thresholds,
 }
 

@@ -23,7 +23,7 @@ pub struct Entry {
     pub first_failed: SystemTime,
     /// When it failed last.
     pub last_failed: SystemTime,
-    /// When an automatic redrive may send it again. `None`: at any time.
+    /// When a redrive in the background may send it again. `None`: at any time.
     pub due: Option<SystemTime>,
     /// When it expires. `None`: never.
     pub expires: Option<SystemTime>,

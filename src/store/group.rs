@@ -23,7 +23,7 @@ pub struct Group {
     pub example: Entry,
 }
 
-/// The number of failures with one fingerprint.
+/// The number of failures with one fingerprint: see [`DeadLetterQueue::frequencies`](crate::DeadLetterQueue::frequencies).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frequency {
     /// The fingerprint. [`Fingerprint::OTHER`] stands for all beyond 256 fingerprints of a minute; component and kind

@@ -14,7 +14,7 @@ pub(super) const PURGES_KEPT: usize = 1_000;
 /// The longest [`PurgeRecord::by`], in bytes.
 const LONGEST_NAME: usize = 256;
 
-/// Who removed which letters, and when.
+/// Who removed which letters, and when: see [`DeadLetterQueue::purge`](crate::DeadLetterQueue::purge).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PurgeRecord {

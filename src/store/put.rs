@@ -1,4 +1,5 @@
-//! What a store may keep of a queue, and the result of a put.
+//! What a store may keep of a queue, and the result of a put. Each store decides itself what a full queue does:
+//! `memory/queue.rs`, `sqlite/change.rs`, `redis/lua/put.lua`, `spill/store.rs`.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,8 +17,8 @@ pub enum TelemetryError {
          call `build` instead of `install` and add `Telemetry::span_layer` to your own subscriber"
     )]
     SubscriberSet,
-    /// An endpoint is invalid, or has no TLS. An endpoint that does not answer is no error here: the service runs, and failed
-    /// exports are logged and counted.
+    /// An endpoint is invalid, or needs TLS that cannot be set up. An endpoint that does not answer is not an error at the start:
+    /// the service runs, and failed exports are logged and counted.
     #[error("cannot export {signal} to `{endpoint}`, from `{setting}`: {reason}")]
     Exporter {
         /// `traces`, `metrics` or `logs`.

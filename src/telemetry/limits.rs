@@ -9,6 +9,9 @@ use crate::base::error::ConfigError;
 
 /// The limits of a span. Items beyond a limit are dropped and counted on the span.
 ///
+/// To set them in code, use [`TelemetryBuilder::configure`](super::TelemetryBuilder::configure):
+/// `.configure(|settings| settings.limits.events = 32)`.
+///
 /// A span may be open for days, and its events and attributes stay in memory until it closes.
 ///
 /// `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`, `OTEL_SPAN_EVENT_COUNT_LIMIT`, `OTEL_SPAN_LINK_COUNT_LIMIT`,

@@ -8,8 +8,8 @@
 //! [`Telemetry`] is the pipeline: exporters, providers and console logs. A collector that is down or slow never blocks the
 //! service. Lost items are counted (`campanile.telemetry.*`).
 //!
-//! To read the source, start with `span_layer`, the way of a span, then `core`, the state that it works on. `build` starts a
-//! pipeline.
+//! To read the code, start with `span_layer.rs`, the way of a span, then `core.rs`, the state that it works on. `build.rs`
+//! starts a pipeline.
 //!
 //! # Example
 //! ```

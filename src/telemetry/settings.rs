@@ -34,16 +34,16 @@ use crate::sampler::{SamplerSettings, check_interval};
 pub struct TelemetrySettings {
     /// The name of the service.
     pub service_name: String,
-    /// Whether to export over OTLP. Needs the feature `otlp`.
+    /// Whether to export over OTLP. Needs the feature `otlp`. Default: `false`.
     #[serde(default)]
     pub otlp: bool,
     /// Settings of OTLP. `OTEL_EXPORTER_OTLP_*` variables win over each of them.
     #[serde(default)]
     pub otlp_settings: OtlpSettings,
-    /// Whether to expose metrics to Prometheus. Needs the feature `prometheus`.
+    /// Whether to expose metrics to Prometheus. Needs the feature `prometheus`. Default: `false`.
     #[serde(default)]
     pub prometheus: bool,
-    /// Format of the console logs of `install`.
+    /// Format of the console logs of `install`. Default: [`Console::Human`].
     #[serde(default)]
     pub console: Console,
     /// Filter of the subscriber of `install`, such as `info,sqlx=warn`. `RUST_LOG` wins over it. Default:

@@ -9,7 +9,8 @@ use super::chain::find_cause;
 
 /// The error of a call that a layer refused.
 ///
-/// In a stack of plain services it is inside a [`tower::BoxError`]; [`Rejected::find`] finds it.
+/// In a stack of plain services it is inside a [`tower::BoxError`]; [`Rejected::find`] finds it. A function that was called
+/// through a handle gets it in [`CallError::Rejected`]. Over HTTP and gRPC it is among the extensions of the response.
 ///
 /// # Example
 /// ```
@@ -91,7 +92,10 @@ impl fmt::Display for Rejected {
 
 impl Error for Rejected {}
 
-/// The error of a call that a layer ended because of a time limit.
+/// The error of a call that a time limit of this crate ended.
+///
+/// In a stack of plain services it is inside a [`tower::BoxError`]. A function that was called through a handle gets it in
+/// [`CallError::TimedOut`]. Over HTTP and gRPC it is among the extensions of the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimedOut {
     limit: Duration,
@@ -118,15 +122,15 @@ impl fmt::Display for TimedOut {
 
 impl Error for TimedOut {}
 
-/// The error of a function that was called through a handle: see [`CircuitBreaker::call`](crate::CircuitBreaker::call).
+/// The error of a function that was called through a handle, by `call` of a circuit breaker or `run` of a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallError<E> {
-    /// It was not called.
+    /// The function was not called, because the layer refused the call.
     Rejected(Rejected),
-    /// It timed out.
+    /// The call reached a time limit of the handle.
     TimedOut(TimedOut),
-    /// It failed with its own error.
+    /// The function returned this error.
     Inner(E),
 }
 
@@ -137,7 +141,7 @@ impl<E> CallError<E> {
         matches!(self, Self::Rejected(_))
     }
 
-    /// Whether it timed out.
+    /// Whether the call reached a time limit of the handle.
     #[must_use]
     pub fn is_timed_out(&self) -> bool {
         matches!(self, Self::TimedOut(_))

@@ -1,7 +1,7 @@
 //! The errors of the crate.
 //!
-//! Start with `call.rs`, the errors of calls that a layer refused or ended. `config.rs` holds the error of an invalid
-//! setting. `chain.rs` walks through the causes of an error, and `cause.rs` lets layers do so for any error type.
+//! To read the code, start with `call.rs`, the errors of calls that a layer refused or ended. `config.rs` holds the error of
+//! an invalid setting. `chain.rs` walks through the causes of an error, and `cause.rs` lets layers do so for any error type.
 
 mod call;
 mod cause;

@@ -17,14 +17,14 @@ use crate::base::panics::catch;
 
 /// The default classifier: `Ok` is a success, an error is a failure whose kind is found in its causes.
 ///
-/// The chain of the error's causes is searched, 128 at most. The kind is
-/// - [`Rejected`](FailureKind::Rejected) if the chain contains a [`Rejected`],
-/// - [`Overload`](FailureKind::Overload) if it contains the error of tower's `load_shed`, or a gRPC status of
-///   `RESOURCE_EXHAUSTED`,
-/// - [`Timeout`](FailureKind::Timeout) if it contains a timeout of tower, tokio, the operating system or this crate, or a
-///   gRPC status of `DEADLINE_EXCEEDED`. Clients such as hyper and reqwest do not export their timeout types. So a type also
-///   counts as a timeout if its `Debug` text is `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, or a name that ends
-///   in `TimedOut`.
+/// At most 128 causes of the error are searched for these. If several are there, the one that is first in this list decides
+/// the kind; without any, the kind is [`Error`](FailureKind::Error).
+/// - [`Rejected`](FailureKind::Rejected): a refusal by another layer of this crate.
+/// - [`Overload`](FailureKind::Overload): the error of tower's `load_shed`, or a gRPC status of `RESOURCE_EXHAUSTED`.
+/// - [`Timeout`](FailureKind::Timeout): a timeout of tower, of tokio, of the operating system or of this crate, or a gRPC
+///   status of `DEADLINE_EXCEEDED`. The types of the timeouts of clients such as hyper and reqwest are private. So a type
+///   counts too if its `Debug` text begins with `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
+///   another name that ends in `TimedOut`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 

@@ -1,8 +1,8 @@
 //! Work that a layer of this crate drops because of a time limit.
 //!
-//! A dropped future cannot see why it was dropped. A time-out is a failure of the service, and a cancellation by the caller
+//! A dropped future cannot see why it was dropped. A timeout is a failure of the service, and a cancellation by the caller
 //! is not. So the layers of this crate set a thread-local flag while they drop work because of a time limit. The inner layers
-//! are dropped on the same thread and read the flag. Time-outs of other crates, such as tower's, look like a cancellation.
+//! are dropped on the same thread and read the flag. Timeouts of other crates, such as tower's, look like a cancellation.
 //!
 //! In the same way, a layer that sees the request body sets a flag if the service was waiting for more of it.
 

@@ -1,7 +1,7 @@
 //! Outcomes of calls, and the classifiers that decide them.
 //!
-//! Start with `classify.rs`: [`Outcome`], [`FailureKind`] and the trait [`Classify`]. `by_*.rs` hold the classifiers,
-//! `settle.rs` and `guarded.rs` report the end of a call, `body.rs` the end of a response body.
+//! To read the code, start with `classify.rs`: [`Outcome`], [`FailureKind`] and the trait [`Classify`]. `by_*.rs` hold the
+//! classifiers, `settle.rs` and `guarded.rs` report the end of a call, `body.rs` the end of a response body.
 //!
 //! Breaker, retry, timing and dead letters share one classifier: a [`Classify`] turns a result into an [`Outcome`]. A
 //! streaming response is classified twice, at its head and at its end, because a gRPC status is in the trailers and a body
@@ -10,9 +10,9 @@
 //! # Cancelled calls
 //! A call whose future is dropped before its end was *cancelled*. It is a failure if the service caused that:
 //! - **A layer of this crate dropped it because of a time limit** ([`Retry`](crate::Retry)'s `attempt_timeout` and
-//!   `deadline`, a `BodyTimeoutLayer`, the time-out of a check): [`FailureKind::Timeout`], however short the limit was, for
+//!   `deadline`, a `BodyTimeoutLayer`, the timeout of a check): [`FailureKind::Timeout`], however short the limit was, for
 //!   each inner layer that runs in the same task.
-//! - **Anything else dropped it**, such as the time-out of another crate or a client that disconnected. The layer
+//! - **Anything else dropped it**, such as the timeout of another crate or a client that disconnected. The layer
 //!   cannot see why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
 //!   [`Cancelled`](https://docs.rs/campanile/latest/campanile/breaker/enum.Cancelled.html) allows, else
 //!   [`Outcome::Ignored`]. `Timing` counts each as [`FailureKind::Cancelled`].

@@ -16,7 +16,7 @@ pub(super) const LENGTH: usize = PREFIX.len() + DIGITS;
 /// The shortest key, in bytes.
 const SHORTEST: usize = 16;
 
-/// The key of hashes that replace secrets.
+/// The key of hashes that replace secrets. [`RedactionSettings::key`](super::settings::RedactionSettings::key) sets it.
 ///
 /// Keep it secret: anyone who has it can guess values and compare their hashes. `Debug` and `Serialize` do not show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]

@@ -1,6 +1,6 @@
 //! Removes secrets before anything leaves the process or reaches a disk.
 //!
-//! Start with `redactor.rs`, then `text.rs`, the search of one text. The files have three levels:
+//! To read the code, start with `redactor.rs`, then `text.rs`, the search of one text. The files have three levels:
 //!
 //! 1. Definitions of secrets: `names.rs` with `words.rs`, `defaults.rs` and `rule.rs`, and one file for each shape, such as
 //!    `cards.rs` and `tokens.rs`.

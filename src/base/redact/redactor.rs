@@ -33,7 +33,7 @@ pub struct Redactor {
 }
 
 impl Redactor {
-    /// The redactor of these settings.
+    /// Makes the redactor that `settings` describe.
     ///
     /// # Errors
     /// - A name has no letters and digits, or more than 64.

@@ -112,7 +112,7 @@ impl RedactionSettings {
         }
     }
 
-    /// The default settings without numbers of cards and e-mail addresses.
+    /// The default settings, except that numbers of cards and accounts and e-mail addresses stay.
     #[must_use]
     pub fn names_only() -> Self {
         Self { cards: Treatment::Leave, emails: Treatment::Leave, ..Self::default() }

@@ -1,6 +1,6 @@
 //! Sketches of durations: percentiles with a bounded error. Sketches can be merged.
 //!
-//! Start with `durations.rs`, the sketch for one writer. `buckets.rs` defines the buckets, `live.rs` is the sketch for
+//! To read the code, start with `durations.rs`, the sketch for one writer. `buckets.rs` defines the buckets, `live.rs` is the sketch for
 //! concurrent writers, `summary.rs` holds the values in snapshots, and `wire.rs` the serialized form.
 
 mod buckets;

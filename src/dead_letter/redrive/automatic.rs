@@ -33,7 +33,9 @@ const DEFAULT_REJECTION_REST: Duration = Duration::from_secs(1);
 /// The longest rest that a breaker can ask for.
 const LONGEST_REJECTION_REST: Duration = Duration::from_secs(300);
 
-/// A redrive in the background. Dropping the handle stops it at once.
+/// An automatic redrive, which runs in the background; started by
+/// [`DeadLetterQueue::redrive_automatically`](crate::DeadLetterQueue::redrive_automatically). Dropping the handle stops it at
+/// once.
 #[must_use = "dropping it stops the redrive"]
 pub struct RedriveHandle {
     progress: Arc<Progress>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::letter::Unsendable;
 
-/// The result of a redrive.
+/// The result of a redrive: see [`DeadLetterQueue::redrive`](crate::DeadLetterQueue::redrive).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -45,7 +45,7 @@ impl RedriveReport {
     }
 }
 
-/// Why a redrive ended early.
+/// Why a redrive ended early: see [`RedriveReport::stopped`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -67,7 +67,7 @@ pub enum StopReason {
     Asked,
 }
 
-/// The progress of a redrive that runs.
+/// The progress of a redrive that runs: see [`DeadLetterQueue::redrives`](crate::DeadLetterQueue::redrives).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RedriveProgress {

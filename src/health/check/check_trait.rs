@@ -28,7 +28,7 @@ pub trait Check: Send + Sync + 'static {
     /// Runs the check. It may fail, hang or panic: health ends it at [`Every::timeout`](super::Every::timeout).
     fn check(&self) -> impl Future<Output = Finding> + Send;
 
-    /// Turns a pass into a warning when the run takes longer than `limit`.
+    /// Turns a pass into a warning when the run takes longer than `limit`. The result is a check again.
     fn warn_after(self, limit: Duration) -> Limited<Self>
     where
         Self: Sized,

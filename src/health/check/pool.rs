@@ -92,6 +92,7 @@ impl Default for PoolCheckSettings {
 /// Runs a query on a [`Pool`] and looks at how full the pool is.
 ///
 /// A query that fails or takes too long is a failure. A pool that is fully in use, or for which callers wait, is a warning.
+/// [`Pool`] has an example.
 #[derive(Clone, Debug)]
 pub struct PoolCheck<P> {
     pool: P,

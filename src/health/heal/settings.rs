@@ -98,6 +98,18 @@ impl HealingSettings {
 }
 
 /// The limits that all healings of one health share: see [`Health::limit_healing`](crate::Health::limit_healing).
+///
+/// # Example
+/// ```
+/// use campanile::health::{Health, HealingLimits};
+///
+/// # fn main() -> Result<(), campanile::ConfigError> {
+/// let mut limits = HealingLimits::default();
+/// limits.per_hour = 10;
+/// Health::standalone().limit_healing(limits)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]

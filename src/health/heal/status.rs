@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::record::Withheld;
 
-/// The state of a healing.
+/// The state of a healing: see [`HealingHandle::status`](super::HealingHandle::status).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct HealingStatus {

@@ -1,4 +1,7 @@
 //! How health is queried from outside: over HTTP and over gRPC.
+//!
+//! Start with `readiness.rs`, which decides whether the process is ready. `http.rs` and `grpc.rs` are the two services, and
+//! `report.rs` writes what they answer.
 
 mod drain;
 #[cfg(feature = "grpc")]

@@ -100,7 +100,7 @@ impl Record {
         if !log.gave_up
             && let Some(began) = log.running_since.take()
         {
-            // A time-out further out, or a panic, ended the running attempt.
+            // A timeout further out, or a panic, ended the running attempt.
             let took = clock::now().since(began);
             log.push(FailedAttempt { took, ..alone });
         }

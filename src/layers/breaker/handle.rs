@@ -21,7 +21,7 @@ pub struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Makes a breaker from settings, such as those of a file. For a health probe too, use
+    /// Makes a breaker from settings, such as those of a file. To add a health probe, use
     /// [`CircuitBreakerBuilder::settings`](super::CircuitBreakerBuilder::settings).
     ///
     /// # Errors
@@ -60,7 +60,8 @@ impl CircuitBreaker {
         self.circuit.snapshot()
     }
 
-    /// Refuses all calls until the mode is changed.
+    /// Refuses all calls, until [`force_closed`](Self::force_closed), [`reset`](Self::reset), [`disable`](Self::disable) or
+    /// [`metrics_only`](Self::metrics_only) is called.
     pub fn force_open(&self) {
         self.circuit.force(CircuitState::ForcedOpen);
     }
@@ -70,13 +71,13 @@ impl CircuitBreaker {
         self.circuit.force(CircuitState::Closed);
     }
 
-    /// Lets all calls pass and does not change the window, until the mode is changed. The totals still count.
+    /// Lets all calls pass and does not change the window, until another of these methods is called. The totals still count.
     pub fn disable(&self) {
         self.circuit.force(CircuitState::Disabled);
     }
 
-    /// Lets all calls pass and counts them like a closed circuit, but never opens, until the mode is changed. Use it to try
-    /// settings: [`Totals::would_open`](super::Totals::would_open) counts how often it would have opened.
+    /// Lets all calls pass and counts them like a closed circuit, but never opens, until another of these methods is called.
+    /// Use it to try settings: [`Totals::would_open`](super::Totals::would_open) counts how often it would have opened.
     pub fn metrics_only(&self) {
         self.circuit.force(CircuitState::MetricsOnly);
     }

@@ -143,7 +143,7 @@ impl<C, K> fmt::Debug for HttpBreakerLayer<C, K> {
     }
 }
 
-/// An HTTP or gRPC service behind a circuit.
+/// An HTTP or gRPC service behind a circuit; made by [`HttpBreakerLayer`].
 #[derive(Debug)]
 pub struct HttpBreaker<S, C = ByHttpStatus, K = ByError> {
     gate: Gate<S>,

@@ -1,6 +1,7 @@
-//! Circuit breaker: stops calls to a service that fails, and detects when the service works again. Start with `handle.rs`,
-//! then `gate.rs` for the way of a call. `machine/closed.rs` decides when a circuit opens, and `machine/half_open.rs` which
-//! calls are probes and whether they close it.
+//! Circuit breaker: stops calls to a service that fails, and detects when the service works again.
+//!
+//! To read the code, start with `handle.rs`, then `gate.rs` for the way of a call. `machine/closed.rs` decides when a circuit
+//! opens, and `machine/half_open.rs` which calls are probes and whether they close it.
 //!
 //! # Why
 //! Calls to a broken service cost their callers time and threads, and keep the service from recovering. A breaker counts
@@ -48,7 +49,7 @@
 //! - **Slow probes do not close the circuit.**
 //! - **The slow-call limit can be learned** from healthy traffic; outages are not learned: see [`Adaptive`].
 //! - **A panic is a failure. A cancelled call** is a failure if it had run longer than the slow-call limit (one second if
-//!   none is set): see [`Cancelled`]. A call that a time limit of this crate ended is a time-out.
+//!   none is set): see [`Cancelled`]. A call that a time limit of this crate ended is a timeout.
 //! - **A response ends with its body.** If its reader drops it midway, the call is cancelled. It is a failure if the stream
 //!   had stalled: see [streams](crate::base::outcome#streams).
 //! - **Subscribers are called outside the lock**, in order, after the new state is visible.

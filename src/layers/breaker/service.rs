@@ -8,7 +8,8 @@ use super::future::ResponseFuture;
 use super::gate::Gate;
 use crate::base::outcome::{ByResult, Classify};
 
-/// A service behind a circuit. The error of a refused call holds [`Rejected`](crate::Rejected).
+/// A service behind a circuit; made by [`BreakerLayer`](super::layer::BreakerLayer). The error of a refused call holds
+/// [`Rejected`](crate::Rejected).
 #[derive(Clone, Debug)]
 pub struct Breaker<S, C = ByResult> {
     gate: Gate<S>,

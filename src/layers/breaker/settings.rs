@@ -44,12 +44,12 @@ pub struct BreakerSettings {
     /// How long the circuit stays open; longer each time it opens again without having closed. Default: 5 s to 5 min,
     /// doubling, with equal jitter.
     pub open_for: Backoff,
-    /// How a half-open circuit decides whether it closes.
+    /// How a half-open circuit decides whether it closes. Default: by 3 probes, within 30 s.
     pub half_open: HalfOpen,
     /// Number of callers that may wait for the decision of a half-open circuit whose permits are taken, for
     /// [`HalfOpen::max_wait`] at most; others are refused. At most 1,000,000. Default 0: all are refused.
     pub half_open_queue: u32,
-    /// How a cancelled call counts.
+    /// How a cancelled call counts. Default: as a failure if it was slow, [`Cancelled::FailureWhenSlow`].
     pub cancelled: Cancelled,
 }
 
@@ -70,7 +70,7 @@ impl Default for BreakerSettings {
     }
 }
 
-/// When slow calls open the circuit.
+/// When slow calls open the circuit. Neither field has a default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SlowCall {
@@ -82,13 +82,13 @@ pub struct SlowCall {
     pub rate: f64,
 }
 
-/// How a half-open circuit decides.
+/// How a half-open circuit decides. Default: by 3 probes, within 30 s. In a file, a table has both fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HalfOpen {
-    /// Maximum number of running probes, and number of outcomes that decide; at least 1.
+    /// Maximum number of running probes, and number of outcomes that decide: at least 1.
     pub permits: u32,
-    /// If probes still run after this time, the circuit opens again; more than zero.
+    /// If probes still run after this time, the circuit opens again: more than zero.
     #[serde(with = "crate::base::duration")]
     pub max_wait: Duration,
 }
@@ -103,13 +103,13 @@ impl Default for HalfOpen {
 /// How a cancelled call counts, before the head of the response or in its body.
 ///
 /// Before the head, the running time of the call is compared; in the body, the time for which its reader had waited for
-/// the next frame: see [streams](crate::base::outcome#streams). A call that a layer of this crate dropped for time is always a
-/// time-out.
+/// the next frame: see [streams](crate::base::outcome#streams). A call that a time limit of this
+/// crate ended is always a timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cancelled {
     /// A failure if it had run longer than the slow-call limit, or one second if none is set; otherwise ignored. So a
-    /// time-out further out does not hide that the service hangs.
+    /// timeout further out does not hide that the service hangs.
     #[default]
     FailureWhenSlow,
     /// A failure if it had run longer than this, otherwise ignored.

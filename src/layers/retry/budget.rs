@@ -35,7 +35,7 @@ pub struct RetryBudget {
 }
 
 impl RetryBudget {
-    /// A budget of `ratio` retries per call, and at least 10 a second.
+    /// A budget of `ratio` retries per call, from 0 to 10, and at least 10 retries a second.
     #[must_use]
     pub const fn ratio(ratio: f64) -> Self {
         Self { ratio, min_per_second: 10 }

@@ -10,7 +10,8 @@ use crate::base::backoff::Backoff;
 use crate::base::error::ConfigError;
 
 impl Retry {
-    /// Returns a builder.
+    /// Returns a builder. Without its setters, a retry makes up to 4 attempts: see
+    /// [`RetrySettings`](super::settings::RetrySettings).
     pub fn builder() -> RetryBuilder {
         RetryBuilder::default()
     }
@@ -44,14 +45,14 @@ impl RetryBuilder {
         /// Sets the time limit of a call with all its attempts and waits.
         ///
         /// A wait that would reach it is not started: the caller gets the last result. An attempt that reaches it is
-        /// ended, and is a time-out for the inner layers.
+        /// ended, and is a timeout for the inner layers.
         ///
         /// Over HTTP and gRPC it bounds the time to the head of the response. For the body see
         #[cfg_attr(feature = "http", doc = "[`BodyTimeoutLayer`](crate::layers::retry::BodyTimeoutLayer).")]
         #[cfg_attr(not(feature = "http"), doc = "`BodyTimeoutLayer` (feature `http`).")]
         pub fn deadline(deadline: Duration) { settings.deadline = Some(deadline); }
         /// Sets the time limit of one attempt. A longer attempt is ended and has failed. For the inner layers it is a
-        /// time-out, however short the limit is.
+        /// timeout, however short the limit is.
         ///
         /// Over HTTP and gRPC it bounds the time to the head of the response, as the deadline does.
         pub fn attempt_timeout(timeout: Duration) { settings.attempt_timeout = Some(timeout); }

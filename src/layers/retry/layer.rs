@@ -13,7 +13,7 @@ use crate::base::outcome::ByResult;
 impl Retry {
     /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.
     ///
-    /// The error type becomes [`tower::BoxError`]. After a time-out it holds a [`TimedOut`](crate::TimedOut).
+    /// The error type becomes [`tower::BoxError`]. After a timeout it holds a [`TimedOut`](crate::TimedOut).
     #[must_use]
     pub fn layer(&self) -> RetryLayer {
         RetryLayer { policy: Arc::clone(&self.policy), classifier: ByResult }

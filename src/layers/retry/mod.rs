@@ -1,6 +1,8 @@
-//! Retry: repeats a failed call after a delay, within limits. Start with `attempt_loop.rs`, which makes the attempts of a
-//! call, and `decision.rs`, which decides whether and when another one follows. `http/idempotent.rs` decides which HTTP
-//! requests may be sent again, and `http/retry_after.rs` reads the delay that a server asks for.
+//! Retry: repeats a failed call after a delay, within limits.
+//!
+//! To read the code, start with `attempt_loop.rs`, which makes the attempts of a call, and `decision.rs`, which decides
+//! whether and when another one follows. `http/idempotent.rs` decides which HTTP requests may be sent again, and
+//! `base/outcome/retry_after.rs` parses `Retry-After`.
 //!
 //! # Why
 //! Many failures are temporary: a restart, a dropped connection, a moment of overload. A second attempt hides them.
@@ -60,7 +62,7 @@
 //!   caller gets the last result at once. An attempt that hangs is ended at the deadline, and so is the wait for
 //!   readiness. Over HTTP and gRPC a call ends with the *head* of its response, and so do its deadline and
 //!   the [time of an attempt](RetryBuilder::attempt_timeout): a `BodyTimeoutLayer` bounds the body.
-//! - **An attempt that a time limit ends is a time-out for all inner layers**: circuit breakers and timings count it as
+//! - **An attempt that a time limit ends is a timeout for all inner layers**: circuit breakers and timings count it as
 //!   [`Timeout`](crate::FailureKind::Timeout), however short the limit is. Layers behind a spawned task, such as tower's
 //!   `Buffer`, cannot see it.
 //! - **A response that comes before the request body was read to its end** is judged like any other, and the request is

@@ -22,7 +22,7 @@ impl Retry {
     /// For error types that are not [`Cause`] see [`Retry::run_with`].
     ///
     /// # Errors
-    /// [`CallError::TimedOut`] after a time-out, otherwise [`CallError::Inner`] with the error of the last attempt.
+    /// [`CallError::TimedOut`] after a timeout, otherwise [`CallError::Inner`] with the error of the last attempt.
     ///
     /// # Example
     /// ```

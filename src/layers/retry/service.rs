@@ -21,7 +21,7 @@ use crate::base::error::{Rejected, TimedOut};
 use crate::base::outcome::{ByResult, Classify, FailureKind, Outcome};
 use crate::layers::attempts::ErrorText;
 
-/// A service whose failed calls are retried.
+/// A service whose failed calls are retried; made by [`RetryLayer`](super::layer::RetryLayer).
 #[derive(Clone, Debug)]
 pub struct Retrying<S, C = ByResult> {
     inner: S,

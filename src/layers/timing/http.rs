@@ -173,7 +173,7 @@ impl<C, K> fmt::Debug for HttpTimingLayer<C, K> {
     }
 }
 
-/// An HTTP or gRPC service whose exchanges are timed.
+/// An HTTP or gRPC service whose exchanges are timed; made by [`HttpTimingLayer`].
 #[derive(Debug)]
 pub struct HttpTimed<S, C = ByHttpStatus, K = ByError> {
     inner: S,

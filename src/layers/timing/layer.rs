@@ -51,7 +51,7 @@ impl<C, K> fmt::Debug for TimingLayer<C, K> {
     }
 }
 
-/// A service whose calls are timed.
+/// A service whose calls are timed; made by [`TimingLayer`].
 #[derive(Debug)]
 pub struct Timed<S, C = ByResult, K = ByError> {
     inner: S,

@@ -1,5 +1,7 @@
-//! Timing: durations, outcomes and number of running calls. Start with `handle.rs`, then `layer.rs` and `stopwatch.rs` for
-//! plain calls, or `http.rs` and `exchange.rs` for calls over HTTP and gRPC.
+//! Timing: durations, outcomes and number of running calls.
+//!
+//! To read the code, start with `handle.rs`, then `layer.rs` and `stopwatch.rs` for plain calls, or `http.rs` and
+//! `exchange.rs` for calls over HTTP and gRPC.
 //!
 //! # Why
 //! Breakers open for slow calls, and retries spend their budget on failures. Timing shows both before that happens. Each

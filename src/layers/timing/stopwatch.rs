@@ -8,7 +8,7 @@ use super::shard::Shard;
 use crate::base::clock::{self, Tick};
 use crate::base::outcome::{FailureKind, Outcome, Settle, is_timing_out};
 
-/// The timing of a plain call. A call that is dropped before its end counts as cancelled, as a time-out or as a panic.
+/// The timing of a plain call. A call that is dropped before its end counts as cancelled, as a timeout or as a panic.
 pub struct Stopwatch {
     /// None once the call is counted.
     shard: Option<Arc<Shard>>,

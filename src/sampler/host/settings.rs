@@ -46,7 +46,8 @@ pub struct SystemSettings {
     /// Network interfaces by name (Linux), such as `eth0`. Default: network cards, without loopback and without interfaces
     /// on top of others or to containers of this machine. Inside a container, where no card is visible, its own interfaces.
     pub interfaces: Vec<String>,
-    /// File systems by mount point (Linux). It takes precedence over [`file_system_types`](Self::file_system_types).
+    /// File systems by mount point (Linux). It takes precedence over [`file_system_types`](Self::file_system_types). Default:
+    /// empty, so that the types decide.
     pub file_systems: Vec<String>,
     /// File systems by type (Linux), such as `ext4`. Default: those on local disks, and the root of a container. A network
     /// file system (`nfs*`, `cifs`, `fuse.sshfs`) may hang with its server. Then it has no values until it answers, and

@@ -19,6 +19,8 @@ use crate::store::{
 
 /// Keeps letters in memory: for tests, and for tools whose letters need not outlive the process.
 ///
+/// `MemoryStore::default()` makes an empty one.
+///
 /// [`frequencies`](Store::frequencies) keeps up to 50,000 pairs of fingerprint and minute of the last day.
 ///
 /// Due times, ages, expiry and leases use a monotonic clock, which changes of the wall clock do not affect.

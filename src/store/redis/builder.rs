@@ -63,9 +63,9 @@ impl RedisStoreBuilder {
     }
 
     setters! {
-        /// The longest time for one call, from 10 ms to 30 s. Default: 400 ms.
+        /// Sets the longest time for one call, from 10 ms to 30 s. Default: 400 ms.
         pub fn response_timeout(timeout: Duration) { settings.response_timeout = timeout; }
-        /// The number of replicas that must have a change before the call succeeds, at most 16. Default: 0. When too
+        /// Sets the number of replicas that must have a change before the call succeeds, at most 16. Default: 0. When too
         /// few have it in time, the call fails, although Redis may have made the change.
         pub fn wait_for_replicas(replicas: u32) { settings.wait_for_replicas = replicas; }
         /// Sets up TLS, for `rediss://`.

@@ -11,7 +11,7 @@
 //!   made before it becomes global, and may never be. They do not count failed exports or waiting items.
 //! - A log record takes some 500 bytes in their queue. Here it takes them only while it is exported.
 //!
-//! Start with `processor`. `worker` is the other end of the queue.
+//! Start with `processor.rs`. `worker.rs` is the other end of the queue.
 
 mod export;
 mod processor;

@@ -9,6 +9,9 @@ use crate::telemetry::variables::Variables;
 
 /// The queue of spans or log records to export.
 ///
+/// To set it in code, use [`TelemetryBuilder::configure`](crate::telemetry::TelemetryBuilder::configure):
+/// `.configure(|settings| settings.batch.queue = 8_192)`, or `settings.logs.batch` for log records.
+///
 /// `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`, `OTEL_BSP_SCHEDULE_DELAY` and
 /// `OTEL_BSP_EXPORT_TIMEOUT` win over these settings for spans, `OTEL_BLRP_…` for log records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,7 +23,7 @@
 //! application reads variables from a source of its own and they do not ask for compression,
 //! `OTEL_EXPORTER_OTLP_COMPRESSION=gzip` in the environment still compresses.
 //!
-//! Start with `build`, then `sender`.
+//! Start with `build.rs`, then `sender.rs`.
 
 mod answer;
 mod background;

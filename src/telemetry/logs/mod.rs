@@ -4,7 +4,7 @@
 //! to the span. OpenTelemetry's appender for `tracing` (0.33.1) takes ids from the active context only, has no limits and
 //! no redaction, and visits the fields a second time.
 //!
-//! Start with `emit`.
+//! Start with `emit.rs`.
 
 mod emit;
 mod entry;

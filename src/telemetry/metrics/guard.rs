@@ -17,7 +17,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use crate::base::panics::catch;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 
-/// A meter provider whose metrics are exported with those of the pipeline. From
+/// A meter provider whose metrics are exported with those of the pipeline; returned by
 /// [`Telemetry::meter_provider`](crate::Telemetry::meter_provider).
 ///
 /// If the callback of an observable instrument panics, that instrument has no value in this collection. The others are not

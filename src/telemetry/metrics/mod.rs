@@ -7,7 +7,7 @@
 //! The crate pushes from threads of its own. The SDK's periodic reader (0.33.1) waits for a flush without a limit, ignores
 //! the limit of a shutdown and takes up to five seconds, and its thread ends with the first callback that panics.
 //!
-//! `reader` collects. `pending` and `push` export.
+//! Start with `reader.rs`, which collects. `pending.rs` and `push.rs` export.
 
 mod guard;
 mod overflow;

@@ -18,7 +18,7 @@
 //! Compatibility". The exporter `opentelemetry-prometheus` (0.33.1) drops an instrument that collides in kind, and writes
 //! one that collides in name twice.
 //!
-//! Start with `scrape`, then `plan`.
+//! Start with `scrape.rs`, then `plan.rs`.
 
 mod collisions;
 mod labels;

@@ -15,7 +15,7 @@ use super::text;
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// A tower service that answers `GET` with the metrics. From
+/// A tower service that answers `GET` with the metrics; returned by
 /// [`Telemetry::prometheus_service`](crate::Telemetry::prometheus_service).
 ///
 /// The answer is OpenMetrics text with exemplars if the `Accept` header prefers it, as that of Prometheus does. Otherwise it

@@ -48,7 +48,7 @@ pub fn http_injection_layer() -> HttpInjectionLayer {
 
 type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
-/// See [`http_injection_layer`].
+/// A layer for clients that writes trace context, baggage and the correlation id into headers: see [`http_injection_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpInjectionLayer {
     propagator: Option<SharedPropagator>,
@@ -79,7 +79,7 @@ impl<S> Layer<S> for HttpInjectionLayer {
     }
 }
 
-/// See [`http_injection_layer`].
+/// A client whose requests carry trace context, baggage and the correlation id; made by [`HttpInjectionLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpInjection<S> {
     inner: S,

@@ -64,7 +64,7 @@ pub(super) fn header(setting: &'static str, name: &str) -> Result<HeaderName, Co
         .map_err(|_| ConfigError::new(setting, format_args!("{name:?}"), "a valid header name"))
 }
 
-/// See [`http_correlation_layer`].
+/// A layer for servers that gives each request a correlation id: see [`http_correlation_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpCorrelationLayer {
     /// At least one.
@@ -136,7 +136,7 @@ impl<S> Layer<S> for HttpCorrelationLayer {
     }
 }
 
-/// See [`http_correlation_layer`].
+/// A service whose requests have a correlation id; made by [`HttpCorrelationLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpCorrelation<S> {
     inner: S,

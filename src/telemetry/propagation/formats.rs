@@ -74,7 +74,7 @@ pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<
 /// Returns a propagator for other formats than those of the process, such as for one upstream.
 ///
 /// `tracecontext` and `baggage` are those of the W3C, `b3` and `b3multi` those of Zipkin. If a request has
-/// several, the last one wins. A trace whose B3 headers leave the decision to us is kept.
+/// several, the last one wins. If B3 headers leave the sampling decision open, the trace is sampled.
 ///
 /// # Errors
 /// Returns an error for any other name.

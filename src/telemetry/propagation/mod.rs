@@ -4,7 +4,7 @@
 //! no configuration: they use the formats of the process (`OTEL_PROPAGATORS`: `tracecontext`, `baggage`, `b3`, `b3multi`),
 //! and count ignored headers in a metric.
 //!
-//! `server`, `client` and `correlation` are the layers. `formats` reads and writes the headers for them.
+//! Start with `server.rs`, `client.rs` or `correlation.rs`, the layers. `formats.rs` reads and writes the headers for them.
 
 mod b3;
 mod baggage;

@@ -47,7 +47,7 @@ pub fn http_propagation_layer() -> HttpPropagationLayer {
 
 type SharedPropagator = Arc<dyn TextMapPropagator + Send + Sync>;
 
-/// See [`http_propagation_layer`].
+/// A layer for servers that reads trace context and baggage from headers: see [`http_propagation_layer`].
 #[derive(Clone, Debug)]
 pub struct HttpPropagationLayer {
     propagator: Option<SharedPropagator>,
@@ -69,7 +69,7 @@ impl<S> Layer<S> for HttpPropagationLayer {
     }
 }
 
-/// See [`http_propagation_layer`].
+/// A service that runs in the trace context of its caller; made by [`HttpPropagationLayer`].
 #[derive(Clone, Debug)]
 pub struct HttpPropagation<S> {
     inner: S,

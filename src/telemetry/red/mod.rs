@@ -3,7 +3,7 @@
 //! Series are looked up by callsite; a name, component or label from a field is looked up by its text. The second span of a
 //! series finds bound instruments.
 //!
-//! Start with `red_metrics`.
+//! Start with `red_metrics.rs`.
 
 mod callsite;
 mod labels;

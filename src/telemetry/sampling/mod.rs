@@ -1,6 +1,6 @@
 //! Sampling: which traces are kept.
 //!
-//! `policy` holds the settings. `sampler` decides at the start of a trace, and `tail` at its end.
+//! Start with `policy.rs`, the settings. `sampler.rs` decides at the start of a trace, and `tail.rs` at its end.
 
 mod policy;
 mod sampler;

@@ -41,7 +41,7 @@ pub enum Sampling {
     },
 }
 
-/// A rule for spans by name.
+/// A rule for spans by name; made by [`Sampling::except`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]

@@ -44,7 +44,7 @@ use crate::telemetry::size;
 pub struct TailSampling {
     /// Whether traces with a failed span are kept. Default `true`.
     pub errors: bool,
-    /// Traces whose outermost span took longer than this are kept.
+    /// Traces whose outermost span took longer than this are kept. Default: `None`, which keeps no trace for its duration.
     #[serde(with = "crate::base::duration::option")]
     pub slower_than: Option<Duration>,
     /// Maximum number of waiting spans, over all traces. Default 16,384.

@@ -3,7 +3,7 @@
 //! The name of a field decides how its value is redacted. The names of `tracing` fields are static, so each thread caches the
 //! decision.
 //!
-//! Start with `redact`.
+//! Start with `redact.rs`.
 
 mod native;
 mod redact;

@@ -4,7 +4,7 @@
 //! is allocated once and split into shards by span, so that threads rarely contend. No lock is held while code outside of
 //! this module runs.
 //!
-//! Start with `table`. `open_span` is an entry of the table, and `finish` makes the exported span of it.
+//! Start with `table.rs`. `open_span.rs` is an entry of the table, and `finish.rs` makes the exported span of it.
 
 mod clock_pair;
 mod finish;

@@ -7,9 +7,6 @@ use std::{
 
 use super::surface::Surface;
 
-/// How many items the whole crate may have.
-pub const MOST_ITEMS: usize = 500;
-
 const HEAD: &str = "\
 # Every public item of the crate with all features, one a line: its shortest path, its kind and its shape.
 # `CAMPANILE_WRITE_SURFACE=1 cargo test --test surface` writes it anew and keeps the budgets, which people set.

@@ -41,8 +41,8 @@ use crate::signal;
 /// # What it promises
 /// - **Bounded.** At most [`KeyedSettings::max_keys`] keys have circuits. A new key evicts the least recently used closed
 ///   circuit, so a flood of made-up keys does not evict open ones. If none is closed, the least recently used open or
-///   half-open circuit is evicted; further new keys then take turns at its place. Circuits that an operator forced open,
-///   disabled or set to metrics-only are evicted last, with a warning in the log. An open circuit without a call in the
+///   half-open circuit is evicted; further new keys then replace each other in its place. Circuits that an operator forced
+///   open, disabled or set to metrics-only are evicted last, with a warning in the log. An open circuit without a call in the
 ///   hour after its wait counts as closed here, and so does a half-open one without a call in an hour.
 /// - **At most a share is ejected** at once: [`KeyedSettings::max_ejected`]. Failures beyond it leave their circuits
 ///   closed, and are counted as [`Totals::kept_closed`](crate::breaker::Totals::kept_closed). Such a circuit opens with
@@ -60,14 +60,15 @@ use crate::signal;
 /// refuse at once, and [`BreakerSettings::half_open_queue`] applies to
 /// [`KeyedBreaker::call`] only.
 ///
-/// A key is made for each call. Keys that are numbers, `&'static str`, `Arc<str>` or
-/// [`http::uri::Authority`](https://docs.rs/http/latest/http/uri/struct.Authority.html) cost no allocation; a `String`
-/// costs one. Requests without a key need one too, such as `"none"`: they share a circuit.
+/// A key is of any type that is `Hash + Eq + Clone + Display + Send + Sync + 'static`. `Hash` and `Display` run outside of
+/// locks; `Eq` and `Clone` must not call the breaker. One is made for each call. Keys that are numbers, `&'static str`,
+/// `Arc<str>` or [`http::uri::Authority`](https://docs.rs/http/latest/http/uri/struct.Authority.html) cost no allocation; a
+/// `String` costs one. Requests without a key need one too, such as `"none"`: they share a circuit.
 ///
 /// A key costs less than 1 KiB of memory with the default settings, itself and its circuit's name included; a slow-call
 /// limit that each circuit learns ([`Adaptive`](crate::breaker::Adaptive)) costs about 800 bytes more.
 ///
-/// A [health probe](CircuitBreaker::keyed) costs an open circuit a task, and each circuit its key once more.
+/// A [health probe](CircuitBreaker::keyed) costs a task for each open circuit, and a second copy of each key.
 ///
 /// With room for 1,024 keys or more, the map is split into shards, each with its own lock and evictions. Keys spread over
 /// them evenly but not exactly, so leave some room above the number of keys in use.
@@ -77,7 +78,7 @@ pub struct KeyedBreaker<K, F> {
 }
 
 impl<K: Key, F> KeyedBreaker<K, F> {
-    /// Makes a breaker from settings, such as those of a file. For a health probe too, use [`CircuitBreaker::keyed`].
+    /// Makes a breaker from settings, such as those of a file. To add a health probe, use [`CircuitBreaker::keyed`].
     ///
     /// # Errors
     /// Returns an error that names the setting that is out of range, its value and what is allowed.

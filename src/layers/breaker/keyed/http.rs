@@ -82,7 +82,7 @@ impl<K, F, C, M> fmt::Debug for KeyedHttpLayer<K, F, C, M> {
     }
 }
 
-/// An HTTP or gRPC service behind a circuit for each key.
+/// An HTTP or gRPC service behind a circuit for each key; made by [`KeyedHttpLayer`].
 pub struct KeyedHttpService<S, K, F, C = ByHttpStatus, M = ByError> {
     gate: Gate<S, K, F>,
     classifier: ByCause<C, M>,

@@ -58,7 +58,8 @@ impl<K, F, C> fmt::Debug for KeyedLayer<K, F, C> {
     }
 }
 
-/// A service behind a circuit for each key. The error of a refused call holds [`Rejected`](crate::Rejected).
+/// A service behind a circuit for each key; made by [`KeyedLayer`]. The error of a refused call holds
+/// [`Rejected`](crate::Rejected).
 pub struct KeyedService<S, K, F, C = ByResult> {
     gate: Gate<S, K, F>,
     classifier: C,

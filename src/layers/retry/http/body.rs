@@ -7,7 +7,7 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of the service's response, or empty after a time-out.
+    /// The body of the service's response, or empty after a timeout.
     #[derive(Debug)]
     pub struct RetryBody<B> {
         #[pin]
@@ -24,7 +24,7 @@ impl<B> RetryBody<B> {
         Self::default()
     }
 
-    /// Returns the body of the service's response; `None` after a time-out.
+    /// Returns the body of the service's response; `None` after a timeout.
     pub fn into_inner(self) -> Option<B> {
         self.body
     }

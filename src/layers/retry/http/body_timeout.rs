@@ -61,7 +61,7 @@ pub struct BodyTimeoutLayer {
 }
 
 impl BodyTimeoutLayer {
-    /// No limit.
+    /// Returns a layer without limits.
     pub fn new() -> Self {
         Self::default()
     }
@@ -144,7 +144,7 @@ where
 pin_project! {
     /// The body of a response that passed a [`BodyTimeout`]: the same frames, until a time limit ends it.
     pub struct TimedBody<B> {
-        // `None` after the time-out.
+        // `None` after the timeout.
         #[pin]
         body: Option<B>,
         limits: BodyTimeoutLayer,

@@ -6,7 +6,7 @@ use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use super::advice::Advice;
-use super::retry_after::retry_after;
+use super::retry_after_status::retry_after;
 use crate::base::error::TimedOut;
 use crate::base::outcome::{FailureKind, Outcome, code_in};
 use crate::layers::retry::attempt::Attempt;

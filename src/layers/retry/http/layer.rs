@@ -21,7 +21,7 @@ impl Retry {
     ///
     /// The inner service gets `Request<`[`ReplayBody`](crate::layers::retry::ReplayBody)`>` with the
     /// [`Attempt`](crate::layers::retry::Attempt) among its extensions. [`ByHttpStatus`] decides what failed. The
-    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a time-out without
+    /// [module](crate::layers::retry) says which requests are sent again, and what is recorded on spans. After a timeout without
     /// a response, the caller gets a 504 with an empty body and the [`TimedOut`](crate::TimedOut) among its extensions.
     ///
     /// # Example
@@ -62,15 +62,15 @@ impl Retry {
     ///   has begun is never retried.
     /// - **What is sent again**: calls that end with one of [`RetrySettings::grpc_codes`], which are
     ///   `RESOURCE_EXHAUSTED` and `UNAVAILABLE` by default, and calls that found no connection. Any other call may
-    ///   have been processed in part. It is repeated only if it has an `Idempotency-Key` or with
+    ///   have been processed in part. It is sent again only if it has an `Idempotency-Key`, or with
     ///   [`RetryBuilder::retry_non_idempotent`].
     /// - **When**: a server that answers with `grpc-retry-pushback-ms` gets exactly that time, up to
     ///   [`RetryBuilder::retry_after_cap`], and the backoff starts again after it. A negative or malformed number
     ///   forbids another attempt.
     /// - Each attempt after the first carries `grpc-previous-rpc-attempts`.
-    /// - After a time-out without a response, the caller gets `DEADLINE_EXCEEDED`.
+    /// - After a timeout without a response, the caller gets `DEADLINE_EXCEEDED`.
     ///
-    /// The policy are those of gRFC A6, except for a connection that breaks: in A6 that is `UNAVAILABLE` too.
+    /// These rules are those of gRFC A6, except for a connection that breaks: A6 retries that as `UNAVAILABLE` too.
     ///
     /// [`RetrySettings::grpc_codes`]: crate::layers::retry::RetrySettings::grpc_codes
     /// [`RetryBuilder::retry_non_idempotent`]: crate::layers::retry::RetryBuilder::retry_non_idempotent

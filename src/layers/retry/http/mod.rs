@@ -1,4 +1,4 @@
-//! The layers for HTTP and gRPC: they replay bodies, and answer a time-out with a response. Start with `exchange.rs`, which
+//! The layers for HTTP and gRPC: they replay bodies, and answer a timeout with a response. Start with `exchange.rs`, which
 //! sends each attempt and judges its response; `idempotent.rs` says which requests may be sent again.
 
 mod advice;
@@ -10,7 +10,7 @@ mod grpc;
 mod idempotent;
 mod layer;
 mod protocol;
-mod retry_after;
+mod retry_after_status;
 mod service;
 
 pub use body_timeout::{BodyTimeout, BodyTimeoutLayer};

@@ -6,7 +6,7 @@ use http::{HeaderMap, Response, StatusCode};
 use super::advice::Advice;
 #[cfg(feature = "grpc")]
 use super::grpc::Codes;
-use super::retry_after::retry_after;
+use super::retry_after_status::retry_after;
 use crate::base::error::TimedOut;
 use crate::base::outcome::Outcome;
 use crate::layers::retry::attempt::Attempt;

@@ -23,7 +23,8 @@ use crate::layers::retry::attempt_loop::AttemptLoop;
 use crate::layers::retry::policy::Policy;
 use crate::layers::retry::prototype::{Prototype, Shared};
 
-/// An HTTP or gRPC service whose failed requests are sent again.
+/// An HTTP or gRPC service whose failed requests are sent again; made by
+/// [`HttpRetryLayer`](super::layer::HttpRetryLayer).
 #[derive(Debug)]
 pub struct HttpRetrying<S, C = ByHttpStatus, K = ByError> {
     inner: S,

@@ -270,8 +270,8 @@ fn after_the_drop_only_hanging_threads_are_left() {
 #[test]
 fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
     /// Sends a message, waits for an answer, and panics.
-    struct Rude(mpsc::SyncSender<()>, Mutex<Receiver<()>>);
-    impl tracing::Subscriber for Rude {
+    struct PanickingSubscriber(mpsc::SyncSender<()>, Mutex<Receiver<()>>);
+    impl tracing::Subscriber for PanickingSubscriber {
         fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
             true
         }
@@ -290,7 +290,7 @@ fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
     }
     let (tell, told) = mpsc::sync_channel(0);
     let (release, released) = mpsc::channel();
-    let rude = tracing::Dispatch::new(Rude(tell, Mutex::new(released)));
+    let rude = tracing::Dispatch::new(PanickingSubscriber(tell, Mutex::new(released)));
     let (bad, bad_readings) = source("bad", TIMEOUT, |number| if number == 1 { Err("no") } else { Ok(42.0) });
     let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     // The probe is read on the thread that logs.
