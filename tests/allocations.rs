@@ -17,7 +17,7 @@ thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
@@ -32,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Calls `service` a thousand times and gives how often that allocated; the first call may.
+/// The allocations of a thousand calls of `service`, after a first call.
 fn allocations<S: Service<R>, R>(mut service: S, request: impl Fn() -> R) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
     let mut call = || {
@@ -68,7 +68,7 @@ fn retry() -> Retry {
 async fn p12_a_plain_call_that_succeeds_allocates_nothing() {
     let inner = service_fn(|n: u32| async move { Ok::<_, BoxError>(n + 1) });
     let boxing = service_fn(|n: u32| async move { Ok::<_, BoxError>(Box::new(n)) });
-    assert_eq!(allocations(boxing, || 1), 1_000, "the counter works");
+    assert_eq!(allocations(boxing, || 1), 1_000, "allocations are counted");
     assert_eq!(allocations(breaker().layer().layer(inner), || 1), 0);
     assert_eq!(allocations(Timing::new("test").layer().layer(inner), || 1), 0);
     assert_eq!(allocations(retry().layer().layer(inner), || 1), 0);
@@ -106,7 +106,7 @@ mod http {
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
 
-    /// Answers with a body, and reads it to its end.
+    /// Calls the service and reads the response body to its end.
     fn read<S, B>(service: S) -> impl Service<(), Response = ()>
     where
         S: Service<Request<()>, Response = Response<B>> + Clone,
@@ -143,7 +143,7 @@ mod http {
         assert!(timing.snapshot().calls > 2_000);
     }
 
-    /// What the layer for dead letters costs an exchange that goes well: the head once more, and what holds the body.
+    /// The dead-letter layer clones the head of a request, and wraps its body.
     #[tokio::test]
     async fn p12_dead_letters_clone_the_head_once_and_no_body() {
         use campanile::retry::ReplayBody;
@@ -163,7 +163,7 @@ mod http {
         });
         let inner = service_fn(|request: Request<ReplayBody>| async move {
             let body = request.into_body().collect().await?.to_bytes();
-            assert_eq!(body.as_ptr(), BODY.as_ptr(), "it is the same body, not a copy");
+            assert_eq!(body.as_ptr(), BODY.as_ptr(), "the body was not copied");
             Ok::<_, BoxError>(Response::new(()))
         });
         let queue = DeadLetterQueue::in_memory(10);
@@ -176,16 +176,16 @@ mod http {
         });
         let (bare, cloned) = (allocations(bare, request), allocations(cloning, request));
         println!(
-            "allocations of a thousand: bare {bare}, with a clone of the head {cloned}, through {through}"
+            "allocations of a thousand calls: without the layer {bare}, with a clone of the head {cloned}, with the layer {through}"
         );
-        // The body in its box, the buffer around it, and the list of its pieces.
+        // The boxed body, its buffer, and the list of its frames.
         assert_eq!(through - cloned, 3_000);
         assert!(cloned > bare);
     }
 
     #[cfg(feature = "telemetry")]
     #[tokio::test]
-    async fn p12_headers_of_a_trace_cost_what_comes_of_them() {
+    async fn p12_trace_headers_allocate_only_their_context() {
         use campanile::telemetry::{
             http_correlation_layer, http_injection_layer, http_propagation_layer, propagator,
         };
@@ -214,7 +214,7 @@ mod http {
         };
         assert_eq!(count(&others), 0);
         assert_eq!(count(&bad), 0);
-        // The context's span, and nothing else.
+        // Only the span of the context.
         assert_eq!(count(&traced), 1_000);
         let (stated, tagged) = (count(&stated), count(&with(&[("baggage", "tenant=blue")])));
         assert_eq!(allocations(http_injection_layer().layer(inner), others), 0);
@@ -224,7 +224,7 @@ mod http {
             allocations(http_correlation_layer().layer(inner), with(&[("x-request-id", "order-17")]));
         println!(
             "allocations of a thousand requests: with tracestate {stated}, with baggage {tagged}, \
-             without B3 headers by a propagator of one's own {b3}, correlation id {correlation}"
+             without B3 headers by a custom propagator {b3}, correlation id {correlation}"
         );
     }
 }
@@ -240,11 +240,11 @@ mod spans {
 
     use super::*;
 
-    /// Where an exporter begins.
+    /// A span processor that drops all spans.
     #[derive(Debug)]
-    struct Gone;
+    struct DropSpans;
 
-    impl SpanProcessor for Gone {
+    impl SpanProcessor for DropSpans {
         fn on_start(&self, _: &mut opentelemetry_sdk::trace::Span, _: &opentelemetry::Context) {}
 
         fn on_end(&self, span: SpanData) {
@@ -260,12 +260,12 @@ mod spans {
         }
     }
 
-    /// Allocations of a thousand spans with three fields.
+    /// The allocations of a thousand spans with three fields.
     fn of_spans(sampling: Sampling, activation: bool) -> usize {
         let builder = Telemetry::builder("test").variables(|_| None).sampling(sampling);
         let telemetry = builder
             .configure(|settings| settings.activation = activation)
-            .span_processor(Gone)
+            .span_processor(DropSpans)
             .build()
             .unwrap();
         let subscriber = tracing_subscriber::registry().with(telemetry.span_layer());
@@ -289,7 +289,7 @@ mod spans {
 
     #[test]
     fn a_sampled_span_with_three_fields_allocates_four_times_at_most() {
-        // Its attributes, and the text in them.
+        // The attributes and their text.
         assert_eq!(of_spans(Sampling::AlwaysOn, false), 2_000);
         assert_eq!(of_spans(Sampling::AlwaysOn, true), 3_000);
     }

@@ -1,5 +1,5 @@
-//! A panic that panics again when it is dropped, with another of its kind, in every code of a user that the crate runs
-//! and whose panics it catches: what it runs for goes on.
+//! User code that panics with a payload whose drop panics too. Wherever the crate catches panics of user code, it must
+//! continue to work.
 
 use std::error::Error;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::panic::panic_any;
 use std::sync::Once;
 use std::time::{Duration, SystemTime};
 
-/// What is panicked with.
+/// The payload of a panic. Its drop panics with another one.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -29,7 +29,7 @@ fn bang() -> ! {
     panic_any(Bomb)
 }
 
-/// An error with a bomb in one of its functions.
+/// An error of which one function panics.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
     Display,
@@ -90,7 +90,7 @@ mod letters {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_writes_and_what_classifies_a_request_may_panic() {
+    async fn the_serializer_and_the_classifier_of_a_request_may_panic() {
         #[derive(Clone)]
         struct Unwritable;
         impl Serialize for Unwritable {
@@ -120,13 +120,13 @@ mod letters {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_is_parked_and_its_panic_reaches_the_caller_or_ends_with_it() {
+    async fn a_panicking_call_is_parked_even_if_its_caller_leaves() {
         let queue = DeadLetterQueue::builder("bombs").on(Bombs { hangs: true }).unwrap();
         let layer = queue.layer();
         let service = layer.layer(service_fn(|number: u32| async move {
             if number > 0 { bang() } else { Ok::<_, BoxError>(()) }
         }));
-        // The store hangs: the caller leaves while the panic waits.
+        // The store hangs, so the caller is dropped while the panic is held back.
         let call = tokio::time::timeout(Duration::from_millis(1), service.clone().oneshot(7));
         assert!(call.await.is_err());
         let panicked = tokio::spawn(service.oneshot(8)).await.unwrap_err();
@@ -134,7 +134,7 @@ mod letters {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_redrive_goes_on() {
+    async fn a_redrive_continues_after_a_panic() {
         let queue = DeadLetterQueue::in_memory(10);
         let fails = queue.layer().layer(service_fn(|_: u32| async { Err::<(), _>("no") }));
         for number in 1..=3 {
@@ -151,14 +151,14 @@ mod letters {
         assert_eq!(queue.list(LetterFilter::all().kind(FailureKind::Panic)).await.unwrap().len(), 2);
     }
 
-    /// A store that panics at each call, at once or later.
+    /// A store that panics in each call. With `hangs`, `put` never completes instead.
     #[derive(Debug)]
     struct Bombs {
         hangs: bool,
     }
 
     impl Bombs {
-        fn later<T>() -> Pending<'static, T> {
+        fn panicking<T>() -> Pending<'static, T> {
             Box::pin(async { bang() })
         }
     }
@@ -168,37 +168,37 @@ mod letters {
             if self.hangs { Box::pin(std::future::pending()) } else { bang() }
         }
         fn get<'a>(&'a self, _: &'a str, _: LetterId) -> Pending<'a, Option<Entry>> {
-            Self::later()
+            Self::panicking()
         }
         fn list<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, Vec<Entry>> {
-            Self::later()
+            Self::panicking()
         }
         fn count<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, u64> {
             bang()
         }
         fn groups<'a>(&'a self, _: &'a str, _: &'a LetterFilter) -> Pending<'a, Vec<Group>> {
-            Self::later()
+            Self::panicking()
         }
         fn frequencies<'a>(&'a self, _: &'a str, _: Duration) -> Pending<'a, Vec<Frequency>> {
-            Self::later()
+            Self::panicking()
         }
         fn claim<'a>(&'a self, _: &'a str, _: &'a LetterFilter, _: Claim) -> Pending<'a, Vec<Entry>> {
-            Self::later()
+            Self::panicking()
         }
         fn renew<'a>(&'a self, _: &'a str, _: &'a [LetterId], _: Claim) -> Pending<'a, Vec<LetterId>> {
-            Self::later()
+            Self::panicking()
         }
         fn settle<'a>(&'a self, _: &'a str, _: Owner, _: Vec<Settled>) -> Pending<'a, Vec<bool>> {
-            Self::later()
+            Self::panicking()
         }
         fn purge<'a>(&'a self, _: &'a str, _: PurgeRecord) -> Pending<'a, PurgeRecord> {
-            Self::later()
+            Self::panicking()
         }
         fn purges<'a>(&'a self, _: &'a str) -> Pending<'a, Vec<PurgeRecord>> {
-            Self::later()
+            Self::panicking()
         }
         fn expire<'a>(&'a self, _: &'a str, _: SystemTime) -> Pending<'a, u64> {
-            Self::later()
+            Self::panicking()
         }
         fn depth(&self, _: &str) -> Depth {
             bang()
@@ -209,7 +209,7 @@ mod letters {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_store_is_no_worse_than_one_that_fails() {
+    async fn a_panicking_store_counts_as_a_failing_one() {
         let queue = DeadLetterQueue::builder("bombs").on(Bombs { hangs: false }).unwrap();
         let service = queue.layer().layer(service_fn(|_: u32| async { Err::<(), _>("no") }));
         assert_eq!(service.oneshot(7).await.unwrap_err().to_string(), "no");
@@ -221,7 +221,7 @@ mod letters {
 
 #[cfg(all(feature = "breaker", feature = "telemetry"))]
 #[tokio::test(start_paused = true)]
-async fn a_probe_of_a_circuit_is_asked_again() {
+async fn a_health_probe_runs_again_after_a_panic() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -273,7 +273,7 @@ mod telemetry {
     }
 
     #[test]
-    fn values_callbacks_and_exporters_take_nothing_else_with_them() {
+    fn a_panic_in_a_value_a_callback_or_an_exporter_affects_nothing_else() {
         let telemetry = Telemetry::builder("bombs")
             .variables(|_| None)
             .prometheus()
@@ -311,7 +311,7 @@ mod health {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn checks_run_again() {
+    async fn checks_run_again_after_a_panic() {
         let health = Health::standalone();
         let check = health.check("bombs", Every::seconds(10), breaks).unwrap();
         for runs in 1..=2 {
@@ -321,7 +321,7 @@ mod health {
         let first_of = FirstOf::new("a", breaks).or("b", || async {});
         let check = health.check("stand-in", Every::seconds(10), first_of).unwrap();
         assert_eq!(check.run().await.outcome, CheckOutcome::Warn);
-        // One that is given up, and panics before the next begins.
+        // A check that blocks its thread and then panics.
         let slow = || async {
             std::thread::sleep(Duration::from_millis(20));
             breaks().await;
@@ -333,7 +333,7 @@ mod health {
 
     #[cfg(feature = "heal")]
     #[tokio::test(start_paused = true)]
-    async fn healings_run_again_and_conditions_do_not_hold() {
+    async fn healings_run_again_after_a_panic_and_panicking_conditions_do_not_hold() {
         use campanile::health::{Action, Healing, HealingOutcome, When};
 
         let health = Health::standalone();

@@ -1,4 +1,4 @@
-//! Every limit that the crate states, reached: all series are there, and none is counted with others.
+//! At every limit that the crate documents, all series are reported, and none is merged into the overflow series.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,29 +17,29 @@ fn pipeline() -> Telemetry {
     Telemetry::builder("test").variables(|_| None).prometheus().build().unwrap()
 }
 
-/// How many series of a metric have this text in their labels.
+/// The number of series of a metric whose labels contain this text.
 fn series(text: &str, metric: &str, label: &str) -> usize {
     let start = format!("{metric}{{");
     text.lines().filter(|line| line.starts_with(&start) && line.contains(label)).count()
 }
 
-/// The metrics once `wanted` holds: health looks again only when its last look is old.
+/// Waits until `wanted` holds for the metrics, because health updates them at an interval.
 fn until(telemetry: &Telemetry, wanted: impl Fn(&str) -> bool) -> String {
     let mut text = String::new();
     for _ in 0..600 {
         text = telemetry.prometheus_text();
         if wanted(&text) {
-            assert!(!text.contains(OVERFLOW), "series found no room");
+            assert!(!text.contains(OVERFLOW), "series were merged into the overflow series");
             return text;
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }
     let counted: BTreeSet<_> = text.lines().filter(|line| line.contains(OVERFLOW)).collect();
-    panic!("it never came to that: {counted:?}")
+    panic!("the expected metrics did not appear: {counted:?}")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p35_components_and_checks_all_show() {
+async fn p35_components_and_checks_are_all_reported() {
     const COMPONENTS: usize = 1_000;
     const CHECKS: usize = 1_024;
     let telemetry = pipeline();
@@ -52,7 +52,7 @@ async fn p35_components_and_checks_all_show() {
         health.check_named(component, check, Every::seconds(3_600), || async {}).unwrap();
     }
     let one_more = health.check_named("p16-0", "one more", Every::seconds(3_600), || async {});
-    assert!(one_more.is_err(), "that is all there may be");
+    assert!(one_more.is_err(), "the limit of checks is reached");
     for number in 0..COMPONENTS {
         health.run_check(&format!("p16-{number}")).await;
     }
@@ -67,8 +67,8 @@ async fn p35_components_and_checks_all_show() {
 }
 
 #[test]
-fn p35_every_span_name_shows_with_each_of_its_failures() {
-    // The name in the code takes the last of 900 places.
+fn p35_every_span_name_is_reported_with_each_of_its_failures() {
+    // The name in the source code takes one of the 900 places.
     const NAMES: usize = 899;
     const KINDS: usize = 4;
     let telemetry = pipeline();
@@ -89,7 +89,7 @@ fn p35_every_span_name_shows_with_each_of_its_failures() {
 }
 
 #[tokio::test]
-async fn p35_every_method_with_every_code_and_every_route_shows() {
+async fn p35_every_method_with_every_code_and_every_route_is_reported() {
     let telemetry = Telemetry::builder("test").variables(|_| None).prometheus().env_filter("off");
     let telemetry = telemetry.install().unwrap();
     let (by_code, by_route) = (Timing::new("codes"), Timing::new("routes"));
@@ -124,11 +124,15 @@ async fn p35_every_method_with_every_code_and_every_route_shows() {
         methods.len() * codes().count()
     );
     assert_eq!(series(&text, metric, "http_route"), 1_000 + 1);
-    assert_eq!(series(&text, metric, "http_route=\"_OTHER\""), 1, "what is more than a thousand");
+    assert_eq!(
+        series(&text, metric, "http_route=\"_OTHER\""),
+        1,
+        "the routes beyond a thousand share one series"
+    );
 }
 
 #[test]
-fn p35_circuits_and_queues_of_a_program_all_show() {
+fn p35_circuits_and_queues_are_all_reported() {
     let telemetry = pipeline();
     let circuits: Vec<_> =
         (0..1_000).map(|number| CircuitBreaker::builder(format!("p16-{number}")).build().unwrap()).collect();

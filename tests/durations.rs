@@ -11,7 +11,7 @@ use campanile::{Telemetry, Timing};
 use tower::{Layer, ServiceExt, service_fn};
 
 #[tokio::test]
-async fn a_handle_made_before_the_pipeline_records_to_it_for_as_long_as_it_lives_and_so_does_a_check() {
+async fn handles_and_checks_made_before_the_pipeline_record_to_it() {
     let timing = Timing::new("early");
     let service = timing.layer().layer(service_fn(|(): ()| ready(Ok::<_, Infallible>(()))));
     service.clone().oneshot(()).await.unwrap();

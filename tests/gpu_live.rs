@@ -1,7 +1,7 @@
 //! A real GPU: what the sampler reports, beside `nvidia-smi` at the same moment.
 //!
-//! `CAMPANILE_GPU_LOAD` is a command that keeps the GPU busy meanwhile. Prints a table; where there is no NVIDIA GPU it
-//! says so, and has nothing to compare.
+//! `CAMPANILE_GPU_LOAD` may be a command that keeps the GPU busy meanwhile. Without an NVIDIA GPU the test prints that
+//! and passes.
 
 #![cfg(campanile_gpu_live)]
 
@@ -14,8 +14,7 @@ use campanile::sampler::{GpuDevice, GpuSettings, GpuSnapshot, Sampler, SamplerSe
 const ROUNDS: usize = 10;
 const MIB: f64 = 1_048_576.0;
 
-/// A figure by the name that `nvidia-smi` has for it, ours in the same unit, and how far they may lie apart: both
-/// change from call to call.
+/// A value: its name in `nvidia-smi`, our value in the same unit, and the tolerance, because it changes between calls.
 type Figure = (&'static str, fn(&GpuDevice) -> Option<f64>, f64);
 
 const FIGURES: [Figure; 10] = [
@@ -35,7 +34,7 @@ fn megahertz(hertz: Option<u64>) -> Option<f64> {
     hertz.map(|hertz| hertz as f64 / 1e6)
 }
 
-/// Ends with the test.
+/// Killed at the end of the test.
 struct Load(Child);
 
 impl Drop for Load {
@@ -45,7 +44,7 @@ impl Drop for Load {
     }
 }
 
-/// What `nvidia-smi` says, by UUID; `None` where it does not run.
+/// The values of `nvidia-smi` by UUID; `None` if it does not run.
 fn nvidia_smi() -> Option<BTreeMap<String, Vec<Option<f64>>>> {
     let names: Vec<_> = FIGURES.iter().map(|(name, ..)| *name).collect();
     let output = Command::new("nvidia-smi")
@@ -66,18 +65,18 @@ fn nvidia_smi() -> Option<BTreeMap<String, Vec<Option<f64>>>> {
 }
 
 #[test]
-fn p41_a_real_gpu_is_what_nvidia_smi_says() {
+fn p41_a_real_gpu_agrees_with_nvidia_smi() {
     if nvidia_smi().is_none_or(|gpus| gpus.is_empty()) {
-        eprintln!("no NVIDIA GPU here: nothing is compared");
+        eprintln!("NOT RUN: this machine has no NVIDIA GPU");
         return;
     }
     let _load = std::env::var("CAMPANILE_GPU_LOAD").ok().map(|command| {
         let mut shell = Command::new("sh");
-        // Itself in the place of the shell, so that it is what ends.
+        // `exec`, so that the command itself is killed and not only the shell.
         shell.arg("-c").arg(format!("exec {command}")).stdout(Stdio::null());
-        Load(shell.spawn().expect("the command that makes load"))
+        Load(shell.spawn().expect("the load command starts"))
     });
-    // Keeps the driver open, as in a service.
+    // The sampler keeps the driver open, as in a service.
     let mut settings = SamplerSettings::default();
     settings.every = Duration::from_secs(1);
     let mut gpu = GpuSettings::default();
@@ -92,11 +91,11 @@ fn p41_a_real_gpu_is_what_nvidia_smi_says() {
     });
     assert!(there, "{}", telemetry.prometheus_text());
 
-    let mut apart = Vec::new();
+    let mut mismatches = Vec::new();
     println!("| GPU | figure | before | nvidia-smi | after |\n|---|---|---|---|---|");
     for round in 0..ROUNDS {
         let before = GpuSnapshot::now();
-        let theirs = nvidia_smi().expect("it ran a moment ago");
+        let theirs = nvidia_smi().expect("`nvidia-smi` ran before");
         let after = GpuSnapshot::now();
         assert_eq!(before.absence, None);
         let whole =
@@ -116,11 +115,11 @@ fn p41_a_real_gpu_is_what_nvidia_smi_says() {
                     (Some(before), Some(theirs), Some(after)) => {
                         let range = before.min(after) - tolerance..=before.max(after) + tolerance;
                         if !range.contains(&theirs) {
-                            apart.push(format!("{uuid} {name}: {theirs} is not in {range:?}"));
+                            mismatches.push(format!("{uuid} {name}: {theirs} is not in {range:?}"));
                         }
                     }
                     (None, None, None) => {}
-                    other => apart.push(format!("{uuid} {name}: {other:?}")),
+                    other => mismatches.push(format!("{uuid} {name}: {other:?}")),
                 }
             }
         }
@@ -130,6 +129,6 @@ fn p41_a_real_gpu_is_what_nvidia_smi_says() {
     for line in took.lines().filter(|line| line.starts_with("campanile_sampler_duration_seconds{")) {
         println!("{line}");
     }
-    // What changes by itself may do so between the calls, once in a while.
-    assert!(apart.len() <= ROUNDS / 5, "{apart:#?}");
+    // A few values may change between the calls.
+    assert!(mismatches.len() <= ROUNDS / 5, "{mismatches:#?}");
 }

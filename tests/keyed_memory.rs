@@ -20,7 +20,7 @@ fn count(bytes: isize) {
     let _ = BYTES.try_with(|count| count.set(count.get() + bytes));
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
@@ -50,7 +50,7 @@ fn by_host() -> ByHost {
         .unwrap()
 }
 
-/// The bytes that `keyed` keeps after calls with these keys, of all bytes that were counted since `before`.
+/// The bytes that are allocated after calls of `keyed` with these keys, since `before`.
 fn after(keyed: &ByHost, keys: std::ops::Range<u32>, calls: usize, good: bool, before: isize) -> f64 {
     for key in keys {
         let host: Arc<str> = format!("host-{key:06}.example.net").into();
@@ -63,7 +63,7 @@ fn after(keyed: &ByHost, keys: std::ops::Range<u32>, calls: usize, good: bool, b
 }
 
 #[test]
-fn a_hundred_thousand_keys_take_no_more_room_than_ten_thousand() {
+fn a_hundred_thousand_keys_take_no_more_memory_than_ten_thousand() {
     let before = BYTES.get();
     let keyed = by_host();
     let sizes: Vec<f64> = [0..20_000, 20_000..50_000, 50_000..100_000]
@@ -74,18 +74,18 @@ fn a_hundred_thousand_keys_take_no_more_room_than_ten_thousand() {
     assert_eq!(snapshot.circuits + snapshot.evicted, 100_000);
     assert_eq!(snapshot.circuits, u64::from(BOUND));
     for size in &sizes {
-        assert!((size / sizes[0] - 1.0).abs() < 0.01, "not flat: {sizes:?}");
+        assert!((size / sizes[0] - 1.0).abs() < 0.01, "the memory grows with the number of keys: {sizes:?}");
     }
     let each = sizes[2] / f64::from(BOUND);
     println!("{each:.0} bytes for each key");
     assert!(each <= 1_024.0, "{each} bytes for each key");
     drop(keyed);
-    // What others keep, such as the list of breakers.
+    // Memory outside the breaker, such as the registry of sources.
     assert!(BYTES.get() - before < 1_000);
 }
 
 #[test]
-fn a_circuit_that_opened_and_closed_is_no_larger_than_it_may_be() {
+fn a_circuit_that_opened_and_closed_stays_within_its_memory_bound() {
     let before = BYTES.get();
     let keyed = by_host();
     after(&keyed, 0..BOUND, 12, false, before);

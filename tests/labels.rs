@@ -1,4 +1,5 @@
-//! Whatever strangers send, every set of labels is bounded, and so is each label and the whole text that is scraped.
+//! With arbitrary requests of untrusted clients, the number of series, the length of each label and the length of the
+//! scraped text are bounded.
 
 #[path = "support/long.rs"]
 mod long;
@@ -15,16 +16,16 @@ use tower::{Layer, ServiceExt, service_fn};
 
 type Body = Empty<bytes::Bytes>;
 
-/// Calls of each kind: more than any bound.
+/// The number of calls of each kind: more than any limit.
 const CALLS: usize = 3_000;
 
-/// Series of one metric: 1,000 of their own, each by a few fixed attributes, and one that the others share.
+/// The maximum number of series of a metric: 1,000 times a few fixed attributes, and one for the rest.
 const SERIES: usize = 2_001;
 
-/// Bytes of a label.
+/// The maximum length of a label, in bytes.
 const LONGEST: usize = 1_024;
 
-/// A text of any kind and length that a URI may hold.
+/// A random text that is valid in a URI.
 fn word(random: &mut Rng) -> String {
     let length = if random.u8(..) == 0 { random.usize(..3_000) } else { random.usize(1..40) };
     (0..length)
@@ -52,7 +53,7 @@ fn request(random: &mut Rng, number: usize) -> Request<Body> {
     request.header("host", header.clone()).header("user-agent", header).body(Body::new()).unwrap()
 }
 
-/// A server that refuses what it does not know, in every way but one that says it went well.
+/// A server that fails all requests, with various statuses.
 async fn refuse(request: Request<Body>) -> Result<Response<Body>, Infallible> {
     let number = request.uri().path().len();
     let mut response = Response::new(Body::new());
@@ -68,7 +69,7 @@ fn read(text: &str) -> (BTreeMap<&str, usize>, BTreeMap<&str, BTreeSet<&str>>) {
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         assert!(!line.chars().any(|c| c.is_control()), "{line:?}");
         let (name, rest) = line.split_once('{').unwrap_or((line, ""));
-        // Of a histogram, one of its lines.
+        // Of a histogram, only one line counts.
         if !name.ends_with("_bucket") {
             *series.entry(name.split(' ').next().unwrap_or_default()).or_default() += 1;
         }
@@ -84,7 +85,7 @@ fn read(text: &str) -> (BTreeMap<&str, usize>, BTreeMap<&str, BTreeSet<&str>>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_strangers_send_fills_no_label_without_bound() {
+async fn labels_from_untrusted_requests_are_bounded() {
     let telemetry = Telemetry::builder("labels")
         .variables(|_| None)
         .prometheus()
@@ -128,7 +129,7 @@ async fn what_strangers_send_fills_no_label_without_bound() {
         assert!(*count <= SERIES, "{name} has {count} series");
     }
     let values = |label: &str| labels.get(label).map_or(0, BTreeSet::len);
-    // What a stranger's request names is none of a server's labels, but for what the program knows.
+    // Labels of server metrics contain no values of a request, except known methods.
     assert!(values("http_request_method") <= 11, "{:?}", labels["http_request_method"]);
     assert_eq!(values("http_route"), 0);
     assert!(values("breaker") <= 3 && values("operation") <= 2, "{labels:?}");
@@ -138,7 +139,7 @@ async fn what_strangers_send_fills_no_label_without_bound() {
     assert_eq!(
         methods.collect::<BTreeSet<_>>(),
         BTreeSet::from(["_OTHER"]),
-        "no call of a made-up method went well"
+        "unknown methods have no label of their own"
     );
     for label in ["server_address", "rpc_method", "component", "span_name", "tenant", "error_type"] {
         let count = values(label);

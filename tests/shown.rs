@@ -1,7 +1,7 @@
-//! The `Debug` of settings shows no secret that they may hold.
+//! `Debug` of settings shows no secrets.
 //!
-//! Every place of every settings type that takes a text is tried. Those that are shown are listed below: who adds one
-//! decides whether it can be a secret.
+//! The test puts a secret into every text field of every settings type. The fields below are shown by `Debug`. Add a field
+//! only if it cannot hold a secret.
 
 #[path = "support/source.rs"]
 mod source;
@@ -28,13 +28,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use source::Token;
 
-/// Planted in each place.
+/// The secret that is put into each field.
 const SECRET: &str = "redis://user:hunter2hunter2@host:6379/path?token=hunter2hunter2#hunter2hunter2";
 
-/// The same, as the bytes that a list of numbers shows.
+/// The start of its password as a list of numbers, as `Debug` shows bytes.
 const BYTES: &str = "104, 117, 110, 116, 101, 114, 50";
 
-/// Places that are shown, since what belongs there is none: names, paths of files, patterns and texts to look for.
+/// The fields that are shown, because they hold no secrets: names, file paths, patterns and expected texts.
 const SHOWN: &[&str] = &[
     "DeadLetterSettings/component",
     "DeadLetterSettings/correlation_headers",
@@ -148,11 +148,11 @@ fn the_debug_of_settings_shows_no_secret() {
 
     assert!(
         places.faults.is_empty(),
-        "these show what may be a secret:\n{}",
+        "`Debug` shows these fields, which may hold a secret:\n{}",
         places.faults.iter().cloned().collect::<Vec<_>>().join("\n")
     );
     let stale: Vec<_> = SHOWN.iter().filter(|place| !places.seen.contains(**place)).collect();
-    assert!(stale.is_empty(), "no such places: {stale:?}");
+    assert!(stale.is_empty(), "these fields do not exist or are not shown: {stale:?}");
     for place in
         ["HttpCheckSettings/headers", "OtlpSettings/headers", "RedisSettings/url", "TcpCheckSettings/send"]
     {
@@ -172,7 +172,7 @@ fn the_debug_of_settings_shows_no_secret() {
     }
 }
 
-/// What is made of settings is as silent.
+/// Builders, checks and errors show no secrets either.
 #[test]
 fn builders_checks_and_errors_show_no_secret() {
     use campanile::health::{Action, GrpcCheck, HttpCheck, RedisCheck, TcpCheck};

@@ -1,4 +1,4 @@
-//! Every layer around real clients and real servers.
+//! All layers together with real clients and servers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn parts() -> Parts {
     }
 }
 
-/// A server that answers these statuses in turn, then 200, and counts what it took.
+/// A server that responds with these statuses in turn, then with 200. Returns its address and its count of requests.
 async fn upstream(statuses: Vec<StatusCode>) -> (SocketAddr, Arc<AtomicUsize>) {
     let taken = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&taken);
@@ -86,7 +86,11 @@ async fn a_hyper_client_goes_through_the_whole_stack() {
     for number in 1..=5 {
         let response = client.clone().oneshot(order(number)).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(queue.len().await.unwrap(), u64::from(number), "parked before its caller knew");
+        assert_eq!(
+            queue.len().await.unwrap(),
+            u64::from(number),
+            "parked before the caller got its response"
+        );
     }
     // Three orders with three attempts opened the circuit; the rest never reached the server.
     assert_eq!(breaker.state(), CircuitState::Open);
@@ -98,7 +102,7 @@ async fn a_hyper_client_goes_through_the_whole_stack() {
     assert_eq!(queue.len().await.unwrap(), 0);
     assert_eq!(breaker.state(), CircuitState::Closed);
 
-    // A success carries its body through.
+    // The body of a success arrives.
     let response = client.oneshot(order(6)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "order 6");
 }
@@ -141,7 +145,7 @@ async fn a_tonic_client_goes_through_the_whole_stack_to_a_tonic_server_behind_a_
     let answer = client.check(check("shop")).await.unwrap().into_inner();
     assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
     let snapshot = breaker.snapshot();
-    assert_eq!((snapshot.calls, snapshot.failures), (3, 2), "two attempts failed, the third went well");
+    assert_eq!((snapshot.calls, snapshot.failures), (3, 2), "two attempts failed, the third succeeded");
     assert_eq!(server_breaker.snapshot().failures, 2);
     assert_eq!(timing.snapshot().failed, 2);
 
@@ -154,5 +158,5 @@ async fn a_tonic_client_goes_through_the_whole_stack_to_a_tonic_server_behind_a_
     let status = client.check(check("shop")).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unavailable);
     assert!(status.message().contains("upstream"), "{}", status.message());
-    assert_eq!(queue.len().await.unwrap(), 1, "what the circuit refused waits");
+    assert_eq!(queue.len().await.unwrap(), 1, "the refused request is parked");
 }

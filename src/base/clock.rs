@@ -1,4 +1,4 @@
-//! Monotonic time in one word.
+//! Monotonic time as a number of nanoseconds.
 //!
 //! Layers keep instants in atomics, so time is a number of nanoseconds. It is read from tokio's clock, so a test that
 //! pauses that clock pauses all layers.
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A moment of the monotonic clock, in nanoseconds.
+/// An instant of the monotonic clock, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Tick(pub(crate) u64);
 
@@ -40,10 +40,10 @@ pub(crate) fn at(instant: Instant) -> Tick {
     Tick(nanos(instant.duration_since(*BASE)))
 }
 
-/// The origin of ticks: up to an hour before the first use, as far as the system's clock reaches. So instants before the
-/// first use have ticks too.
+/// The origin of ticks: an hour before the first use, or less if the system's clock does not reach back so far. Instants
+/// before the first use then have ticks too.
 static BASE: LazyLock<Instant> = LazyLock::new(|| {
-    // The origin must not be a paused time.
+    // Not tokio's clock, because a test may have paused it.
     let now = Instant::from_std(real_now());
     let back = [3_600, 60, 1].into_iter().find_map(|seconds| now.checked_sub(Duration::from_secs(seconds)));
     back.unwrap_or(now)
@@ -61,7 +61,6 @@ const SECOND: u64 = 1_000_000_000;
 /// A duration in nanoseconds, at most 584 years.
 #[inline]
 pub(crate) fn nanos(duration: Duration) -> u64 {
-    // In 64 bits: `as_nanos` would use 128.
     match duration.as_secs().checked_mul(SECOND) {
         Some(whole) => whole.saturating_add(u64::from(duration.subsec_nanos())),
         None => u64::MAX,
@@ -84,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ticks_are_as_far_apart_as_their_instants(steps in prop::collection::vec(0_u64..4_000_000_000, 1..20)) {
+        fn ticks_have_the_same_distance_as_their_instants(steps in prop::collection::vec(0_u64..4_000_000_000, 1..20)) {
             let start = Instant::from_std(real_now());
             let first = at(start);
             let mut then = start;
@@ -96,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_before_the_first_use_counts_upwards_too() {
+    fn an_instant_before_the_first_use_has_a_tick() {
         let now = Instant::from_std(real_now());
         let Some(earlier) = now.checked_sub(Duration::from_millis(500)) else { return };
         assert_eq!(at(now).since(at(earlier)), Duration::from_millis(500));
     }
 
     #[test]
-    fn a_duration_beyond_the_end_is_cut() {
+    fn a_duration_that_is_too_long_is_limited() {
         assert_eq!(nanos(Duration::MAX), u64::MAX);
     }
 }

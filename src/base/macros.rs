@@ -1,6 +1,6 @@
-//! Macros for code that is the same in many types.
+//! Macros for code that many types share.
 
-/// Writes setters that take a builder by value, set its fields and return it. `self.` is left out before the fields.
+/// Implements setters of a builder, which take it by value and return it. Fields are written without `self.`.
 macro_rules! setters {
     ($(
         $(#[$attribute:meta])*
@@ -14,7 +14,7 @@ macro_rules! setters {
     )+};
 }
 
-/// Writes `Clone` for a type whose last parameter marks a kind of error, and need not be `Clone` itself.
+/// Implements `Clone` for a type whose last parameter only marks a kind of error and need not be `Clone`.
 macro_rules! cloned {
     ($name:ident<$($of:ident),+; $marker:ident> { $($field:ident),+ }) => {
         impl<$($of: Clone,)+ $marker> Clone for $name<$($of,)+ $marker> {
@@ -26,8 +26,8 @@ macro_rules! cloned {
     };
 }
 
-/// Writes an enum whose variants have a word each: `as_str` returns it, and `Display` writes it. `ALL` holds the variants
-/// in their order. `as_str, without Display` leaves `Display` to the type, for an error that says more than its word.
+/// Defines an enum with a word for each variant, which `as_str` and `Display` return. `ALL` contains the variants in order.
+/// With `as_str, without Display`, the type implements `Display` itself, for example an error with a longer text.
 macro_rules! words {
     (
         $(#[$attribute:meta])*

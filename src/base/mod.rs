@@ -1,4 +1,4 @@
-//! The vocabulary: modules that all others may use, and that use none of the others.
+//! The base modules. All other modules may use them, and they use none of the others.
 //!
 //! Start with [`outcome`], which decides whether a call failed, and [`error`], the errors that callers get. [`backoff`]
 //! computes delays, `window` counts calls, `clock` is the only clock, and [`redact`] removes secrets.

@@ -1,4 +1,4 @@
-//! Moments of the wall clock, to the microsecond, as every store and every process can represent them.
+//! Wall-clock times in microseconds, the resolution that all stores have.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -12,7 +12,7 @@ const ONE_CLOCK: Duration = Duration::from_micros(20);
 #[must_use]
 pub(crate) fn now() -> SystemTime {
     let mut tests = Instant::now().into_std();
-    // A thread may be descheduled once, but hardly each time.
+    // A thread may be descheduled between the readings once, but hardly four times in a row.
     for _ in 0..4 {
         let real = real_now();
         if tests <= real && real - tests < ONE_CLOCK {
@@ -28,10 +28,10 @@ pub(crate) fn now() -> SystemTime {
     from_micros(micros(moment.unwrap_or(SystemTime::UNIX_EPOCH)))
 }
 
-/// One moment by both clocks, relative to which a paused clock is converted.
+/// The same moment by both clocks. Times of a paused clock are converted relative to it.
 static ORIGIN: LazyLock<(std::time::Instant, SystemTime)> = LazyLock::new(|| (real_now(), SystemTime::now()));
 
-#[allow(clippy::disallowed_methods)] // To find out whether tokio's clock is paused.
+#[allow(clippy::disallowed_methods)] // To detect whether tokio's clock is paused.
 fn real_now() -> std::time::Instant {
     std::time::Instant::now()
 }
@@ -52,7 +52,7 @@ pub(crate) fn from_micros(micros: u64) -> SystemTime {
 /// `moment` plus `time`, at most the latest moment that a store can keep.
 #[must_use]
 pub(crate) fn later(moment: SystemTime, time: Duration) -> SystemTime {
-    // The largest signed number.
+    // Stores keep signed numbers.
     const LATEST: u64 = i64::MAX as u64;
     let time = u64::try_from(time.as_micros()).unwrap_or(LATEST);
     from_micros(micros(moment).saturating_add(time).min(LATEST))
@@ -98,13 +98,13 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_paused_and_advances_with_the_clock_of_tokio() {
+    async fn it_is_paused_with_the_clock_of_tokio() {
         let before = now();
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         let later = now();
         let passed = later.duration_since(before).unwrap_or_default();
         assert!(passed.abs_diff(Duration::from_secs(3_600)) < Duration::from_millis(1), "{passed:?}");
-        // Real time passes meanwhile.
+        // The real clock advances.
         let until = real_now() + Duration::from_millis(2);
         while real_now() < until {}
         assert_eq!(now(), later);

@@ -45,7 +45,7 @@ impl Drop for Panic {
     fn drop(&mut self) {
         let payload = self.0.take();
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            // Its drop may panic too, and so on.
+            // The drop of this payload may panic too, so it is leaked.
             mem::forget(another);
         }
     }
@@ -63,7 +63,7 @@ pub(crate) fn catch<T>(action: impl FnOnce() -> T) -> Result<T, Panic> {
     catch_unwind(AssertUnwindSafe(action)).map_err(Panic::from)
 }
 
-/// The output of `future`, or its panic. A panic in its drop after its end is ignored.
+/// The output of `future`, or its panic. If its drop panics afterwards, that panic is ignored.
 pub(crate) async fn caught<F: Future>(future: F) -> Result<F::Output, Panic> {
     let mut future = pin!(Some(future));
     let ended = poll_fn(|cx| {

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use crate::base::sync::atomic::{AtomicUsize, Ordering};
 
-/// The number of shards. More threads share them.
+/// The number of shards. With more threads, several threads share a shard.
 const SHARDS: usize = 8;
 
-/// The number of the next thread.
+/// The shard of the next thread, before the modulo.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
@@ -29,7 +29,7 @@ fn first() -> usize {
     number
 }
 
-/// Values that threads write in their shards and readers add up. A shard is made at its first use.
+/// Values that each thread writes to its shard and that readers add up. A shard is created at its first use.
 #[derive(Debug)]
 pub(crate) struct PerThread<T>([OnceLock<T>; SHARDS]);
 
@@ -38,13 +38,13 @@ impl<T> PerThread<T> {
         Self([const { OnceLock::new() }; SHARDS])
     }
 
-    /// The shard of this thread, made by `make` at its first use.
+    /// The shard of this thread, created by `make` at its first use.
     #[inline]
     pub(crate) fn own(&self, make: impl FnOnce() -> T) -> &T {
         self.0[here()].get_or_init(make)
     }
 
-    /// All shards that were made.
+    /// All shards that were created.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().filter_map(OnceLock::get)
     }

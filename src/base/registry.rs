@@ -15,14 +15,15 @@ impl<T: ?Sized> Registry<T> {
 
     pub(crate) fn add(&self, member: Weak<T>) {
         let mut members = self.0.lock();
-        // Removes dropped members before it grows, so that a process that makes and drops handles does not grow.
+        // Dropped members are removed before the list grows, so that it stays small in a process that often creates and drops
+        // handles.
         if members.len() == members.capacity() {
             members.retain(|member| member.strong_count() > 0);
         }
         members.push(member);
     }
 
-    /// The living members, oldest first. They are used outside the lock, so members may come and go meanwhile.
+    /// The live members, oldest first. The lock is not held while they are used.
     pub(crate) fn living(&self) -> Vec<Arc<T>> {
         self.0.lock().iter().filter_map(Weak::upgrade).collect()
     }
@@ -33,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_that_come_and_go_leave_nothing_behind() {
+    fn dropped_members_are_removed() {
         let registry = Registry::new();
         let first = Arc::new(0);
         registry.add(Arc::downgrade(&first));

@@ -3,11 +3,11 @@
 //! No lock of this crate is held across user code, and each critical section keeps its data consistent at every step. So
 //! the poisoning of `std` would only turn one panic into many.
 
-#![allow(clippy::disallowed_types)] // The only place that may use them.
+#![allow(clippy::disallowed_types)] // The only module that may use them.
 
 pub(crate) use std::sync::{MutexGuard, atomic};
 
-/// The types of the state machine of a circuit. `loom` replaces them by its own, to test every order of events.
+/// The types of the state machine of a circuit. In loom tests they are those of `loom`, which tests all interleavings.
 pub(crate) mod raced {
     #[cfg(not(all(test, campanile_loom)))]
     pub(crate) use super::{Mutex, MutexGuard, atomic};

@@ -1,8 +1,8 @@
 //! Unique ids: UUIDs of version 7 (RFC 9562).
 //!
-//! The crate `uuid` can make them too, with a system call for each id and with three more crates. Here the random bits are
-//! a SipHash of a counter and the process id. Its keys are those that the standard library gets from the operating system
-//! for its hash maps. A forked process makes different ids.
+//! The crate `uuid` needs a system call for each id, and three more crates. Here the random bits are a SipHash of a counter
+//! and the process id, with the random keys of the standard library's hash maps. The process id makes the ids of a forked
+//! process different.
 
 use std::hash::{BuildHasher, RandomState};
 use std::process;
@@ -21,13 +21,13 @@ static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 struct Last {
     millis: u64,
-    /// The number of ids in this millisecond after the first: method 1 of RFC 9562, section 6.2.
+    /// The number of further ids in this millisecond (RFC 9562, section 6.2, method 1).
     count: u16,
     /// The number of ids of this process.
     made: u64,
 }
 
-/// The bits of the count: the first 16 random bits without the version.
+/// The largest count: the 12 bits after the version.
 const MOST: u16 = 0x0fff;
 
 /// A new id. It is larger than all earlier ids of this process.
@@ -48,7 +48,7 @@ impl Last {
         } else if self.count < MOST {
             self.count += 1;
         } else {
-            // The clock was set back, or there are more than 4,096 in a millisecond.
+            // The clock was set back, or there were more than 4,096 ids in a millisecond. Ids must grow, so the time is advanced.
             (self.millis, self.count) = (self.millis.saturating_add(1), 0);
         }
         self.made += 1;

@@ -1,7 +1,7 @@
-//! Rolling counts of the last N calls or the last T of time, at a cost that does not depend on the traffic.
+//! Rolling counts of the last N calls or of the last T of time. The cost of a call does not depend on the traffic.
 //!
-//! A count window is a ring of two bytes per call and is exact. A time window has ten buckets; a call leaves it at most one
-//! bucket late, and never early.
+//! A count window is exact and takes two bytes per call. A time window has ten buckets: a call leaves it at most one bucket
+//! late, and never early.
 
 use std::time::Duration;
 
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn p05_a_clock_that_was_read_earlier_takes_nothing_from_a_window() {
+    fn p05_an_earlier_reading_of_the_clock_removes_no_calls() {
         let mut window = Rolling::new(Window::time(Duration::from_millis(10)));
         let sample = Sample { failed: true, slow: false };
         window.record(Tick(100_000_000), sample);

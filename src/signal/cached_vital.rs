@@ -10,9 +10,9 @@ use crate::base::sync::Mutex;
 /// The vital signs of a component, looked up once.
 #[derive(Debug, Default)]
 pub(crate) struct CachedVital {
-    /// Looked up with the first call.
+    /// Looked up at the first call.
     first: OnceLock<Arc<Vital>>,
-    /// Looked up again after the first expired.
+    /// Looked up again after `first` has expired.
     later: Mutex<Option<Arc<Vital>>>,
 }
 

@@ -1,4 +1,4 @@
-//! Exemplars: the trace of one measurement per bucket of a histogram.
+//! Exemplars: the trace of one measurement in each bucket of a histogram.
 //!
 //! The SDK keeps no exemplars, so they are kept here: for each series and bucket, the newest one of a sampled span. Only
 //! sampled spans pay for it. A thread skips a bucket that is locked, or whose exemplar is less than 10 ms old, so that a
@@ -54,8 +54,8 @@ pub(crate) struct Exemplar {
     pub(crate) span: ExemplarSpan,
 }
 
-/// An exemplar replaces another only if it is newer by at least this.
-const HARDLY_OLDER: Duration = Duration::from_millis(10);
+/// The minimum age of an exemplar before it is replaced.
+const MIN_AGE: Duration = Duration::from_millis(10);
 
 /// The exemplars of one series.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub(crate) struct Exemplars {
 
 #[derive(Debug, Default)]
 struct Slot {
-    /// The time of the newest, in nanoseconds since 1970. Outside the lock, so that most spans only read it.
+    /// The time of the newest exemplar, in nanoseconds since 1970. Outside the lock, because most spans only read it.
     at: AtomicU64,
     newest: Mutex<Option<Exemplar>>,
 }
@@ -90,7 +90,7 @@ impl Exemplars {
 impl Slot {
     fn offer(&self, value: f64, span: ExemplarSpan) {
         let at = clock::nanos(span.at.duration_since(UNIX_EPOCH).unwrap_or_default());
-        if at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(HARDLY_OLDER) {
+        if at.abs_diff(self.at.load(Ordering::Relaxed)) < clock::nanos(MIN_AGE) {
             return;
         }
         if let Some(mut newest) = self.newest.try_lock() {
@@ -127,7 +127,7 @@ impl ExemplarRegistry {
 }
 
 fn key<'a>(metric: &str, attributes: impl Iterator<Item = (&'a str, Cow<'a, str>)>) -> String {
-    // An attribute with an empty value is left out, as by the recorders of durations.
+    // Attributes with an empty value are left out, as in the recorders of durations.
     let mut attributes: Vec<_> = attributes.filter(|(_, value)| !value.is_empty()).collect();
     attributes.sort();
     let mut key = metric.to_owned();
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(value(SECONDS.len()), Some((60.0, SpanId::from(3))));
         assert_eq!((value(2), value(SECONDS.len() + 1)), (None, None));
         offer(4, 4, 1_009);
-        assert_eq!(value(0), Some((0.005, SpanId::from(1))), "hardly older");
+        assert_eq!(value(0), Some((0.005, SpanId::from(1))), "the old one is too recent");
         offer(4, 5, 1_010);
         assert_eq!(value(0), Some((0.004, SpanId::from(5))));
         offer(3, 6, 500);

@@ -14,7 +14,7 @@ pub(super) type Values = Vec<(f64, Vec<KeyValue>)>;
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) values: Values,
-    /// Places in `values`.
+    /// The indexes in `values`.
     places: HashMap<Vec<KeyValue>, usize>,
 }
 

@@ -1,18 +1,18 @@
-//! Whether this process ran all the time.
+//! Detects that this process was stalled.
 //!
-//! When a process was stopped, suspended, held in a debugger or starved of its runtime, all its timers fire at once. Calls
-//! that were running then look slow or failed, although the called services did nothing wrong. So a task runs once a
-//! second. If it runs late, or if the wall clock has advanced more than the monotonic one, which stops while Linux is
-//! suspended, the time in between counts for no component.
+//! When a process was stopped, suspended or held in a debugger, or its runtime was blocked, all its timers fire at once.
+//! Calls that were running then look slow or failed, although the called services worked. So a task runs once a second. If it
+//! runs late, the process was stalled, and calls in that time count for no component. The same holds if the wall clock
+//! advanced more than the monotonic clock, which stops while Linux is suspended.
 //!
-//! A process that is late repeatedly lacks processors and is not stopped. Then its calls count.
+//! If the task is late repeatedly, the process lacks processor time and was not stopped. Then its calls count.
 
 use std::time::Duration;
 
 use crate::base::clock::{Tick, nanos};
 use crate::base::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// From one beat to the next.
+/// The interval of beats.
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
 /// The delay above which a beat is late. The timers of a busy machine are late by less.
@@ -21,13 +21,13 @@ const LATE: Duration = Duration::from_millis(500);
 /// The advance of the wall clock above which the machine was suspended. Corrections of the clock are usually smaller.
 const AHEAD: Duration = Duration::from_secs(1);
 
-/// The cost of a late beat. A beat in time reduces the sum of costs by 1.
+/// The cost of a late beat. A punctual beat reduces the sum of costs by 1.
 const COST: u32 = 10;
 
 /// The sum of costs at which late beats no longer count as stalls: three late beats.
 const MOST_COSTS: u32 = 3 * COST;
 
-/// The heartbeat of one health. Without a running task, no call is excused.
+/// The heartbeat of one pipeline. Without a running task, all calls count.
 #[derive(Debug, Default)]
 pub(crate) struct Heartbeat {
     /// When the next beat is due; 0 if no task runs.
@@ -82,7 +82,7 @@ impl Heartbeat {
             || (began.0 < self.due.load(Ordering::Relaxed) && !self.late(now).is_zero())
     }
 
-    /// By how much the due beat is late. Zero if that is little, or happens repeatedly.
+    /// The delay of the due beat. Zero if it is small, or if beats are late repeatedly.
     #[inline]
     fn late(&self, now: Tick) -> Duration {
         let late = self.behind(now);
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_that_ran_while_the_beat_was_late_are_excused() {
+    fn calls_that_ran_while_the_beat_was_late_do_not_count() {
         let at = |millis| Tick(0) + Duration::from_millis(millis);
         let beat = Heartbeat::default();
         let came = |millis| beat.beat(at(millis), 7_000_000 + millis * 1_000);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_late_repeatedly_is_not_excused() {
+    fn a_process_that_is_late_repeatedly_is_not_stalled() {
         let mut now = Tick(0);
         let beat = Heartbeat::default();
         let mut come = |millis| {

@@ -1,4 +1,4 @@
-//! The identity of this process, for modules below the pipeline.
+//! The identity of this process, for modules that cannot use the pipeline.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::base::sync::Mutex;
 pub(crate) struct Identity {
     pub(crate) service: Option<String>,
     pub(crate) version: Option<String>,
-    /// The instance, or its host.
+    /// The instance id, or the host name.
     pub(crate) instance: Option<String>,
 }
 
 static IDENTITY: Mutex<Option<Arc<Identity>>> = Mutex::new(None);
 
-/// Sets the identity of this process; the last one wins.
+/// Sets the identity of this process. The last call wins.
 pub(crate) fn identify(identity: Identity) {
     *IDENTITY.lock() = Some(Arc::new(identity));
 }

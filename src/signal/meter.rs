@@ -27,13 +27,13 @@ mod with_telemetry {
 
     /// The meter to which the layers record durations.
     static METER: ArcSwapOption<Published> = ArcSwapOption::const_empty();
-    /// Grows at each change of [`METER`]. A recorder that is bound to an older generation binds again.
+    /// Incremented at each change of [`METER`]. A recorder that is bound to an older generation binds again.
     static GENERATION: AtomicU64 = AtomicU64::new(0);
     static CHANGE: Mutex<()> = Mutex::new(());
 
     struct Published {
         meter: Meter,
-        /// Where exemplars go, if they are enabled.
+        /// `None` if exemplars are disabled.
         exemplars: Option<Arc<ExemplarRegistry>>,
     }
 
@@ -55,8 +55,8 @@ mod with_telemetry {
         }
     }
 
-    /// Makes an observable instrument on `meter` for every metric that is not a distribution. It reports the values of all
-    /// sources, and those of `own`, which are for this meter only.
+    /// Creates an observable instrument on `meter` for every metric that is not a histogram. They report the values of all
+    /// sources, and those of `own`, which belong to this meter only.
     pub(crate) fn instrument(meter: &Meter, own: &Arc<impl Source>) {
         let own: Weak<dyn Source> = Arc::downgrade(own) as Weak<dyn Source>;
         let readings = Arc::new(Readings { own, last: Mutex::new(Reading::default()) });
@@ -101,7 +101,7 @@ mod with_telemetry {
 
     #[derive(Default)]
     struct Reading {
-        /// By the place of the metric in the table.
+        /// Indexed like the table of metrics.
         values: Vec<Values>,
         /// The first place whose values were not taken yet.
         next: usize,
@@ -175,7 +175,7 @@ mod with_telemetry {
         attributes: Box<[KeyValue]>,
         /// The last generation without a meter. In a process without a pipeline, `record` only compares it.
         idle: AtomicU64,
-        /// Empty before the first duration, so that a series without durations is not reported.
+        /// Empty before the first duration, because a series without durations must not be reported.
         bound: ArcSwapOption<Bound>,
     }
 
@@ -270,7 +270,7 @@ mod with_telemetry {
         ) -> Self {
             let attributes = attributes.into_iter();
             let attributes = attributes.map(|(key, value)| match key {
-                // A boolean as in the SDK, so that both have the same series.
+                // A boolean, as in the SDK, so that both use the same series.
                 OVERFLOW => KeyValue::new(key.to_owned(), value == "true"),
                 _ => KeyValue::new(key.to_owned(), value.to_owned()),
             });
@@ -314,7 +314,7 @@ mod with_telemetry {
         use crate::signal::source::Emit;
         use opentelemetry::Value;
 
-        /// Emits the number of its observations, for every metric.
+        /// Emits the number of its observations for every metric.
         #[derive(Default)]
         struct Asked(AtomicU64);
 
@@ -338,7 +338,7 @@ mod with_telemetry {
         }
 
         #[test]
-        fn an_attribute_is_of_the_type_that_the_convention_gives_it() {
+        fn attributes_have_the_types_of_the_conventions() {
             let value = |key, text: &str| key_value(key, Cow::Owned(text.to_owned())).value;
             assert_eq!(value("http.response.status_code", "404"), Value::I64(404));
             assert_eq!(value("server.port", "8080"), Value::I64(8_080));
@@ -353,7 +353,7 @@ mod with_telemetry {
         }
 
         #[test]
-        fn counts_are_added_up_and_of_gauges_the_last_value_counts() {
+        fn counts_are_added_up_and_the_last_value_of_a_gauge_counts() {
             let own = Arc::new(Twins);
             let weak = Arc::downgrade(&own) as Weak<dyn Source>;
             let readings = Readings { own: weak, last: Mutex::default() };
@@ -379,9 +379,13 @@ mod with_telemetry {
                 readings.take(place).iter().find_map(own)
             };
             let round = |places: std::ops::Range<usize>| places.map(take).collect::<Vec<_>>();
-            assert_eq!(round(0..METRICS.len()), vec![Some(1.0); METRICS.len()], "one walk serves a round");
+            assert_eq!(
+                round(0..METRICS.len()),
+                vec![Some(1.0); METRICS.len()],
+                "the sources are read once for a collection"
+            );
             assert_eq!(round(0..METRICS.len()), vec![Some(2.0); METRICS.len()]);
-            // Another reader begins and ends while this one is halfway.
+            // Another collection begins and ends during this one.
             assert_eq!(round(0..5), vec![Some(3.0); 5]);
             assert_eq!(round(0..METRICS.len()), vec![Some(4.0); METRICS.len()]);
             assert_eq!(round(5..METRICS.len()), vec![Some(5.0); METRICS.len() - 5]);
@@ -398,7 +402,7 @@ mod without_telemetry {
     use crate::signal::names::Metric;
     use crate::signal::trace::SampledSpan;
 
-    /// Records nothing: there is no pipeline.
+    /// Records nothing, because there is no pipeline.
     #[derive(Debug)]
     pub(crate) struct DurationRecorder;
 

@@ -1,4 +1,4 @@
-//! Calls of the last minute, written often and read rarely.
+//! The calls of the last minute. They are written often and read rarely.
 
 use std::time::Duration;
 
@@ -9,21 +9,21 @@ pub(crate) const LOOK_BACK: Duration = Duration::from_secs(60);
 
 const BUCKETS: u64 = 10;
 const WIDTH: u64 = LOOK_BACK.as_nanos() as u64 / BUCKETS;
-/// One nanosecond.
+/// A nanosecond in seconds.
 const SECONDS: f64 = 1e-9;
 const RING: usize = BUCKETS as usize + 1;
 
 /// The calls of the last [`LOOK_BACK`], in ten buckets and the one that is being filled.
 ///
-/// Like [`Buckets`](crate::base::window::Buckets), with durations and without a running sum: it is written at each call and
-/// summed when it is read, every few seconds.
+/// Like [`Buckets`](crate::base::window::Buckets), but with durations, and without a running sum: the buckets are added up
+/// only when they are read, every few seconds.
 #[derive(Debug, Default)]
 pub(super) struct Minute {
     /// The index of the current bucket, and its end.
     place: usize,
     ends: u64,
     ring: [Bucket; RING],
-    /// The sums of squared durations per bucket, in square seconds. As `f32`, which is precise enough.
+    /// The sums of squared durations per bucket, in square seconds. The precision of `f32` is enough.
     squares: [f32; RING],
     /// The end of the last call.
     pub(super) last: Tick,
@@ -77,7 +77,8 @@ impl Minute {
         bucket.calls = bucket.calls.saturating_add(1);
         bucket.failures = bucket.failures.saturating_add(u32::from(failed));
         bucket.nanos = bucket.nanos.saturating_add(nanos);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // As few digits as are kept.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+        // The sums have the same precision.
         let seconds = nanos as f32 * SECONDS as f32;
         self.squares[self.place] += seconds * seconds;
     }

@@ -1,11 +1,12 @@
 //! The metrics of the crate and the vital signs of components.
 //!
-//! To read the code, start with `names.rs`, the table of metrics, and `source.rs`, the trait of what has metrics. `meter.rs`
-//! brings the values of all sources into OpenTelemetry, and `vitals.rs` keeps calls, failures and durations of components.
+//! To read the code, start with `names.rs`, the table of metrics, and `source.rs`, the trait of everything that has metrics.
+//! `meter.rs` exports the values of all sources through OpenTelemetry, and `vitals.rs` counts calls, failures and durations of
+//! components.
 //!
-//! No other module knows the name of an instrument. Counts stay in their handle, for its snapshot; a source reads them at each
-//! collection. So a call is counted once, with or without a pipeline, and handles that were made before the pipeline are
-//! collected too. Only durations are pushed, through a recorder that is bound to the current pipeline.
+//! No other module knows the name of an instrument. Counts are stored in their handle, and each collection reads them. So a
+//! call is counted once, with or without a pipeline, and handles that were created before the pipeline are collected too.
+//! Only durations are pushed, through a recorder that is bound to the current pipeline.
 
 #[cfg(feature = "telemetry")]
 mod bounds;

@@ -1,4 +1,4 @@
-//! The table of metrics.
+//! The table of all metrics.
 
 /// What kind of instrument a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -6,9 +6,9 @@
 pub enum Kind {
     /// Only grows.
     Counter,
-    /// Grows and shrinks, and adds up over instances.
+    /// Grows and shrinks. Values of several instances can be added up.
     UpDownCounter,
-    /// The value of the moment.
+    /// The current value.
     Gauge,
     /// A distribution.
     Histogram,
@@ -31,7 +31,7 @@ pub struct Metric {
 }
 
 impl Metric {
-    /// Whether it is a figure of the process or the machine, which all samplers of a process share.
+    /// Whether it describes the process or the machine. All samplers of a process share such a metric.
     pub(crate) fn is_shared(&self) -> bool {
         ["system.", "process.", "container.", "hw."].iter().any(|area| self.name.starts_with(area))
             || ["pressure.", "container.", "allocator.", "runtime.", "gpu."]
@@ -73,7 +73,7 @@ metrics! {
     BREAKER_SLOW_CALL_LIMIT "campanile.breaker.slow_call_limit" Gauge "s" ["breaker"]
         "The current slow-call limit: configured or learned.";
     BREAKER_REJECTIONS "campanile.breaker.rejections" Counter "{call}" ["breaker" "reason"]
-        "Calls that the circuit refused.";
+        "Calls that the circuit refused, by reason.";
     BREAKER_TRANSITIONS "campanile.breaker.transitions" Counter "{transition}" ["breaker" "state"]
         "Changes of state, by the new state.";
     BREAKER_WOULD_OPEN "campanile.breaker.would_open" Counter "{time}" ["breaker"]
@@ -86,7 +86,7 @@ metrics! {
         "Calls that would have opened a circuit of a keyed breaker, but the maximum number of circuits was open.";
     // ----- retry -----
     RETRY_CALLS "campanile.retry.calls" Counter "{call}" ["retry" "outcome"]
-        "Calls as their caller saw them: success or failure after all attempts.";
+        "Calls by their final outcome, after all attempts.";
     RETRY_ATTEMPTS "campanile.retry.retries" Counter "{attempt}" ["retry"]
         "Attempts after the first.";
     RETRY_GIVEN_UP "campanile.retry.given_up" Counter "{call}" ["retry" "reason"]
@@ -95,7 +95,7 @@ metrics! {
         "Retries that the budget allows now.";
     // ----- timing -----
     TIMING_DURATION "campanile.timing.duration" Histogram "s" ["operation" "error.type"]
-        "How long the calls of a plain service took.";
+        "Duration of the calls of a plain service.";
     TIMING_ACTIVE "campanile.timing.active_calls" UpDownCounter "{call}" ["operation"]
         "Calls of a timing handle that are running, of any kind.";
     HTTP_SERVER_DURATION "http.server.request.duration" Histogram "s"
@@ -135,11 +135,11 @@ metrics! {
     LETTERS_SET_ASIDE "campanile.dead_letter.set_aside" Counter "{letter}" ["queue" "reason"]
         "Letters that were set aside, because redrives failed too often or cannot send them.";
     LETTERS_UNSENDABLE "campanile.dead_letter.unsendable" Counter "{letter}" ["queue" "reason"]
-        "Parked letters that no redrive can send as they were: JSON does not hold the request, a secret was removed, or the body is missing.";
+        "Parked letters that no redrive can send, by reason: the request could not be stored as JSON, a secret was removed from it, or its body is missing.";
     LETTERS_PURGED "campanile.dead_letter.purged" Counter "{letter}" ["queue"]
         "Letters removed by a purge.";
     LETTERS_SPILLED "campanile.dead_letter.spilled" Counter "{letter}" ["queue" "reason"]
-        "Parked letters that went to the spill, because their store was full, failed or did not answer in time.";
+        "Letters parked in the spill, by reason: the store was full, failed or timed out.";
     LETTERS_SPILL_DEPTH "campanile.dead_letter.spill.depth" UpDownCounter "{letter}" ["queue"]
         "Letters that wait in the spill.";
     LETTERS_LOST "campanile.dead_letter.lost" Counter "{letter}" ["queue"]
@@ -147,7 +147,7 @@ metrics! {
     LETTERS_STORE_REPAIRS "campanile.dead_letter.store.repairs" Counter "{repair}" ["queue"]
         "How often this process found that the store had lost a part of the queue, and repaired the rest.";
     LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
-        "How long the store took to answer.";
+        "Duration of the store's operations.";
     // ----- spans -----
     SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
         "Duration of spans, sampled or not, with the kind of failure of failed ones; its count is the number of calls.";
@@ -166,7 +166,7 @@ metrics! {
     LOGS_DROPPED "campanile.telemetry.logs.dropped" Counter "{log_record}" ["reason"]
         "Log records that were not exported, by reason.";
     QUEUE_LENGTH "campanile.telemetry.queue.length" UpDownCounter "{item}" ["signal"]
-        "Spans or log records that wait for their export.";
+        "Spans or log records that wait for export.";
     EXPORT_FAILURES "campanile.telemetry.export.failures" Counter "{export}" ["signal"]
         "Exports that failed.";
     EXPORT_DURATION "campanile.telemetry.export.duration" Histogram "s" ["signal"]
@@ -179,7 +179,7 @@ metrics! {
         "Incoming headers of a trace, its baggage or a correlation id that were ignored, in whole or in part.";
     // ----- health -----
     HEALTH_SCORE "campanile.health.score" Gauge "1" ["component"]
-        "Score of a component: 1 is healthy, 0 is not working.";
+        "Health score of a component, from 0 (not working) to 1 (healthy).";
     HEALTH_STATUS "campanile.health.status" Gauge "{status}" ["component" "status"]
         "1 for the status that the component has, 0 for the others.";
     HEALTH_READY "campanile.health.ready" Gauge "1" []
@@ -191,11 +191,11 @@ metrics! {
     CHECK_RUNS "campanile.health.check.runs" Counter "{run}" ["component" "check" "outcome"]
         "Runs of health checks, by outcome.";
     CHECK_DURATION "campanile.health.check.duration" Histogram "s" ["component" "check" "outcome"]
-        "How long runs of health checks took.";
+        "Duration of health checks.";
     CHECK_PASSING "campanile.health.check.passing" Gauge "1" ["component" "check"]
         "1 while the checked dependency works, 0 while it does not.";
     HEALING_ACTIONS "campanile.health.healing.actions" Counter "{action}" ["component" "action" "outcome"]
-        "Healing actions, by outcome.";
+        "Healings that were started, by outcome.";
     HEALING_WITHHELD "campanile.health.healing.withheld" Counter "{action}" ["component" "action" "reason"]
         "Healing actions that were due but not started, by reason.";
     HEALING_DURATION "campanile.health.healing.duration" Histogram "s" ["component" "action" "outcome"]
@@ -216,19 +216,19 @@ metrics! {
     SYSTEM_MEMORY_USAGE "system.memory.usage" UpDownCounter "By" ["system.memory.state"]
         "Memory by state; used memory is what is not available, as `free` shows it.";
     SYSTEM_MEMORY_LIMIT "system.memory.limit" UpDownCounter "By" []
-        "Memory of the machine.";
+        "Total memory of the machine.";
     SYSTEM_MEMORY_UTILIZATION "system.memory.utilization" Gauge "1" ["system.memory.state"]
         "Share of the memory by state.";
     SYSTEM_MEMORY_AVAILABLE "system.memory.linux.available" UpDownCounter "By" []
         "Memory that is available without swapping.";
     SYSTEM_MEMORY_SHARED "system.memory.linux.shared" UpDownCounter "By" []
-        "Memory of shared and temporary files, which is part of the cache.";
+        "Memory of shared and temporary files. It is part of the cache.";
     SYSTEM_PAGING_USAGE "system.paging.usage" UpDownCounter "By" ["system.paging.state"]
         "Swap space by state.";
     SYSTEM_PAGING_UTILIZATION "system.paging.utilization" Gauge "1" ["system.paging.state"]
         "Share of the swap space by state.";
     SYSTEM_PAGING_FAULTS "system.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
-        "Page faults: major ones had to read a disk.";
+        "Page faults. Major ones read from a disk.";
     SYSTEM_PAGING_OPERATIONS "system.paging.operations" Counter "{operation}" ["system.paging.direction"]
         "Pages swapped in and out.";
     SYSTEM_DISK_IO "system.disk.io" Counter "By" ["disk.io.direction" "system.device"]
@@ -246,7 +246,7 @@ metrics! {
         "Space of file systems by state.";
     SYSTEM_FILESYSTEM_LIMIT "system.filesystem.limit" UpDownCounter "By"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.type"]
-        "Space of file systems.";
+        "Total space of file systems.";
     SYSTEM_FILESYSTEM_UTILIZATION "system.filesystem.utilization" Gauge "1"
         ["system.device" "system.filesystem.mode" "system.filesystem.mountpoint" "system.filesystem.state" "system.filesystem.type"]
         "Used share of the space for unprivileged users, as `df` shows it.";
@@ -265,22 +265,22 @@ metrics! {
     SYSTEM_UPTIME "system.uptime" Gauge "s" []
         "Time since the machine started.";
     PRESSURE_TIME "campanile.pressure.time" Counter "s" ["scope" "resource" "share"]
-        "Time that some, or all, tasks waited for a resource: of the system, or of this container.";
+        "Time in which some, or all, tasks of the system or of this container waited for a resource.";
     PRESSURE_RECENT "campanile.pressure.recent" Gauge "1" ["scope" "resource" "share"]
-        "Share of the last ten seconds that some, or all, tasks waited for a resource.";
+        "Share of the last ten seconds in which some, or all, tasks waited for a resource.";
     // ----- the container -----
     CONTAINER_CPU_TIME "container.cpu.time" Counter "s" ["cpu.mode"]
         "Processor time that this container used.";
     CONTAINER_CPU_USAGE "container.cpu.usage" Gauge "{cpu}" []
-        "Processors that this container used since the last sample.";
+        "Mean number of processors that this container used since the last sample.";
     CONTAINER_CPU_LIMIT "campanile.container.cpu.limit" Gauge "{cpu}" []
-        "Processors that this container may use: its quota or its set of processors.";
+        "Number of processors that this container may use, by its quota or its set of processors.";
     CONTAINER_CPU_UTILIZATION "campanile.container.cpu.utilization" Gauge "1" []
         "Share of its processor limit that this container used since the last sample.";
     CONTAINER_CPU_PERIODS "campanile.container.cpu.periods" Counter "{period}" ["state"]
         "Periods of the quota by state: throttled or unthrottled.";
     CONTAINER_CPU_THROTTLED "campanile.container.cpu.throttled.time" Counter "s" []
-        "Time that this container was throttled.";
+        "Time for which this container was throttled.";
     CONTAINER_MEMORY_USAGE "container.memory.usage" UpDownCounter "By" []
         "Memory of this container, including the page cache.";
     CONTAINER_MEMORY_WORKING_SET "container.memory.working_set" UpDownCounter "By" []
@@ -305,17 +305,17 @@ metrics! {
     PROCESS_MEMORY_PEAK "campanile.process.memory.peak" Gauge "By" []
         "The maximum resident memory of this process since it started.";
     PROCESS_DISK_IO "process.disk.io" Counter "By" ["disk.io.direction"]
-        "Bytes that this process made disks read and write.";
+        "Bytes that disks read and wrote for this process.";
     PROCESS_THREADS "process.thread.count" UpDownCounter "{thread}" []
         "Threads of this process.";
     PROCESS_FILE_DESCRIPTORS "process.unix.file_descriptor.count" UpDownCounter "{file_descriptor}" []
         "File descriptors that this process has open.";
     PROCESS_FILE_DESCRIPTOR_LIMIT "campanile.process.file_descriptor.limit" Gauge "{file_descriptor}" []
-        "File descriptors that this process may have open.";
+        "Limit of open file descriptors of this process.";
     PROCESS_CONTEXT_SWITCHES "process.context_switches" Counter "{context_switch}" ["process.context_switch.type"]
         "Context switches of the threads of this process.";
     PROCESS_PAGING_FAULTS "process.paging.faults" Counter "{fault}" ["system.paging.fault.type"]
-        "Page faults of this process: major ones had to read a disk.";
+        "Page faults of this process. Major ones read from a disk.";
     PROCESS_UPTIME "process.uptime" Gauge "s" []
         "Time since this process started.";
     ALLOCATOR_MEMORY "campanile.allocator.memory" Gauge "By" ["allocator" "state"]
@@ -326,7 +326,7 @@ metrics! {
     RUNTIME_TASKS "campanile.runtime.tasks" UpDownCounter "{task}" ["runtime"]
         "Tasks of a Tokio runtime that are alive.";
     RUNTIME_QUEUE_DEPTH "campanile.runtime.queue.depth" UpDownCounter "{task}" ["runtime" "queue"]
-        "Tasks that wait for a worker, by queue.";
+        "Tasks of a Tokio runtime that wait for a worker, by queue.";
     RUNTIME_BUSY_TIME "campanile.runtime.busy.time" Counter "s" ["runtime"]
         "Total busy time of the workers of a Tokio runtime.";
     RUNTIME_UTILIZATION "campanile.runtime.utilization" Gauge "1" ["runtime"]
@@ -338,20 +338,20 @@ metrics! {
     RUNTIME_BUDGET_YIELDS "campanile.runtime.budget_forced_yields" Counter "{time}" ["runtime"]
         "How often a task was forced to yield (with `tokio_unstable`).";
     RUNTIME_BLOCKING_THREADS "campanile.runtime.blocking.threads" UpDownCounter "{thread}" ["runtime" "state"]
-        "Threads for blocking work by state (with `tokio_unstable`).";
+        "Threads of the blocking pool, by state (with `tokio_unstable`).";
     RUNTIME_SPAWNED "campanile.runtime.tasks.spawned" Counter "{task}" ["runtime"]
-        "Tasks that a Tokio runtime started (with `tokio_unstable`).";
+        "Tasks spawned on a Tokio runtime (with `tokio_unstable`).";
     RUNTIME_POLLS "campanile.runtime.polls" Counter "{poll}" ["runtime"]
         "How often workers of a Tokio runtime polled a task (with `tokio_unstable`).";
     RUNTIME_STEALS "campanile.runtime.steals" Counter "{task}" ["runtime"]
         "Tasks that workers of a Tokio runtime stole from each other (with `tokio_unstable`).";
     // ----- GPUs -----
     GPU_UTILIZATION "hw.gpu.utilization" Gauge "1" ["hw.gpu.task" "hw.id" "hw.name" "hw.parent"]
-        "Share of the time that a GPU was busy, by task.";
+        "Share of the time in which a GPU was busy, by task.";
     GPU_MEMORY_USAGE "hw.gpu.memory.usage" UpDownCounter "By" ["hw.id" "hw.name" "hw.parent"]
         "Memory in use on a GPU.";
     GPU_MEMORY_LIMIT "hw.gpu.memory.limit" UpDownCounter "By" ["hw.id" "hw.model" "hw.name" "hw.parent"]
-        "Memory of a GPU.";
+        "Total memory of a GPU.";
     GPU_MEMORY_UTILIZATION "hw.gpu.memory.utilization" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
         "Used share of the memory of a GPU.";
     GPU_IO "hw.gpu.io" Counter "By" ["hw.id" "hw.name" "network.io.direction"]
@@ -371,9 +371,9 @@ metrics! {
     HW_FAN_SPEED "hw.fan.speed_ratio" Gauge "1" ["hw.id" "hw.name" "hw.parent"]
         "Speed of a fan as a share of its maximum.";
     GPU_POWER_LIMIT "campanile.gpu.power.limit" Gauge "W" ["hw.id" "hw.name"]
-        "Power that a GPU may take.";
+        "Power limit of a GPU.";
     GPU_CLOCK "campanile.gpu.clock.frequency" Gauge "Hz" ["clock" "hw.id" "hw.name"]
-        "Clocks of a GPU.";
+        "Clock frequencies of a GPU.";
     GPU_THROTTLED "campanile.gpu.throttled" Gauge "1" ["hw.id" "hw.name" "reason"]
         "1 for each reason that slows a GPU down, 0 for the others.";
     GPU_PCIE_REPLAYS "campanile.gpu.pcie.replays" Counter "{replay}" ["hw.id" "hw.name"]

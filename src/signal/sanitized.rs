@@ -1,7 +1,7 @@
 //! Names for Prometheus.
 
-/// `text` as a name for Prometheus: ASCII letters, digits and `_`, never two `_` in a row and no digit first. Colons are
-/// reserved for Prometheus's rules.
+/// `text` as a Prometheus name: ASCII letters, digits and single `_`, not beginning with a digit. Colons are replaced too,
+/// because they are reserved for recording rules.
 pub(crate) fn sanitized(text: &str) -> String {
     let mut name = String::with_capacity(text.len() + 1);
     if text.is_empty() || text.starts_with(|first: char| first.is_ascii_digit()) {
@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_whatever_the_text_is() {
+    fn every_text_becomes_a_valid_name() {
         for (text, name) in [
             ("http.server.request.duration", "http_server_request_duration"),
             ("a..b", "a_b"),
@@ -34,7 +34,7 @@ mod tests {
             ("line\nbreak\0", "line_break_"),
         ] {
             assert_eq!(sanitized(text), name, "{text:?}");
-            assert_eq!(sanitized(name), name, "it stays as it is");
+            assert_eq!(sanitized(name), name, "a sanitized name does not change");
         }
     }
 }

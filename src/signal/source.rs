@@ -9,12 +9,12 @@ use crate::base::registry::Registry;
 /// Takes one value of a metric with its attributes.
 pub(crate) type Emit<'a> = dyn FnMut(&'static Metric, f64, &[(&'static str, &str)]) + 'a;
 
-/// Something with metrics: a breaker, a queue, a sampler.
+/// A source of metrics: a breaker, a queue, a sampler.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Emits all values. It must not block the collection.
+    /// Emits all values. It must not block.
     fn observe(&self, emit: &mut Emit<'_>);
 
-    /// Reports what the values mean for the health of a component.
+    /// Reports the health of components.
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {
         let _ = emit;
     }
@@ -25,30 +25,31 @@ pub(crate) trait Source: Send + Sync + 'static {
 pub(crate) enum Sign {
     /// Its circuit.
     Breaker(BreakerSign),
-    /// The circuits of a keyed breaker that are not closed, or would not be without the limit of open circuits.
+    /// The number of circuits of a keyed breaker that are not closed, or are only closed because of the limit of open
+    /// circuits, and the number of all circuits.
     Circuits { broken: u64, all: u64 },
-    /// Its dead letters: the number that wait, and the age of the oldest.
+    /// The number of its waiting dead letters, and the age of the oldest.
     Letters { waiting: u64, oldest: Duration },
-    /// A figure of its machine or device.
+    /// A value of its machine or device.
     Machine(MachineSign),
 }
 
-/// A figure of a machine, compared with its limits.
+/// A value of a machine and its level.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MachineSign {
     pub(crate) watched: Watched,
-    /// Which of several: a mount point. `None` where there is one only.
+    /// The mount point of a file system. `None` for other values.
     pub(crate) which: Option<Arc<str>>,
     /// The last value.
     pub(crate) value: f64,
     pub(crate) level: Level,
-    /// The limit of this level, or of the next level if the figure is fine.
+    /// The limit of this level, or that of the warning level if the value is fine.
     pub(crate) limit: f64,
     /// The level ends below this value.
     pub(crate) left_below: f64,
 }
 
-/// The kinds of figures of a machine.
+/// The kinds of values of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Watched {
     /// Share of the processors in use (of the container, if it has a limit), from 0 to 1.
@@ -65,7 +66,7 @@ pub(crate) enum Watched {
     State,
 }
 
-/// The level of a figure.
+/// The level of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
     Fine,
@@ -73,7 +74,7 @@ pub(crate) enum Level {
     Critical,
 }
 
-/// The state of a circuit for health.
+/// The state of a circuit, for health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BreakerSign {
     Closed,
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_asked_for_as_long_as_it_lives() {
+    fn a_source_is_read_until_it_is_dropped() {
         let source = Arc::new(Fixed(0.123_456));
         register(&source);
         let seen = || {

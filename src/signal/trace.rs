@@ -1,10 +1,10 @@
-//! The current span and correlation id, for modules below the pipeline.
+//! The current span and correlation id, for modules that cannot use the pipeline.
 
 use std::sync::OnceLock;
 
 use crate::base::sync::atomic::{AtomicBool, Ordering};
 
-/// The ids of a span, in hexadecimal as W3C writes them.
+/// The ids of a span, in hexadecimal as in W3C trace context.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TraceIds {
     pub(crate) trace_id: String,
@@ -31,7 +31,7 @@ pub(crate) struct Current {
 static CURRENT: OnceLock<Current> = OnceLock::new();
 static WANTED: AtomicBool = AtomicBool::new(false);
 
-/// Sets the functions. The first ones stay.
+/// Sets the functions. The first call wins.
 pub(crate) fn on_current(current: Current) {
     let _ = CURRENT.set(current);
 }
@@ -46,7 +46,7 @@ pub(crate) fn current_correlation() -> Option<String> {
     CURRENT.get().and_then(|current| (current.correlation)())
 }
 
-/// Whether durations of layers have exemplars. Without them, the current span is not read.
+/// Enables or disables exemplars for durations of layers. If disabled, the current span is not read.
 pub(super) fn want_sampled_spans(wanted: bool) {
     WANTED.store(wanted, Ordering::Relaxed);
 }

@@ -45,7 +45,7 @@ impl Vitals {
         )
     }
 
-    /// The heartbeat, which shows whether this process ran all the time.
+    /// The heartbeat, which detects stalls of this process.
     pub(crate) fn heartbeat(&self) -> &Heartbeat {
         &self.heartbeat
     }
@@ -92,7 +92,7 @@ impl Vitals {
 /// The vital signs of one component.
 #[derive(Debug)]
 pub(crate) struct Vital {
-    /// Boxed, because most components are called by few threads.
+    /// Boxed, because most components are called by few threads, and a shard is large.
     shards: PerThread<Box<Shard>>,
     durations: Mutex<Durations>,
     /// Failures since the last success, over all threads.
@@ -123,10 +123,10 @@ struct Durations {
     summary: Option<Summary>,
 }
 
-/// The durations of a batch. With this number, a shard takes three times 128 bytes.
+/// The number of durations in a batch. With this number, a shard has exactly three times 128 bytes.
 const BATCH: usize = 13;
 
-/// Durations that are not yet in the sketch that all threads share.
+/// Durations that are not yet in the shared sketch.
 #[derive(Clone, Copy, Debug, Default)]
 struct Batch {
     count: usize,
@@ -190,8 +190,8 @@ impl Vital {
 
     /// Counts a call that ended at `now`; `false` if the component has expired.
     ///
-    /// A call during which this process was stalled counts in the totals only: its failure and duration say nothing about
-    /// the component.
+    /// A call during which this process was stalled counts only in the totals, because its failure and duration are not caused
+    /// by the component.
     #[inline]
     pub(crate) fn record(&self, now: Tick, duration: Duration, failed: bool) -> bool {
         let nanos = nanos(duration);
@@ -285,7 +285,7 @@ mod tests {
     fn a_shard_fills_its_cache_lines() {
         assert_eq!(size_of::<Shard>(), 3 * 128);
         let more = size_of::<Batch>() / (BATCH + 1) + size_of::<Mutex<Tally>>();
-        assert!(more > 3 * 128, "a batch has room for more: {more}");
+        assert!(more > 3 * 128, "a larger batch also fits: {more}");
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn p35_components_are_bounded_and_the_others_share_one() {
+    fn p35_components_are_bounded_and_further_ones_share_one() {
         let vitals = Vitals::default();
         let now = clock::now();
         for n in 0..2 * Vitals::CAPACITY {
@@ -344,6 +344,6 @@ mod tests {
         assert!(vitals.component("new").record(clock::now(), Duration::ZERO, false), "it has room");
         let names: Vec<_> = vitals.readings().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["component 2".into(), Arc::<str>::from("new")]);
-        assert!(!idle.record(clock::now(), Duration::ZERO, false), "its holders see that it expired");
+        assert!(!idle.record(clock::now(), Duration::ZERO, false), "a cached reference notices the expiry");
     }
 }

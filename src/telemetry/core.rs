@@ -22,7 +22,7 @@ use super::secrets::Secrets;
 use super::spans::{ClockPair, ContextState, Inherited, LayerRegistry, OpenSpan, SpanKey, Spans};
 use super::suppress::SuppressGuard;
 use crate::base::clock::{self, Tick};
-use crate::base::outcome::is_for_time;
+use crate::base::outcome::is_timing_out;
 use crate::signal::ExemplarSpan;
 
 /// The state that all span layers of a pipeline share.
@@ -215,7 +215,7 @@ impl Core {
         let Some(mut open_span) = self.spans.remove(key) else { return };
         let now = clock::now();
         let duration = now.since(open_span.start);
-        if is_for_time() {
+        if is_timing_out() {
             open_span.fail(Some(Cow::Borrowed("campanile::TimedOut")));
         }
         let failure = open_span.status.failed().then(|| open_span.error_type.as_deref().unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What goes wrong with drivers and devices.
+//! Failures of drivers and devices.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const LOST: u32 = 15;
 const RESET_REQUIRED: u32 = 16;
 
 #[test]
-fn p40_a_machine_without_a_driver_is_nothing_to_be_warned_of() {
+fn p40_a_machine_without_a_driver_logs_nothing() {
     let sampled = Sampled::new(Path::new("/nowhere/libnvidia-ml.so.1"));
     let source = [("source", "gpu")];
     sampled
@@ -29,33 +29,33 @@ fn p40_a_machine_without_a_driver_is_nothing_to_be_warned_of() {
 #[test]
 fn p40_a_driver_that_is_loaded_later_is_found() {
     let gpus = FakeGpus::new(1, "later");
-    gpus.tell("error * init 9");
+    gpus.command("error * init 9");
     let sampled = Sampled::new(gpus.path());
     sampled.until("start", |_| (gpus.calls("init") >= 2).then_some(()));
     assert_eq!((sampled.failures(), logged()), (0.0, String::new()));
-    gpus.tell("error * init 0");
+    gpus.command("error * init 0");
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-later-0")], 61.0);
     assert_eq!(sampled.failures(), 0.0);
 }
 
 #[test]
 fn p40_a_driver_that_does_not_start_is_a_failure_that_is_logged_once() {
-    // No permission, another version than the library, and anything.
+    // No permission, a driver of another version, and an unknown error.
     for code in [4, 18, 999] {
         let gpus = FakeGpus::new(1, &format!("init{code}"));
-        gpus.tell(&format!("error * init {code}"));
+        gpus.command(&format!("error * init {code}"));
         let sampled = Sampled::new(gpus.path());
         sampled.until("failures", |_| (sampled.failures() >= 2.0).then_some(()));
         assert_eq!(logged().matches("cannot read this source").count(), 1, "{}", logged());
         sampled.until("end of its thread", |_| (threads() == 0).then_some(()));
-        gpus.tell("error * init 0");
+        gpus.command("error * init 0");
         sampled.until_value("hw_temperature_celsius", &[("hw_name", "gpu/0")], 61.0);
         assert_eq!(logged().matches("can read this source again").count(), 1, "{}", logged());
     }
 }
 
 #[test]
-fn p40_a_call_that_fails_loses_its_value_and_no_other() {
+fn p40_a_failed_call_loses_only_its_own_value() {
     let _alone = alone();
     let gpus = FakeGpus::new(1, "calls");
     let whole = GpuSnapshot::with_library(gpus.path());
@@ -94,27 +94,27 @@ fn p40_a_call_that_fails_loses_its_value_and_no_other() {
         ("register", 0),
         ("name", 0),
     ];
-    // Missing, not permitted, not found, out of memory, no data, unknown.
+    // Function not found, no permission, not found, out of memory, no data, unknown error.
     for (call, lost) in calls {
         for code in [2, NOT_SUPPORTED, 4, 6, 10, 13, 17, 20, 21, 999] {
-            // The session of an open driver does not repeat calls that are not supported.
-            gpus.let_go();
-            gpus.tell(&format!("error 0 {call} {code}"));
+            // While the driver is open, unsupported calls are not repeated.
+            gpus.wait_until_closed();
+            gpus.command(&format!("error 0 {call} {code}"));
             let snapshot = GpuSnapshot::with_library(gpus.path());
             assert_eq!(snapshot.absence, None, "{call} {code}");
             assert_eq!(snapshot.devices[0].state, GpuState::Ok, "{call} {code}");
             assert_eq!(values(&snapshot), all - lost, "{call} {code}: {snapshot:?}");
-            gpus.tell(&format!("error 0 {call} 0"));
+            gpus.command(&format!("error 0 {call} 0"));
         }
     }
-    gpus.let_go();
+    gpus.wait_until_closed();
     assert_eq!(values(&GpuSnapshot::with_library(gpus.path())), all);
 }
 
 #[test]
-fn p40_what_a_device_does_not_support_is_asked_for_once() {
+fn p40_unsupported_calls_are_made_once() {
     let gpus = FakeGpus::new(2, "support");
-    gpus.tell(&format!("error 0 encoder {NOT_SUPPORTED}"));
+    gpus.command(&format!("error 0 encoder {NOT_SUPPORTED}"));
     let sampled = Sampled::new(gpus.path());
     sampled.readings(&gpus, 5);
     assert_eq!(gpus.calls("encoder/0"), 1);
@@ -127,7 +127,7 @@ fn p40_what_a_device_does_not_support_is_asked_for_once() {
 }
 
 #[test]
-fn p40_a_device_that_breaks_is_reported_and_comes_back_while_the_others_go_on() {
+fn p40_a_device_that_fails_is_reported_and_recovers_while_others_work() {
     for (code, why) in [
         (LOST, "the GPU is lost"),
         (RESET_REQUIRED, "the GPU must be reset"),
@@ -139,44 +139,44 @@ fn p40_a_device_that_breaks_is_reported_and_comes_back_while_the_others_go_on() 
         let (id, other) = (("hw_id", id.as_str()), ("hw_id", other.as_str()));
         sampled.until_value("hw_status_ratio", &[id, ("hw_state", "ok")], 1.0);
 
-        gpus.tell(&format!("error 0 all {code}"));
+        gpus.command(&format!("error 0 all {code}"));
         sampled.until_value("hw_status_ratio", &[id, ("hw_state", "failed")], 1.0);
-        assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "its values are gone");
-        gpus.tell("set 1 temperature 70");
+        assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "a failed device has no values");
+        gpus.command("set 1 temperature 70");
         sampled.until_value("hw_temperature_celsius", &[other], 70.0);
         let starts = gpus.calls("init");
         sampled.readings(&gpus, 8);
         let more = gpus.calls("init") - starts;
-        assert!((1..=5).contains(&more), "the library is started anew ever more rarely: {more}");
+        assert!((1..=5).contains(&more), "the library is restarted with growing delays: {more} times");
         assert_eq!(sampled.value("hw_status_ratio", &[other, ("hw_state", "ok")]), Some(1.0));
         assert_eq!(logged().matches(why).count(), 1, "{}", logged());
 
-        gpus.tell("set 0 energy 6000000");
-        gpus.tell("error 0 all 0");
+        gpus.command("set 0 energy 6000000");
+        gpus.command("error 0 all 0");
         sampled.until_value("hw_status_ratio", &[id, ("hw_state", "ok")], 1.0);
         sampled.until_value("hw_energy_joules_total", &[id], 6_000.0);
         sampled.until_value("hw_temperature_celsius", &[id], 61.0);
         assert_eq!(logged().matches("a GPU works again").count(), 1, "{}", logged());
-        assert_eq!(sampled.failures(), 0.0, "the source works");
+        assert_eq!(sampled.failures(), 0.0, "a failed device is not a failure of the source");
     }
 }
 
 #[test]
 fn p40_a_device_that_is_lost_from_the_start_is_reported() {
     let gpus = FakeGpus::new(2, "start");
-    gpus.tell(&format!("error 1 handle {LOST}"));
+    gpus.command(&format!("error 1 handle {LOST}"));
     let sampled = Sampled::new(gpus.path());
     // Its UUID is not known.
     sampled.until_value("hw_status_ratio", &[("hw_id", "gpu/1"), ("hw_state", "failed")], 1.0);
-    gpus.tell("error 1 handle 0");
+    gpus.command("error 1 handle 0");
     sampled.until_value("hw_status_ratio", &[("hw_id", "GPU-start-1"), ("hw_state", "ok")], 1.0);
     assert!(!sampled.text().contains("hw_id=\"gpu/1\""), "{}", sampled.text());
 }
 
 #[test]
-fn p40_a_device_that_is_not_for_this_process_is_not_told_of() {
+fn p40_a_device_without_permission_is_not_reported() {
     let gpus = FakeGpus::new(2, "hidden");
-    gpus.tell("error 0 handle 4");
+    gpus.command("error 0 handle 4");
     let sampled = Sampled::new(gpus.path());
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-hidden-1")], 61.0);
     sampled.readings(&gpus, 5);
@@ -186,29 +186,29 @@ fn p40_a_device_that_is_not_for_this_process_is_not_told_of() {
 }
 
 #[test]
-fn p40_a_device_that_is_taken_out_takes_its_series_with_it() {
+fn p40_a_removed_device_loses_its_series() {
     let gpus = FakeGpus::new(2, "unplugged");
     let sampled = Sampled::new(gpus.path());
     let id = ("hw_id", "GPU-unplugged-1");
     sampled.until_value("hw_temperature_celsius", &[id], 61.0);
-    gpus.tell("gpus 1 unplugged");
+    gpus.command("gpus 1 unplugged");
     sampled.until("end", |text| (!text.contains("GPU-unplugged-1")).then_some(()));
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-unplugged-0")], 61.0);
-    gpus.tell("gpus 2 unplugged");
+    gpus.command("gpus 2 unplugged");
     sampled.until_value("hw_temperature_celsius", &[id], 61.0);
     assert_eq!(sampled.failures(), 0.0);
 }
 
 #[test]
-fn p40_a_driver_that_is_started_again_goes_unnoticed_and_counts_do_not_fall() {
+fn p40_counts_do_not_fall_when_the_driver_restarts() {
     let gpus = FakeGpus::new(1, "restart");
-    gpus.tell("set 0 replays 10");
+    gpus.command("set 0 replays 10");
     let sampled = Sampled::new(gpus.path());
     let id = ("hw_id", "GPU-restart-0");
     sampled.until_value("hw_energy_joules_total", &[id], 5_000.0);
-    gpus.tell("set 0 energy 2000");
-    gpus.tell("set 0 replays 1");
-    gpus.tell("restart");
+    gpus.command("set 0 energy 2000");
+    gpus.command("set 0 replays 1");
+    gpus.command("restart");
     sampled.until_value("hw_energy_joules_total", &[id], 5_002.0);
     sampled.until_value("campanile_gpu_pcie_replays_total", &[id], 11.0);
     assert_eq!(sampled.failures(), 0.0);
@@ -216,80 +216,80 @@ fn p40_a_driver_that_is_started_again_goes_unnoticed_and_counts_do_not_fall() {
 }
 
 #[test]
-fn p40_a_driver_that_is_taken_away_is_a_failure_until_it_is_back() {
+fn p40_a_removed_driver_is_a_failure_until_it_is_back() {
     let gpus = FakeGpus::new(1, "away");
     let sampled = Sampled::new(gpus.path());
     let id = ("hw_id", "GPU-away-0");
     sampled.until_value("hw_temperature_celsius", &[id], 61.0);
-    gpus.tell("error * init 9");
-    gpus.tell("restart");
+    gpus.command("error * init 9");
+    gpus.command("restart");
     sampled.until("failure", |_| (sampled.failures() > 0.0).then_some(()));
     sampled.until("end", |text| (!text.contains("GPU-away-0")).then_some(()));
     assert_eq!(logged().matches("cannot read this source").count(), 1, "{}", logged());
-    gpus.tell("error * init 0");
+    gpus.command("error * init 0");
     sampled.until_value("hw_temperature_celsius", &[id], 61.0);
 }
 
 #[test]
-fn p40_a_call_that_hangs_holds_one_thread_and_nobody_else() {
+fn p40_a_hanging_call_blocks_only_its_thread() {
     let gpus = FakeGpus::new(1, "hangs");
     let sampled = Sampled::with(gpus.path(), |settings| settings.slow_every = Duration::from_secs(1));
     let id = ("hw_id", "GPU-hangs-0");
     sampled.until_value("hw_temperature_celsius", &[id], 61.0);
-    gpus.tell("hang power");
+    gpus.command("hang power");
     sampled.until("failures", |_| (sampled.failures() >= 3.0).then_some(()));
     assert_eq!(threads(), 1);
-    assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "what is old is not shown");
+    assert_eq!(sampled.value("hw_temperature_celsius", &[id]), None, "old values are not reported");
     assert_eq!(logged().matches("source=\"gpu\"").count(), 1, "{}", logged());
-    // Another one who asks does not start another thread, nor wait twice.
+    // A snapshot starts no other thread, and only the first one waits.
     let snapshot = GpuSnapshot::with_library(gpus.path());
     assert!(snapshot.absence.is_some_and(|why| why.contains("not answered")));
     let again = GpuSnapshot::with_library(gpus.path());
     assert!(again.absence.is_some_and(|why| why.contains("earlier")));
     assert_eq!(threads(), 1);
 
-    gpus.tell("set 0 temperature 62");
-    gpus.tell("release");
+    gpus.command("set 0 temperature 62");
+    gpus.command("release");
     sampled.until_value("hw_temperature_celsius", &[id], 62.0);
     assert_eq!(gpus.calls("init"), 1);
 }
 
 #[test]
-fn p40_a_sampler_stops_while_the_driver_hangs_and_lets_it_go_afterwards() {
+fn p40_a_sampler_stops_while_the_driver_hangs_and_closes_it_later() {
     let gpus = FakeGpus::new(1, "stops");
     let mut sampled = Sampled::new(gpus.path());
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-stops-0")], 61.0);
-    gpus.tell("hang energy");
+    gpus.command("hang energy");
     let asked = gpus.calls("energy");
     sampled.until("hanging call", |_| (gpus.calls("energy") > asked).then_some(()));
     sampled.stop();
-    gpus.tell("release");
-    sampled.until("end", |_| (gpus.tell("started") == 0 && threads() == 0).then_some(()));
+    gpus.command("release");
+    sampled.until("end", |_| (gpus.command("started") == 0 && threads() == 0).then_some(()));
     assert!(!sampled.text().contains("GPU-stops-0"));
 }
 
 #[test]
-fn p40_a_driver_that_takes_long_to_start_is_no_failure() {
+fn p40_a_slow_driver_start_is_not_a_failure() {
     let gpus = FakeGpus::new(1, "patience");
-    gpus.tell("hang init");
+    gpus.command("hang init");
     let sampled = Sampled::new(gpus.path());
-    // The sampler waits a second for each of its questions.
+    // The sampler waits one second for each reading.
     let readings = "campanile_sampler_duration_seconds";
     sampled.until("reading", |text| crate::support::value(text, readings, &[("source", "gpu")]));
     assert_eq!((sampled.failures(), threads()), (0.0, 1));
-    gpus.tell("release");
+    gpus.command("release");
     sampled.until_value("hw_temperature_celsius", &[("hw_id", "GPU-patience-0")], 61.0);
     assert_eq!((sampled.failures(), gpus.calls("init")), (0.0, 1));
 }
 
 #[test]
-fn p41_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning() {
+fn p41_a_count_that_briefly_falls_is_not_a_reset() {
     let gpus = FakeGpus::new(1, "counts");
-    gpus.tell("set 0 corrected 40");
+    gpus.command("set 0 corrected 40");
     let sampled = Sampled::new(gpus.path());
     let (id, energy) = (("hw_id", "GPU-counts-0"), "hw_energy_joules_total");
     sampled.until_value(energy, &[id], 5_000.0);
-    gpus.tell("xid 0 79");
+    gpus.command("xid 0 79");
     let failed = [id, ("hw_state", "failed")];
     sampled.until_value("hw_status_ratio", &failed, 1.0);
     for (change, back) in [
@@ -299,7 +299,7 @@ fn p41_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning()
         ("set 0 corrected 0", "set 0 corrected 40"),
         ("set 0 corrected 39", "set 0 corrected 40"),
     ] {
-        gpus.tell(change);
+        gpus.command(change);
         sampled.readings(&gpus, 5);
         for (metric, labels, wanted) in [
             (energy, vec![id], 5_000.0),
@@ -312,11 +312,11 @@ fn p41_a_count_that_falls_a_little_or_is_zero_for_a_moment_is_no_new_beginning()
                 told == Some(wanted) || (metric == energy && change.ends_with("615") && told.is_none());
             assert!(held, "{change}: {metric} is {told:?}");
         }
-        gpus.tell(back);
+        gpus.command(back);
         sampled.readings(&gpus, 2);
     }
-    gpus.tell("set 0 energy 5001000");
+    gpus.command("set 0 energy 5001000");
     sampled.until_value(energy, &[id], 5_001.0);
-    assert_eq!(sampled.value("hw_status_ratio", &failed), Some(1.0), "it was not reset");
+    assert_eq!(sampled.value("hw_status_ratio", &failed), Some(1.0), "the device was not reset");
     assert_eq!(sampled.value("campanile_gpu_xid_total", &[id, ("xid", "79")]), Some(1.0));
 }

@@ -1,4 +1,4 @@
-//! What a GPU says about the health of its component.
+//! The health of GPUs.
 
 use campanile::Telemetry;
 use campanile::health::{ComponentHealth, ReasonKind, Status};
@@ -6,7 +6,7 @@ use campanile::health::{ComponentHealth, ReasonKind, Status};
 use crate::fake_gpus::FakeGpus;
 use crate::support::{alone, settings};
 
-/// The first snapshot of `name` that has this status.
+/// Waits until `name` has this status.
 fn once(telemetry: &Telemetry, name: &str, status: Status) -> ComponentHealth {
     let health = telemetry.health();
     for _ in 0..3_000 {
@@ -19,19 +19,19 @@ fn once(telemetry: &Telemetry, name: &str, status: Status) -> ComponentHealth {
     panic!("{name} is not {status}: {:?}", health.snapshot())
 }
 
-/// A pipeline that samples these GPUs and nothing else.
+/// A pipeline that samples only these GPUs.
 fn pipeline(gpus: &FakeGpus) -> Telemetry {
     let settings = settings(gpus.path(), |_| {});
     Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap()
 }
 
 #[test]
-fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
+fn p50_the_health_of_a_gpu_depends_on_its_limits_and_state() {
     let _alone = alone();
     let gpus = FakeGpus::new(3, "health");
-    // It slows down at 90 degrees, and is warned of 10 below.
-    gpus.tell("set 0 temperature 84");
-    gpus.tell("set 1 temperature 91");
+    // The GPU slows down at 90 degrees. The warning is 10 degrees below.
+    gpus.command("set 0 temperature 84");
+    gpus.command("set 1 temperature 91");
     let telemetry = pipeline(&gpus);
 
     let warm = once(&telemetry, "gpu/0", Status::Degraded);
@@ -42,10 +42,10 @@ fn p50_a_gpu_is_judged_by_its_own_limits_and_by_its_state() {
     let well = once(&telemetry, "gpu/2", Status::Healthy);
     assert!(well.reasons.is_empty(), "{well:?}");
 
-    gpus.tell("error 2 all 15");
+    gpus.command("error 2 all 15");
     let lost = once(&telemetry, "gpu/2", Status::Unhealthy);
     assert_eq!(lost.reasons[0].kind, ReasonKind::DeviceState);
-    gpus.tell("error 2 all 0");
+    gpus.command("error 2 all 0");
     once(&telemetry, "gpu/2", Status::Healthy);
 }
 
@@ -68,17 +68,17 @@ fn p41_a_card_keeps_its_name_in_metrics_labels_and_health_when_another_is_lost()
         });
         assert!(came, "{what}: {}", telemetry.prometheus_text());
     };
-    // The first card is gone for good. The last one, which has its second number now, is too hot.
-    gpus.tell("lost 0");
-    gpus.tell("set 1 temperature 91");
+    // The first card is lost. The last one has index 1 now, and is too hot.
+    gpus.command("lost 0");
+    gpus.command("set 1 temperature 91");
     until("moved", &|| temperature("gpu/2", "GPU-moved-2") == Some(91.0));
     assert_eq!(temperature("gpu/1", "GPU-moved-1"), Some(61.0));
     let hot = once(&telemetry, "gpu/2", Status::Unhealthy);
     assert_eq!(hot.reasons[0].kind, ReasonKind::Temperature);
     once(&telemetry, "gpu/1", Status::Healthy);
     until("gone", &|| !telemetry.prometheus_text().contains("GPU-moved-0"));
-    // It stops to answer: it is the same card that failed.
-    gpus.tell("error 1 all 15");
+    // The same card stops answering.
+    gpus.command("error 1 all 15");
     let lost = once(&telemetry, "gpu/2", Status::Unhealthy);
     until("state", &|| {
         let labels = [("hw_name", "gpu/2"), ("hw_id", "GPU-moved-2"), ("hw_state", "failed")];

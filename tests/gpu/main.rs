@@ -1,11 +1,11 @@
-//! GPUs without a GPU: the sampler on a fake library of the driver, loaded by path through the real wrapper.
+//! The GPU sampler with a fake driver library, loaded by path through the real wrapper.
 #![cfg(target_os = "linux")]
-#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
+#![allow(clippy::disallowed_types)] // A poisoned lock fails the test.
 
 #[path = "../support/fake_gpus.rs"]
 mod fake_gpus;
 mod faults;
-// For the formatter alone: the tests build it themselves.
+// Only for `cargo fmt`. The tests build this file themselves.
 #[cfg(any())]
 #[path = "../support/fake_nvml.rs"]
 mod fake_nvml;

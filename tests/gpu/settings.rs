@@ -1,4 +1,4 @@
-//! Settings that are out of range are refused by name.
+//! Invalid settings are refused by name.
 
 use campanile::sampler::{GpuSettings, Sampler, SamplerSettings};
 

@@ -1,4 +1,4 @@
-//! What takes the driver longer.
+//! Values that are read at a longer interval.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn gpus(prefix: &str) -> FakeGpus {
         "error 1 sent 3",
         "error 1 received 3",
     ] {
-        gpus.tell(command);
+        gpus.command(command);
     }
     gpus
 }
@@ -30,20 +30,20 @@ fn p41_fans_links_and_throughput_have_their_own_interval() {
     let id = ("hw_id", "GPU-slow-0");
     sampled.until_value("campanile_gpu_nvlink_links", &[id, ("state", "up")], 11.0);
     let io = ("network_io_direction", "receive");
-    // The first reading begins the sum.
+    // The first reading starts the sum at zero.
     let bytes = sampled.until("throughput", |text| {
         crate::support::value(text, "hw_gpu_io_bytes_total", &[id, io]).filter(|bytes| *bytes > 0.0)
     });
     let text = sampled.text();
     let value = |metric: &str, labels: &[(&str, &str)]| crate::support::value(&text, metric, labels);
-    // 2,000 kB/s over the time since the reading before.
+    // 2,000 kB/s times the time since the previous reading.
     assert!((500_000.0..20_000_000.0).contains(&bytes), "{bytes}");
     assert_eq!(value("campanile_gpu_nvlink_links", &[id, ("state", "down")]), Some(1.0));
     let errors = |kind| value("hw_errors_total", &[id, ("error_type", kind)]);
     assert_eq!((errors("nvlink.crc_flit"), errors("nvlink.replay")), (Some(3.0), Some(4.0)));
     let fan = [("hw_id", "GPU-slow-0/fan/1"), ("hw_name", "gpu/0/fan/1"), ("hw_parent", "GPU-slow-0")];
     assert_eq!(value("hw_fan_speed_ratio_ratio", &fan).or(value("hw_fan_speed_ratio", &fan)), Some(0.4));
-    // The other one has none of it.
+    // The other GPU does not support these calls.
     for metric in ["hw_gpu_io_bytes_total", "campanile_gpu_nvlink_links"] {
         assert_eq!(value(metric, &[("hw_id", "GPU-slow-1")]), None, "{metric}");
     }
@@ -54,7 +54,7 @@ fn p41_fans_links_and_throughput_have_their_own_interval() {
 }
 
 #[test]
-fn p41_the_memory_of_this_process_is_told_when_asked_for() {
+fn p41_the_gpu_memory_of_this_process_is_reported_if_enabled() {
     let gpus = gpus("processes");
     let sampled = Sampled::with(gpus.path(), |settings| {
         settings.slow_every = Duration::from_secs(1);

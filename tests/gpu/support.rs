@@ -8,10 +8,10 @@ use std::time::Duration;
 use campanile::Telemetry;
 use campanile::sampler::{GpuSettings, Sampler, SamplerSettings};
 
-/// How often the sampler reads in these tests.
+/// The interval of the sampler.
 pub(crate) const EVERY: Duration = Duration::from_millis(100);
 
-/// Settings of a sampler that reads one library of the driver, and nothing else.
+/// Settings of a sampler that reads only this driver library.
 pub(crate) fn settings(library: &Path, change: impl FnOnce(&mut GpuSettings)) -> SamplerSettings {
     let mut gpu = GpuSettings::default();
     gpu.library = Some(library.to_owned());
@@ -26,11 +26,11 @@ pub(crate) fn settings(library: &Path, change: impl FnOnce(&mut GpuSettings)) ->
     settings
 }
 
-/// A pipeline and a sampler that reads one library of the driver, and nothing else.
+/// A pipeline, and a sampler that reads only one driver library.
 pub(crate) struct Sampled {
     sampler: Option<Sampler>,
     telemetry: Telemetry,
-    // All samplers of a process tell into one table: one at a time.
+    // All samplers of a process share their metrics, so tests run one at a time.
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -41,12 +41,12 @@ impl Sampled {
 
     pub(crate) fn with(library: &Path, change: impl FnOnce(&mut GpuSettings)) -> Self {
         let alone = alone();
-        // The thread of an earlier test may have a last call to end.
+        // The thread of an earlier test may still be in its last call.
         let ended = (0..3_000).any(|_| {
             std::thread::park_timeout(Duration::from_millis(10));
             threads() == 0
         });
-        assert!(ended, "an earlier test left a thread behind");
+        assert!(ended, "a thread of an earlier test is still running");
         log().lock().unwrap().clear();
         let settings = settings(library, change);
         let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
@@ -57,21 +57,21 @@ impl Sampled {
         self.sampler = None;
     }
 
-    /// The values now, a line each.
+    /// The current metrics in Prometheus text.
     pub(crate) fn text(&self) -> String {
         self.telemetry.prometheus_text()
     }
 
-    /// The value of the series of `metric` that has all of these labels, if there is one and no more.
+    /// The value of the only series of `metric` with these labels, if there is one.
     pub(crate) fn value(&self, metric: &str, labels: &[(&str, &str)]) -> Option<f64> {
         value(&self.text(), metric, labels)
     }
 
-    /// Waits until `wanted` gives something.
+    /// Waits until `wanted` returns a value.
     ///
     /// # Panics
     ///
-    /// When it does not.
+    /// If it returns none in time.
     pub(crate) fn until<T>(&self, what: &str, mut wanted: impl FnMut(&str) -> Option<T>) -> T {
         for _ in 0..3_000 {
             if let Some(found) = wanted(&self.text()) {
@@ -87,7 +87,7 @@ impl Sampled {
         self.until(&what, |text| (value(text, metric, labels) == Some(wanted)).then_some(()));
     }
 
-    /// Waits until the driver was read `more` times, by a call that each reading makes once.
+    /// Waits for `more` readings of the driver. Each reading calls `count` once.
     pub(crate) fn readings(&self, gpus: &crate::fake_gpus::FakeGpus, more: u64) {
         let wanted = gpus.calls("count") + more;
         self.until("reading", |_| (gpus.calls("count") >= wanted).then_some(()));
@@ -108,7 +108,7 @@ pub(crate) fn value(text: &str, metric: &str, labels: &[(&str, &str)]) -> Option
     Some(line.rsplit(' ').next().unwrap().parse().unwrap())
 }
 
-/// How many threads of this process talk to a driver.
+/// The number of driver threads in this process.
 pub(crate) fn threads() -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let name =
@@ -116,13 +116,13 @@ pub(crate) fn threads() -> usize {
     tasks.filter_map(name).filter(|name| name.trim() == "campanile-gpu").count()
 }
 
-/// Gives one test at a time the threads and the log of this process.
+/// Runs one test at a time, because tests count threads and read the log of the process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// What was logged since the sampler started, from `INFO` on.
+/// The log since the sampler started, at `INFO` and above.
 pub(crate) fn logged() -> String {
     String::from_utf8(log().lock().unwrap().clone()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Every value arrives, in its unit and under its device.
+//! Values, units and labels of GPU metrics.
 
 use campanile::sampler::{GpuSnapshot, GpuState};
 
@@ -8,7 +8,7 @@ use crate::support::{Sampled, alone};
 const GIB: f64 = 1_073_741_824.0;
 
 #[test]
-fn p41_each_value_of_each_gpu_is_what_the_driver_says() {
+fn p41_all_values_of_each_gpu_agree_with_the_driver() {
     let gpus = FakeGpus::new(2, "values");
     for command in [
         "set 1 utilization 99",
@@ -18,10 +18,10 @@ fn p41_each_value_of_each_gpu_is_what_the_driver_says() {
         "set 1 corrected 5",
         "set 1 uncorrected 6",
         "set 1 replays 7",
-        // By power and by heat, and idle, which does not count.
+        // Power, heat, and idle. Idle is not a reason for throttling.
         "set 1 throttle 37",
     ] {
-        gpus.tell(command);
+        gpus.command(command);
     }
     let sampled = Sampled::new(gpus.path());
     let of = [
@@ -68,7 +68,7 @@ fn p41_each_value_of_each_gpu_is_what_the_driver_says() {
 }
 
 #[test]
-fn p41_parts_of_a_gpu_come_and_go_under_their_whole() {
+fn p41_mig_instances_appear_and_disappear_under_their_gpu() {
     let gpus = FakeGpus::new(1, "mig");
     for command in [
         "part 0 1",
@@ -81,7 +81,7 @@ fn p41_parts_of_a_gpu_come_and_go_under_their_whole() {
         "set 101 memory_total 10737418240",
         "set 101 memory_used 1073741824",
     ] {
-        gpus.tell(command);
+        gpus.command(command);
     }
     let sampled = Sampled::new(gpus.path());
     let part = [("hw_id", "MIG-mig-0-1"), ("hw_name", "gpu/0/mig/1"), ("hw_parent", "GPU-mig-0")];
@@ -94,13 +94,13 @@ fn p41_parts_of_a_gpu_come_and_go_under_their_whole() {
     assert_eq!(value("hw_power_watts", &[("hw_name", "gpu/0/mig/1")]), None);
     assert_eq!(value("hw_status_ratio", &[part[0], part[2], ("hw_state", "ok")]), Some(1.0));
 
-    gpus.tell("nopart 0 1");
-    gpus.tell("part 0 2");
+    gpus.command("nopart 0 1");
+    gpus.command("part 0 2");
     sampled.until_value("hw_gpu_memory_usage_bytes", &[("hw_id", "MIG-mig-0-2")], 20.0 * GIB);
     assert!(!sampled.text().contains("MIG-mig-0-1"));
     assert_eq!(sampled.failures(), 0.0);
 
-    // The parts are in the whole already.
+    // The totals do not count MIG instances twice.
     let snapshot = GpuSnapshot::with_library(gpus.path());
     assert_eq!(snapshot.devices.len(), 3);
     assert_eq!(snapshot.memory_limit as f64, 80.0 * GIB);
@@ -118,7 +118,7 @@ fn p41_a_snapshot_adds_up_and_needs_no_sampler() {
         "error 2 power 3",
         "set 1 temperature 80",
     ] {
-        gpus.tell(command);
+        gpus.command(command);
     }
     let snapshot = GpuSnapshot::with_library(gpus.path());
     assert_eq!(snapshot.absence, None);
@@ -134,12 +134,12 @@ fn p41_a_snapshot_adds_up_and_needs_no_sampler() {
     assert_eq!(json["devices"][2]["utilization"], serde_json::Value::Null);
     assert_eq!(json["devices"][1]["temperature"], 80.0);
     assert_eq!(json["devices"][1]["state"], "ok");
-    // Nothing is left behind.
-    gpus.let_go();
+    // The snapshot closed the driver.
+    gpus.wait_until_closed();
 }
 
 #[test]
-fn what_a_reading_of_a_device_costs_in_calls() {
+fn a_reading_makes_each_call_once() {
     let gpus = FakeGpus::new(2, "cost");
     let mut sampled = Sampled::new(gpus.path());
     sampled.readings(&gpus, 3);
@@ -168,21 +168,24 @@ fn what_a_reading_of_a_device_costs_in_calls() {
     for name in names {
         assert_eq!(gpus.calls(&format!("{name}/1")), readings, "{name}");
     }
-    // What does not change is asked for once.
+    // Constant values are read once.
     for name in ["handle/1", "uuid/1", "name/1", "slowdown/1", "shutdown/1", "register/1"] {
         assert_eq!(gpus.calls(name), 1, "{name}");
     }
     assert_eq!(gpus.calls("events"), 2 * readings);
     println!("the last reading of 2 devices took {took:?} s");
-    println!("{} calls a reading of a device, 1 for all, and 1 in 6 for its parts", names.len() + 1);
+    println!(
+        "each reading makes {} calls for each device, 1 call for all devices, and every sixth reading 1 call for MIG instances",
+        names.len() + 1
+    );
 }
 
 #[test]
-fn p41_what_no_device_can_be_is_not_told_and_the_rest_is() {
+fn p41_impossible_values_are_left_out_and_the_others_kept() {
     let _alone = alone();
     let gpus = FakeGpus::new(1, "range");
-    let told = || serde_json::to_value(&GpuSnapshot::with_library(gpus.path()).devices[0]).unwrap();
-    let whole = told();
+    let snapshot = || serde_json::to_value(&GpuSnapshot::with_library(gpus.path()).devices[0]).unwrap();
+    let whole = snapshot();
     let narrow = u64::from(u32::MAX);
     for (call, field, bad, usual) in [
         ("utilization", "utilization", narrow, 50),
@@ -206,23 +209,23 @@ fn p41_what_no_device_can_be_is_not_told_and_the_rest_is() {
         ("uncorrected", "uncorrected_errors", u64::MAX, 0),
         ("replays", "pcie_replays", narrow, 0),
     ] {
-        // The limits of temperature are asked for once.
-        gpus.let_go();
-        gpus.tell(&format!("set 0 {call} {bad}"));
+        // Temperature limits are read once.
+        gpus.wait_until_closed();
+        gpus.command(&format!("set 0 {call} {bad}"));
         let mut without = whole.clone();
         match call.starts_with("clock/") {
             true => without["clocks"][field] = serde_json::Value::Null,
             false => without[field] = serde_json::Value::Null,
         }
-        assert_eq!(told(), without, "{call} {bad}");
-        gpus.tell(&format!("set 0 {call} {usual}"));
+        assert_eq!(snapshot(), without, "{call} {bad}");
+        gpus.command(&format!("set 0 {call} {usual}"));
     }
-    gpus.let_go();
-    assert_eq!(told(), whole);
+    gpus.wait_until_closed();
+    assert_eq!(snapshot(), whole);
 }
 
 #[test]
-fn p35_256_gpus_all_show() {
+fn p35_256_gpus_are_all_reported() {
     let gpus = FakeGpus::new(256, "many");
     let sampled = Sampled::new(gpus.path());
     let of = |text: &str, metric: &str| text.lines().filter(|line| line.starts_with(metric)).count();

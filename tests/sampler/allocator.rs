@@ -1,4 +1,4 @@
-//! Allocators that the program tells how to ask: a real one, and one that does not answer.
+//! Allocators whose statistics a function of the program returns: a real one, and functions that fail.
 #![allow(unsafe_code)] // The functions of mimalloc.
 #![allow(clippy::disallowed_types)] // That of the crate is its own.
 
@@ -14,10 +14,10 @@ use campanile::sampler::{AllocatorStats, Sampler};
 
 const SIZE: usize = 64 << 20;
 
-/// What mimalloc says of itself: the memory that it has committed.
+/// The memory that mimalloc has committed, by its own statistics.
 fn mimalloc() -> Option<AllocatorStats> {
     let (none, mut committed) = (ptr::null_mut(), 0);
-    // SAFETY: it writes one number, to a place that is there for as long as it runs.
+    // SAFETY: the pointers are valid for the call.
     unsafe { libmimalloc_sys::mi_process_info(none, none, none, none, none, &mut committed, none, none) };
     let mut read = AllocatorStats::default();
     read.mapped = Some(committed as u64);
@@ -36,11 +36,11 @@ fn until(telemetry: &Telemetry, fits: impl Fn(&str) -> bool) -> String {
         thread::park_timeout(Duration::from_millis(10));
         Some(telemetry.prometheus_text()).filter(|text| fits(text))
     });
-    text.unwrap_or_else(|| panic!("it never came to that: {}", telemetry.prometheus_text()))
+    text.unwrap_or_else(|| panic!("the expected metrics did not appear: {}", telemetry.prometheus_text()))
 }
 
 #[test]
-fn p41_a_real_allocator_is_told_as_it_tells_itself() {
+fn p41_the_values_of_a_real_allocator_are_reported() {
     let telemetry = Telemetry::builder("test")
         .prometheus()
         .sampler(crate::every(Duration::from_millis(100)))
@@ -70,14 +70,14 @@ fn p41_a_real_allocator_is_told_as_it_tells_itself() {
         until(&telemetry, |text| of(text, "mapped").is_some_and(|mapped| mapped >= before + SIZE as f64));
     assert!(close(of(&text, "mapped").unwrap(), theirs.mapped), "{theirs:?} {text}");
     for state in ["allocated", "active", "resident", "retained"] {
-        assert_eq!(of(&text, state), None, "what is not told is not made up");
+        assert_eq!(of(&text, state), None, "an unknown value has no series");
     }
     // SAFETY: from `mi_malloc`, and not used again.
     unsafe { libmimalloc_sys::mi_free(memory) };
 }
 
 #[test]
-fn p40_an_allocator_that_panics_or_hangs_is_a_source_that_fails_and_no_more() {
+fn p40_an_allocator_that_panics_or_hangs_fails_alone() {
     static ALLOCATED: AtomicU64 = AtomicU64::new(0);
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
@@ -112,13 +112,13 @@ fn p40_an_allocator_that_panics_or_hangs_is_a_source_that_fails_and_no_more() {
         let label = format!("allocator=\"{allocator}\"");
         assert_eq!(value(&text, "campanile_allocator_memory_bytes", &[&label]), None);
     }
-    // The end does not wait for the one that hangs.
+    // Shutdown does not wait for the hanging function.
     drop(telemetry);
     drop(release);
 }
 
 #[test]
-fn two_allocators_of_one_name_are_refused() {
+fn two_allocators_with_the_same_name_are_refused() {
     for names in [["same", "same"], ["other", ""]] {
         let builder = Sampler::builder();
         let error = names

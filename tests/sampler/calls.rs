@@ -9,16 +9,15 @@ use tokio::time::Instant;
 
 use crate::support::tool;
 
-/// Set in the process that is watched.
-const WATCHED: &str = "CAMPANILE_TEST_WATCHED";
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Files that do not exist. Opening one marks a place among the system calls.
+/// Set in the process that is traced.
+const TRACED: &str = "CAMPANILE_TEST_TRACED";
+/// Much longer than each step takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Files that do not exist. Opening one marks a place in the trace.
 const BEGIN: &str = "/campanile/collects";
 const END: &str = "/campanile/has-collected";
-/// What an allocator does when it wants memory or has too much, and a lock that another thread has for a moment. All
-/// else would be a question.
-const NO_QUESTION: &[&str] = &["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex"];
+/// System calls of the allocator and of contended locks. They read nothing, so collecting may make them.
+const ALLOWED: &[&str] = &["brk", "mmap", "munmap", "mremap", "madvise", "mprotect", "futex"];
 
 /// A line of `strace -f`: `1234 openat(AT_FDCWD, "/proc/stat", O_RDONLY|O_CLOEXEC) = 3`.
 #[derive(Clone, Copy, Debug)]
@@ -40,7 +39,7 @@ impl<'a> Call<'a> {
         self.what.split('(').next().unwrap_or_default()
     }
 
-    /// The process whose files it asks for.
+    /// The process whose files it reads.
     fn process(self) -> Option<&'a str> {
         let rest = self.what.split_once("\"/proc/")?.1;
         let process = rest.split(['/', '"']).next()?;
@@ -49,9 +48,9 @@ impl<'a> Call<'a> {
 }
 
 #[test]
-fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process() {
-    if env::var_os(WATCHED).is_some() {
-        return watched();
+fn p40_collecting_makes_no_system_calls_and_sampling_reads_no_other_process() {
+    if env::var_os(TRACED).is_some() {
+        return traced();
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("calls");
@@ -67,7 +66,7 @@ fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process(
         .arg(&file)
         .arg(env::current_exe().unwrap())
         .args(["--exact", &name, "--nocapture"])
-        .env(WATCHED, "1")
+        .env(TRACED, "1")
         .output()
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -80,43 +79,46 @@ fn p40_collecting_asks_the_system_for_nothing_and_sampling_for_no_other_process(
     let collecting = calls[begin].thread;
     let asked: Vec<_> = calls[begin + 1..end]
         .iter()
-        .filter(|call| call.thread == collecting && !NO_QUESTION.contains(&call.name()))
+        .filter(|call| call.thread == collecting && !ALLOWED.contains(&call.name()))
         .collect();
     assert!(asked.is_empty(), "{asked:#?}");
-    // The same thread read nothing, but others did, all the while.
+    // Other threads sampled meanwhile.
     let others = calls[begin..end].iter().filter(|call| call.thread != collecting);
-    assert!(others.clone().any(|call| call.what.contains("\"/proc/")), "no sampler read anything meanwhile");
+    assert!(
+        others.clone().any(|call| call.what.contains("\"/proc/")),
+        "no sampler read anything between the marks"
+    );
 
-    let own = stderr.lines().find_map(|line| line.strip_prefix("watched: ")).unwrap();
+    let own = stderr.lines().find_map(|line| line.strip_prefix("traced: ")).unwrap();
     let strange: Vec<_> =
         calls.iter().filter(|call| call.process().is_some_and(|process| process != own)).collect();
     assert!(strange.is_empty(), "{strange:#?}");
 }
 
-/// Collects while all is sampled.
-fn watched() {
-    eprintln!("watched: {}", process::id());
+/// Collects the metrics while the sampler runs.
+fn traced() {
+    eprintln!("traced: {}", process::id());
     let telemetry =
-        Telemetry::builder("watched").prometheus().system(Duration::from_millis(100)).build().unwrap();
+        Telemetry::builder("traced").prometheus().system(Duration::from_millis(100)).build().unwrap();
     let readings = |text: &str| {
         let mut lines = text.lines().filter(|line| line.starts_with("campanile_sampler_duration_seconds{"));
-        // It differs from one reading to the next.
+        // The duration differs between two readings.
         lines.find(|line| line.contains("source=\"process\"")).map(str::to_owned)
     };
     let until = |wanted: &dyn Fn(&str) -> bool| {
         let started = Instant::now();
         while !wanted(&telemetry.prometheus_text()) {
-            assert!(started.elapsed() < PATIENCE, "{}", telemetry.prometheus_text());
+            assert!(started.elapsed() < TIMEOUT, "{}", telemetry.prometheus_text());
             thread::park_timeout(Duration::from_millis(10));
         }
     };
     until(&|text| text.contains("\nprocess_cpu_utilization_ratio{"));
     let first = readings(&telemetry.prometheus_text());
     let _ = fs::metadata(BEGIN);
-    // As long as it takes for another reading to be made while this thread does nothing else.
+    // Collects until the sampler has made another reading.
     let started = Instant::now();
     while readings(&telemetry.prometheus_text()) == first {
-        assert!(started.elapsed() < PATIENCE);
+        assert!(started.elapsed() < TIMEOUT);
     }
     let _ = fs::metadata(END);
 }

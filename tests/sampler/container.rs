@@ -1,6 +1,6 @@
-//! The container against the kernel, in a control group that the test makes: a quarter of a processor, 256 MiB.
+//! Compares container metrics with the kernel's files, in a control group with a quarter of a processor and 256 MiB.
 //!
-//! Where the machine does not allow that, this says so; the recorded groups in `src/sampler/container/tests` remain.
+//! If the machine does not allow that, the test prints it and passes. `src/sampler/container/tests` tests recorded groups.
 
 use std::env;
 use std::fs;
@@ -16,10 +16,10 @@ use campanile::Telemetry;
 
 const MIB: u64 = 1 << 20;
 const LIMIT: u64 = 256 * MIB;
-/// Set for a process that this test starts in its group: the folders of the group, by a blank.
+/// Set in the process in the group: the folders of the group, separated by blanks.
 const FOLDERS: &str = "CAMPANILE_TEST_GROUP";
 
-/// The folders of one group: that of version 2 may be without controllers, and then there are others.
+/// The folders of one group. With cgroup version 1, each controller has its own.
 #[derive(Clone, Debug)]
 struct Group {
     cpu: PathBuf,
@@ -29,13 +29,13 @@ struct Group {
     unified: Option<PathBuf>,
 }
 
-/// Removes the folders when the test ends, however it does.
+/// Removes the folders when the test ends.
 struct Made(Vec<PathBuf>);
 
 impl Drop for Made {
     fn drop(&mut self) {
         for folder in &self.0 {
-            // A process that ended may be counted for a moment yet.
+            // The kernel may still count a process that has just ended.
             for _ in 0..500 {
                 if fs::remove_dir(folder).is_ok() || !folder.exists() {
                     break;
@@ -46,7 +46,7 @@ impl Drop for Made {
     }
 }
 
-/// The mount of a hierarchy and this process's group in it: of version 2 for none.
+/// The mount of a hierarchy and the group of this process in it. Without a controller, that of version 2.
 fn hierarchy(controller: Option<&str>) -> Option<(PathBuf, PathBuf)> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
     let mount = mounts.lines().find_map(|line| {
@@ -88,17 +88,19 @@ fn make(made: &mut Made) -> io::Result<Group> {
     if let Some((mount, own)) = &unified
         && fs::read_to_string(mount.join("cgroup.controllers"))?.contains("memory")
     {
-        // A group that has processes may have none below it: beside this process's own, then.
+        // A group with processes cannot have child groups, so the new group is a sibling of this process's group.
         let above = if own == mount { mount } else { own.parent().unwrap_or(mount) };
         let controllers = fs::read_to_string(above.join("cgroup.subtree_control"))?;
         if !["cpu", "memory"].iter().all(|wanted| controllers.split_whitespace().any(|name| name == *wanted))
         {
-            return Err(missing("version 2 with processors and memory for the groups beside this one"));
+            return Err(missing(
+                "version 2 with the controllers `cpu` and `memory` for siblings of this group",
+            ));
         }
         let own = folder(above.to_owned())?;
         fs::write(own.join("cpu.max"), "25000 100000")?;
         fs::write(own.join("memory.max"), LIMIT.to_string())?;
-        // Not on every machine.
+        // Not every machine has swap accounting.
         let _ = fs::write(own.join("memory.swap.max"), "0");
         return Ok(Group {
             cpu: own.clone(),
@@ -112,7 +114,7 @@ fn make(made: &mut Made) -> io::Result<Group> {
     fs::write(cpu.join("cpu.cfs_period_us"), "100000")?;
     fs::write(cpu.join("cpu.cfs_quota_us"), "25000")?;
     fs::write(memory.join("memory.limit_in_bytes"), LIMIT.to_string())?;
-    // Nothing is to be swapped out instead.
+    // Prevents swapping, so that the limit is reached.
     let _ = fs::write(memory.join("memory.swappiness"), "0");
     let unified = unified
         .map(|(mount, own)| if own == mount { mount } else { own })
@@ -132,7 +134,7 @@ impl Group {
         self.memory.join("memory.max").exists()
     }
 
-    /// The number behind a key, or the first in the file.
+    /// The number after `key`, or the first one in the file.
     fn number(&self, folder: &Path, file: &str, key: &str) -> f64 {
         let text = fs::read_to_string(folder.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         let value =
@@ -140,7 +142,7 @@ impl Group {
         value.split_whitespace().next().unwrap().parse().unwrap()
     }
 
-    /// Seconds of processor time.
+    /// Processor time in seconds.
     fn cpu_time(&self) -> f64 {
         if self.is_version_2() {
             self.number(&self.cpu, "cpu.stat", "usage_usec ") / 1e6
@@ -149,7 +151,7 @@ impl Group {
         }
     }
 
-    /// Seconds that the group was throttled.
+    /// Time for which the group was throttled, in seconds.
     fn throttled_time(&self) -> f64 {
         if self.is_version_2() {
             self.number(&self.cpu, "cpu.stat", "throttled_usec ") / 1e6
@@ -192,7 +194,7 @@ fn run(test: &str, group: &Group, join: bool) -> ExitStatus {
 }
 
 #[test]
-fn p41_limits_of_a_real_control_group_are_told_and_met() {
+fn p41_the_limits_of_a_real_control_group_are_reported() {
     let mut made = Made(Vec::new());
     let group = match make(&mut made) {
         Ok(group) => group,
@@ -205,7 +207,7 @@ fn p41_limits_of_a_real_control_group_are_told_and_met() {
     assert!(status.success(), "{status}");
 }
 
-/// What `inside` runs next to itself, for the kernel to kill.
+/// Allocates memory until the kernel kills it. `inside` starts it.
 #[test]
 #[ignore = "runs in a control group that another test makes"]
 fn greedy() {
@@ -239,16 +241,16 @@ fn inside() {
         let mode = |mode| value(text, "container_cpu_time_seconds_total", mode);
         mode("cpu_mode=\"user\"").zip(mode("cpu_mode=\"system\"")).map(|(user, system)| user + system)
     };
-    // What is shown once `fits` holds, which it does as soon as it was read often enough.
+    // Returns the metrics as soon as `fits` holds.
     let until = |fits: &dyn Fn(&str) -> bool| {
         let text = (0..6_000).find_map(|_| {
             thread::park_timeout(Duration::from_millis(10));
             Some(telemetry.prometheus_text()).filter(|text| fits(text))
         });
-        text.unwrap_or_else(|| panic!("it never came to that: {}", telemetry.prometheus_text()))
+        text.unwrap_or_else(|| panic!("the expected metrics did not appear: {}", telemetry.prometheus_text()))
     };
 
-    // Two threads want eight times what the quota gives.
+    // Two threads compute: eight times the quota.
     let working = AtomicBool::new(true);
     thread::scope(|scope| {
         struct Stop<'a>(&'a AtomicBool);
@@ -278,11 +280,11 @@ fn inside() {
         };
         let within = |name: &str, ours: f64, least: f64, most: f64| {
             println!("{name}: {ours}, by the kernel {least} to {most}");
-            // Sums and units are not exact to the last bit.
+            // Rounding of sums and units.
             let bit = most.abs() * 1e-9;
             assert!((least - bit..=most + bit).contains(&ours), "{name}: {ours} is not in {least}..={most}");
         };
-        // By mode they are told in hundredths.
+        // Times by mode have a resolution of 10 ms.
         within("processor time", time(&text).unwrap(), before.0 - 0.02, after.0);
         within("limit of processors", of("campanile_container_cpu_limit", ""), 0.25, 0.25);
         let throttled = of("campanile_container_cpu_periods_total", "state=\"throttled\"");
@@ -290,7 +292,7 @@ fn inside() {
         let held_back = of("campanile_container_cpu_throttled_time_seconds_total", "");
         within("throttled time", held_back, before.2, after.2);
         let usage = of("container_cpu_usage", "");
-        // A period may lie half inside the interval.
+        // A period may overlap the interval in part.
         within("processors in use", usage, 0.02, 0.6);
         within("their share", of("campanile_container_cpu_utilization_ratio", ""), usage * 4.0, usage * 4.0);
         let limit = LIMIT as f64;
@@ -315,9 +317,9 @@ fn inside() {
         }
     });
 
-    // The kernel kills who wants more than there is; this process is to stay, even when the other is slow to go.
+    // The kernel must kill the other process and not this one.
     let _ = fs::write("/proc/self/oom_score_adj", "-1000");
-    // That needs a right that not every root has. So the other gets all the time it wants to go.
+    // Not every root user may do that. So the quota is removed, and the other process ends quickly.
     let (quota, none) = if group.is_version_2() { ("cpu.max", "max") } else { ("cpu.cfs_quota_us", "-1") };
     fs::write(group.cpu.join(quota), none).unwrap();
     let killed = run("container::greedy", &group, false);

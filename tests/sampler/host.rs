@@ -1,7 +1,7 @@
-//! The machine against `/proc`, `df`, `ip` and `ps`, under load made for it.
+//! Compares host metrics with `/proc`, `df`, `ip` and `ps` under load.
 //!
-//! Counters are held between two readings of the system's own, before and after ours, with no tolerance. What goes up
-//! and down has one, since others work on this machine too.
+//! A counter must be between two readings of the system's own counter, before and after ours, without a tolerance. Other
+//! values have a tolerance, because other processes run on this machine.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use campanile::Telemetry;
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
 use serde_json::Value;
 
-use crate::apart;
+use crate::in_own_process;
 
 const MIB: f64 = 1_048_576.0;
 
@@ -41,19 +41,19 @@ fn held(name: &str, ours: f64, before: f64, after: f64) {
 }
 
 fn within(name: &str, ours: f64, before: f64, after: f64, tolerance: f64) {
-    // Sums and units are not exact to the last bit.
+    // Rounding of sums and units.
     let tolerance = tolerance + before.max(after).abs() * 1e-9;
     let range: RangeInclusive<f64> = before.min(after) - tolerance..=before.max(after) + tolerance;
     assert!(range.contains(&ours), "{name}: {ours} is not in {range:?}");
 }
 
 /// A sampler that reads the machine ten times a second, and a pipeline that shows its values.
-struct Watching {
+struct SampledHost {
     telemetry: Telemetry,
     _sampler: Sampler,
 }
 
-impl Watching {
+impl SampledHost {
     fn with(system: &str) -> Self {
         let text = format!(r#"{{"every": "100ms", "system": {system}}}"#);
         let settings: SamplerSettings = serde_json::from_str(&text).unwrap();
@@ -62,7 +62,7 @@ impl Watching {
         Self { telemetry, _sampler: sampler }
     }
 
-    /// The values, as soon as they are as wanted.
+    /// The values as soon as `wanted` holds.
     fn until(&self, wanted: impl Fn(&Values) -> bool) -> Values {
         let mut text = String::new();
         for _ in 0..3_000 {
@@ -74,20 +74,20 @@ impl Watching {
             text = values.0;
             thread::park_timeout(Duration::from_millis(10));
         }
-        panic!("what is waited for did not come: {text}")
+        panic!("the expected metrics did not appear: {text}")
     }
 
-    /// Values read from now on.
+    /// Values of a reading that begins after this call.
     fn fresh(&self) -> Values {
         let later = |than: f64| {
-            // Shares need a second reading.
+            // Shares need two readings.
             let values = self.until(|values| {
                 values.get("system_uptime", &[]).is_some_and(|seen| seen > than)
                     && values.get("system_cpu_utilization", &[]).is_some()
             });
             (values.of("system_uptime", &[]), values)
         };
-        // The first one may have begun before.
+        // The first reading may have begun before this call.
         let (first, _) = later(uptime());
         later(first).1
     }
@@ -117,7 +117,7 @@ impl Values {
         self.get(metric, labels).unwrap_or_else(|| panic!("no {metric} of {labels:?} in {}", self.0))
     }
 
-    /// The values of a label, each once.
+    /// The distinct values of a label.
     fn labels(&self, metric: &str, label: &str) -> Vec<String> {
         let mark = format!("{label}=\"");
         let mut found: Vec<_> = self
@@ -131,7 +131,7 @@ impl Values {
     }
 }
 
-/// Computes in as many threads as there are processors, until it is dropped.
+/// Keeps all processors busy until it is dropped.
 struct Burner(std::sync::Arc<std::sync::atomic::AtomicBool>);
 
 impl Burner {
@@ -154,7 +154,7 @@ impl Drop for Burner {
 
 const MODES: [&str; 7] = ["user", "nice", "system", "idle", "iowait", "interrupt", "steal"];
 
-/// Processor time of a line of `/proc/stat` by mode, in hundredths of a second.
+/// The processor time by mode in a line of `/proc/stat`, in hundredths of a second.
 fn modes(line: &str) -> [f64; 7] {
     let times = numbers(&read("/proc/stat"), line);
     [times[0], times[1], times[2], times[3], times[4], times[5] + times[6], times[7]]
@@ -162,24 +162,24 @@ fn modes(line: &str) -> [f64; 7] {
 
 #[test]
 fn p41_processor_time_agrees_with_proc_while_all_compute() {
-    if !apart("host::p41_processor_time_agrees_with_proc_while_all_compute") {
+    if !in_own_process("host::p41_processor_time_agrees_with_proc_while_all_compute") {
         return;
     }
     let burner = Burner::start();
     let before = modes("cpu");
-    let watching = Watching::with("{}");
-    let values = watching.fresh();
+    let sampled = SampledHost::with("{}");
+    let values = sampled.fresh();
     let after = modes("cpu");
     for (place, mode) in MODES.into_iter().enumerate() {
         let ours = values.of("system_cpu_time_seconds", &[mode]);
-        // The kernel takes back time that it counted as waiting.
+        // The kernel's `iowait` may decrease.
         let tolerance = if mode == "iowait" { 5.0 } else { 0.001 };
         within(mode, ours, before[place] / 100.0, after[place] / 100.0, tolerance);
     }
     let shares: f64 = MODES.iter().map(|mode| values.of("system_cpu_utilization", &[mode])).sum();
     assert!((shares - 1.0).abs() < 1e-6, "{shares}");
     assert!(values.labels("system_cpu", "cpu_logical_number").is_empty());
-    drop((burner, watching));
+    drop((burner, sampled));
 
     // Shares of modes between two snapshots.
     let burner = Burner::start();
@@ -203,12 +203,12 @@ fn p41_processor_time_agrees_with_proc_while_all_compute() {
 
 #[test]
 fn p41_each_core_agrees_with_proc_and_the_whole_is_their_sum() {
-    if !apart("host::p41_each_core_agrees_with_proc_and_the_whole_is_their_sum") {
+    if !in_own_process("host::p41_each_core_agrees_with_proc_and_the_whole_is_their_sum") {
         return;
     }
     let before = modes("cpu0");
-    let watching = Watching::with(r#"{"by_core": true}"#);
-    let values = watching.fresh();
+    let sampled = SampledHost::with(r#"{"by_core": true}"#);
+    let values = sampled.fresh();
     let after = modes("cpu0");
     for (place, mode) in MODES.into_iter().enumerate() {
         let ours = values.of("system_cpu_time_seconds", &[mode, "0"]);
@@ -217,19 +217,19 @@ fn p41_each_core_agrees_with_proc_and_the_whole_is_their_sum() {
     }
     let online = read("/proc/stat").lines().filter(|line| line.starts_with("cpu")).count() - 1;
     assert_eq!(values.labels("system_cpu_time_seconds", "cpu_logical_number").len(), online);
-    assert_eq!(values.series("system_cpu_time_seconds").count(), online * 7, "nothing counted twice");
+    assert_eq!(values.series("system_cpu_time_seconds").count(), online * 7, "no processor is counted twice");
     assert_eq!(values.of("system_cpu_logical", &[]), online as f64);
 }
 
 #[test]
 fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
-    if !apart("host::p41_memory_and_paging_agree_with_proc_while_memory_is_taken") {
+    if !in_own_process("host::p41_memory_and_paging_agree_with_proc_while_memory_is_taken") {
         return;
     }
-    let watching = Watching::with("{}");
+    let sampled = SampledHost::with("{}");
     let (meminfo, vmstat, stat) = (read("/proc/meminfo"), read("/proc/vmstat"), read("/proc/stat"));
     let taken = vec![1_u8; 256 << 20];
-    let values = watching.fresh();
+    let values = sampled.fresh();
     let (meminfo_after, vmstat_after, stat_after) =
         (read("/proc/meminfo"), read("/proc/vmstat"), read("/proc/stat"));
     assert_eq!(std::hint::black_box(&taken)[4_096], 1);
@@ -247,14 +247,14 @@ fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
     near("free", usage("free"), &|text| kib(text, "MemFree"));
     near("buffers", usage("buffers"), &|text| kib(text, "Buffers"));
     near("cached", usage("cached"), &cached);
-    within("used as `free` has it", usage("used"), used_before, used_by_free, 128.0 * MIB);
+    within("used as in `free`", usage("used"), used_before, used_by_free, 128.0 * MIB);
     near("available", values.of("system_memory_linux_available", &[]), &|text| kib(text, "MemAvailable"));
     near("shared", values.of("system_memory_linux_shared", &[]), &|text| kib(text, "Shmem"));
     let states = ["used", "free", "buffers", "cached"];
     assert_eq!(states.iter().map(|state| usage(state)).sum::<f64>(), limit);
     let swap = kib(&meminfo, "SwapTotal");
     let ours: f64 = values.series("system_paging_usage").map(|(_, bytes)| bytes).sum();
-    assert_eq!(ours, swap, "as much as there is, and no series where there is none");
+    assert_eq!(ours, swap, "the sum is the swap space; without swap there are no series");
 
     let major = |text: &str| numbers(text, "pgmajfault")[0];
     let minor = |text: &str| numbers(text, "pgfault")[0] - major(text);
@@ -270,13 +270,13 @@ fn p41_memory_and_paging_agree_with_proc_while_memory_is_taken() {
 
 #[test]
 fn p41_load_and_pressure_agree_with_proc() {
-    if !apart("host::p41_load_and_pressure_agree_with_proc") {
+    if !in_own_process("host::p41_load_and_pressure_agree_with_proc") {
         return;
     }
-    let watching = Watching::with("{}");
+    let sampled = SampledHost::with("{}");
     let load =
         || read("/proc/loadavg").split(' ').take(3).map(|load| load.parse().unwrap()).collect::<Vec<f64>>();
-    // A kernel may have the files and refuse to read them.
+    // Some kernels have the files but do not allow reading them.
     let pressure = |resource: &str, share: &str| {
         let text = fs::read_to_string(format!("/proc/pressure/{resource}")).ok()?;
         let line = text.lines().find(|line| line.starts_with(share))?;
@@ -284,7 +284,7 @@ fn p41_load_and_pressure_agree_with_proc() {
     };
     let shares = [("cpu", "some"), ("io", "some"), ("io", "full"), ("memory", "some"), ("memory", "full")];
     let (load_before, before) = (load(), shares.map(|(resource, share)| pressure(resource, share)));
-    let values = watching.fresh();
+    let values = sampled.fresh();
     let (load_after, after) = (load(), shares.map(|(resource, share)| pressure(resource, share)));
     for (place, period) in ["1m", "5m", "15m"].into_iter().enumerate() {
         let ours = values.of("campanile_system_load", &[period]);
@@ -302,30 +302,30 @@ fn p41_load_and_pressure_agree_with_proc() {
 
 #[test]
 fn p41_disks_agree_with_proc_while_a_file_is_written() {
-    if !apart("host::p41_disks_agree_with_proc_while_a_file_is_written") {
+    if !in_own_process("host::p41_disks_agree_with_proc_while_a_file_is_written") {
         return;
     }
-    let watching = Watching::with("{}");
-    watching.until(|values| values.get("system_uptime", &[]).is_some());
+    let sampled = SampledHost::with("{}");
+    sampled.until(|values| values.get("system_uptime", &[]).is_some());
     let before = read("/proc/diskstats");
-    // Not where files live in memory.
+    // Not in a `tmpfs`.
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     file.write_all(&vec![7; 32 << 20]).unwrap();
     file.sync_all().unwrap();
     let between = read("/proc/diskstats");
-    // `sda 1 2 3 …`, where the number before the name is left out with the other.
+    // `sda 1 2 3 …`, without the two device numbers.
     let of = |text: &str, disk: &str| {
         let line = text.lines().find(|line| line.split_whitespace().nth(2) == Some(disk)).unwrap();
         line.split_whitespace().skip(3).map(|field| field.parse().unwrap()).collect::<Vec<f64>>()
     };
-    let read_once = watching.until(|values| values.get("campanile_sampler_duration", &["disk"]).is_some());
+    let read_once = sampled.until(|values| values.get("campanile_sampler_duration", &["disk"]).is_some());
     let disks = read_once.labels("system_disk_io_bytes", "system_device");
     let written = |text: &str| disks.iter().map(|disk| of(text, disk)[6] * 512.0).sum::<f64>();
     if disks.is_empty() || written(&between) - written(&before) < 32.0 * MIB {
-        eprintln!("{disks:?}: the files of this test are on none of them");
+        eprintln!("NOT RUN: the files of this test are on none of the disks {disks:?}");
     }
     let enough = written(&between);
-    let values = watching.until(|values| {
+    let values = sampled.until(|values| {
         disks.iter().map(|disk| values.of("system_disk_io_bytes", &["write", disk])).sum::<f64>() >= enough
     });
     let after = read("/proc/diskstats");
@@ -354,7 +354,7 @@ fn p41_disks_agree_with_proc_while_a_file_is_written() {
 
 #[test]
 fn p41_file_systems_agree_with_df_while_a_file_grows() {
-    if !apart("host::p41_file_systems_agree_with_df_while_a_file_grows") {
+    if !in_own_process("host::p41_file_systems_agree_with_df_while_a_file_grows") {
         return;
     }
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -362,8 +362,8 @@ fn p41_file_systems_agree_with_df_while_a_file_grows() {
     file.sync_all().unwrap();
     let df = || run("df", &["-B1", "--output=size,used,avail,fstype,target"]);
     let before = df();
-    let watching = Watching::with("{}");
-    let values = watching.until(|values| values.get("system_filesystem_limit", &[]).is_some());
+    let sampled = SampledHost::with("{}");
+    let values = sampled.until(|values| values.get("system_filesystem_limit", &[]).is_some());
     let after = df();
     let of = |text: &str, mount_point: &str| -> Vec<f64> {
         let line = text.lines().find(|line| line.split_whitespace().nth(4) == Some(mount_point));
@@ -403,7 +403,7 @@ fn p41_file_systems_agree_with_df_while_a_file_grows() {
     }
 }
 
-/// Bytes, packets, errors and drops by direction.
+/// The statistics of all interfaces by `ip`.
 fn links() -> Value {
     serde_json::from_str(&run("ip", &["-json", "-stats", "-stats", "link"]))
         .expect("`ip` of iproute2 is installed")
@@ -413,17 +413,17 @@ fn link(links: &Value, name: &str, direction: &str) -> [f64; 4] {
     let link = links.as_array().unwrap().iter().find(|link| link["ifname"] == name).expect(name);
     let counts = &link["stats64"][direction];
     let of = |key: &str| counts[key].as_f64().unwrap_or_default();
-    // What it lost for want of room, `/proc` counts as dropped.
+    // `/proc` counts missed packets as dropped.
     [of("bytes"), of("packets"), of("errors"), of("dropped") + of("missed_errors")]
 }
 
 #[test]
 fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
-    if !apart("host::p41_interfaces_agree_with_ip_while_loopback_is_busy") {
+    if !in_own_process("host::p41_interfaces_agree_with_ip_while_loopback_is_busy") {
         return;
     }
     const SENT: usize = 16 << 20;
-    let watching = Watching::with(r#"{"interfaces": ["lo"]}"#);
+    let sampled = SampledHost::with(r#"{"interfaces": ["lo"]}"#);
     let before = links();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut to = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -436,7 +436,7 @@ fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
     drop(to);
     assert_eq!(reader.join().unwrap(), SENT);
     let enough = link(&before, "lo", "rx")[0] + SENT as f64;
-    let values = watching.until(|values| {
+    let values = sampled.until(|values| {
         values.get("system_network_io", &["lo", "receive"]).is_some_and(|bytes| bytes >= enough)
     });
     let after = links();
@@ -457,10 +457,10 @@ fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
             }
         }
     }
-    drop(watching);
+    drop(sampled);
 
-    let watching = Watching::with("{}");
-    let values = watching.fresh();
+    let sampled = SampledHost::with("{}");
+    let values = sampled.fresh();
     let by_default = values.labels("system_network_io", "network_interface_name");
     assert_eq!(by_default, found.into_iter().filter(|name| name != "lo").collect::<Vec<_>>());
     let network = SystemSnapshot::now().network.expect("/proc/net/dev");
@@ -469,21 +469,21 @@ fn p41_interfaces_agree_with_ip_while_loopback_is_busy() {
 
 #[test]
 fn p41_the_number_of_processes_agrees_with_ps() {
-    if !apart("host::p41_the_number_of_processes_agrees_with_ps") {
+    if !in_own_process("host::p41_the_number_of_processes_agrees_with_ps") {
         return;
     }
     let count = || run("ps", &["-e", "-o", "pid="]).lines().count() as f64;
     let before = count();
-    let watching = Watching::with("{}");
-    // The exporter takes the `_count` off.
+    let sampled = SampledHost::with("{}");
+    // The exporter removes the suffix `_count`.
     let ours = |values: &Values| {
         let mut found = values.series("system_process").filter(|(series, _)| *series == "system_process");
         found.next().map(|(_, processes)| processes)
     };
     let values =
-        watching.until(|values| ours(values).is_some() && values.get("system_cpu_logical", &[]).is_some());
+        sampled.until(|values| ours(values).is_some() && values.get("system_cpu_logical", &[]).is_some());
     within("processes", ours(&values).unwrap(), before, count(), 32.0);
-    // Cores and a clock are not told everywhere; what is there makes sense.
+    // Not every machine reports cores and clock frequencies.
     if let Some(cores) = values.get("system_cpu_physical", &[]) {
         assert!((1.0..=values.of("system_cpu_logical", &[])).contains(&cores), "{cores}");
     }

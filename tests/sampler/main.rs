@@ -1,4 +1,4 @@
-//! The sampler, seen from outside and against the system's own figures.
+//! The sampler compared with the system's own figures.
 #![cfg(feature = "system")]
 
 #[cfg(feature = "prometheus")]
@@ -30,16 +30,16 @@ use std::time::Duration;
 
 use campanile::sampler::{Sampler, SamplerSettings, SystemSnapshot};
 
-/// Whether this is a process of the test's own, which is made if it is not: a sampler is known to the whole process, and
-/// what two of them count adds up; a share is that since the last one that anybody asked for.
+/// Whether this process runs only the test `test`. If not, starts such a process and waits for it. The samplers of a
+/// process share their counts, so tests that compare values must not run together.
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
-fn apart(test: &str) -> bool {
-    const APART: &str = "CAMPANILE_TEST_APART";
-    if std::env::var_os(APART).is_some() {
+fn in_own_process(test: &str) -> bool {
+    const OWN_PROCESS: &str = "CAMPANILE_TEST_OWN_PROCESS";
+    if std::env::var_os(OWN_PROCESS).is_some() {
         return true;
     }
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    let output = child.args(["--exact", test, "--nocapture"]).env(APART, "").output().unwrap();
+    let output = child.args(["--exact", test, "--nocapture"]).env(OWN_PROCESS, "").output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.contains("1 passed"), "{said}");
@@ -79,7 +79,7 @@ fn bad_settings_are_refused_by_name() {
 }
 
 #[test]
-fn it_starts_and_stops_again_and_again() {
+fn a_sampler_can_be_started_and_stopped_repeatedly() {
     for _ in 0..20 {
         drop(Sampler::from_settings(&SamplerSettings::default()).unwrap());
     }
@@ -99,7 +99,7 @@ mod against_proc {
         line.trim_start_matches(':').trim().trim_end_matches("kB").trim().parse::<f64>().unwrap() * 1_024.0
     }
 
-    /// Idle and all time of all processors, in hundredths of a second.
+    /// The idle and the total time of all processors, in hundredths of a second.
     fn processors() -> (f64, f64) {
         let stat = read("/proc/stat");
         let times: Vec<f64> = stat
@@ -110,7 +110,7 @@ mod against_proc {
             .skip(1)
             .map(|time| time.parse().unwrap())
             .collect();
-        // Guest time is in the first two already.
+        // User and nice time include guest time.
         (times[3] + times[4], times[..8].iter().sum())
     }
 
@@ -136,7 +136,7 @@ mod against_proc {
         let [free, buffers, cached] = [memory.free, memory.buffers, memory.cached].map(Option::unwrap);
         let total = memory.used + free + buffers + cached;
         assert_eq!(total, memory.limit);
-        // Others work on this machine too.
+        // Other processes run on this machine.
         close("free", free as f64, kib(&meminfo, "MemFree"), 1_024.0 * MIB);
         close("available", memory.available as f64, kib(&meminfo, "MemAvailable"), 1_024.0 * MIB);
         let uptime: f64 = read("/proc/uptime").split(' ').next().unwrap().parse().unwrap();
@@ -152,7 +152,7 @@ mod against_proc {
         close("processor time", process.cpu_time.as_secs_f64(), own_time(), 0.1);
         assert!(process.uptime.unwrap() < Duration::from_secs(3_600));
 
-        // Shares need work to be a share of: one thread computes for half a second of processor time.
+        // One thread computes for half a second of processor time.
         let before = SystemSnapshot::now();
         let (idle, all, own) = (processors().0, processors().1, own_time());
         let mut sum = 0_u64;
@@ -173,7 +173,7 @@ mod against_proc {
 
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 #[test]
-fn p42_the_pipeline_gets_the_values_and_no_command_line() {
+fn p42_the_pipeline_has_the_values_and_no_command_lines() {
     let telemetry = campanile::Telemetry::builder("test")
         .prometheus()
         .system(Duration::from_millis(100))
@@ -195,13 +195,13 @@ fn p42_the_pipeline_gets_the_values_and_no_command_line() {
         "campanile_sampler_duration",
         "campanile_sampler_failures",
     ];
-    // Another thread reads; shares need two readings at least 200 ms apart.
+    // Shares need two readings at least 200 ms apart.
     let complete = |text: &String| wanted.iter().all(|name| text.lines().any(|line| line.starts_with(name)));
     let text = (0..3_000).find_map(|_| {
         std::thread::park_timeout(Duration::from_millis(10));
         Some(telemetry.prometheus_text()).filter(complete)
     });
-    let text = text.unwrap_or_else(|| panic!("something is missing in {}", telemetry.prometheus_text()));
+    let text = text.unwrap_or_else(|| panic!("a metric is missing in {}", telemetry.prometheus_text()));
     let labels =
         ["service", "source", "period", "cpu_mode", "system_memory_state", "otel_scope", "telemetry_sdk"];
     for line in text.lines().filter(|line| wanted.iter().any(|name| line.starts_with(name))) {

@@ -1,6 +1,6 @@
-//! Names, units, kinds and attributes beside what the crate of the conventions says about its constants.
+//! Compares names, units, kinds and attributes with the crate of the OpenTelemetry conventions.
 //!
-//! The constants hold the names alone. The rest stands in their documentation, which comes with the crate's source.
+//! Its constants contain only the names. The rest is in their documentation, which is in the crate's source.
 
 use std::{collections::HashMap, env, fs, path::PathBuf, process::Command};
 
@@ -8,13 +8,13 @@ use campanile::signal::{Kind, METRICS};
 use opentelemetry_semantic_conventions::{attribute, metric};
 use serde_json::Value;
 
-/// Where ours is another kind than theirs, and why.
+/// Metrics whose kind differs from the convention.
 ///
-/// Memory in use goes up and down, and the conventions say so of every other metric of it. As a counter, each time
-/// that it shrinks would pass for a restart.
+/// Memory in use can shrink, and all other memory metrics of the conventions are up-down counters. A counter that shrinks
+/// looks like a restart.
 const OTHER_KIND: &[(&str, Kind)] = &[(metric::CONTAINER_MEMORY_USAGE, Kind::UpDownCounter)];
 
-/// What the source says about a constant.
+/// A constant and its documentation.
 #[derive(Debug)]
 struct Constant {
     name: String,
@@ -33,7 +33,7 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
         .into_iter()
         .map(|metric| (metric.value.clone(), metric))
         .collect();
-    // It is the source of the very crate that this test is linked to, and it was understood.
+    // The source is that of the linked crate, and it was parsed correctly.
     assert_eq!(attributes["SYSTEM_DEVICE"], attribute::SYSTEM_DEVICE);
     assert_eq!(metrics[metric::SYSTEM_DISK_IO].name, "SYSTEM_DISK_IO");
     assert_eq!(metrics[metric::SYSTEM_DISK_IO].stated("Instrument"), "counter");
@@ -47,7 +47,7 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
         }
         seen += 1;
         let Some(theirs) = metrics.get(ours.name) else {
-            faults.push(format!("{} is no name of the conventions", ours.name));
+            faults.push(format!("{} is not a name of the conventions", ours.name));
             continue;
         };
         if theirs.docs.iter().any(|line| line.starts_with("#[deprecated")) {
@@ -61,11 +61,14 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
             "updowncounter" => Kind::UpDownCounter,
             "gauge" => Kind::Gauge,
             "histogram" => Kind::Histogram,
-            other => panic!("{}: what is the kind {other:?}?", ours.name),
+            other => panic!("{}: unknown kind {other:?}", ours.name),
         };
         let another = OTHER_KIND.iter().find(|(name, _)| *name == ours.name);
         if another.is_some_and(|(_, kind)| *kind == stated) {
-            faults.push(format!("{}: the conventions came round; OTHER_KIND is out of date", ours.name));
+            faults.push(format!(
+                "{}: the conventions have the same kind now; remove it from OTHER_KIND",
+                ours.name
+            ));
         }
         if ours.kind != another.map_or(stated, |(_, kind)| *kind) {
             faults.push(format!("{}: {:?} is not {stated:?}", ours.name, ours.kind));
@@ -84,11 +87,11 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
         }
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
-    assert!(seen >= 50, "only {seen} metrics were looked at");
+    assert!(seen >= 50, "only {seen} metrics were compared");
 }
 
 #[test]
-fn what_has_no_convention_is_under_our_own_name() {
+fn metrics_without_a_convention_begin_with_campanile() {
     const CONVENTIONS: [&str; 6] = ["container", "http", "hw", "process", "rpc", "system"];
     for metric in METRICS {
         let area = metric.name.split('.').next().unwrap_or_default();
@@ -96,7 +99,7 @@ fn what_has_no_convention_is_under_our_own_name() {
     }
 }
 
-/// The rows of the table of sources in `docs/samplers.md`: the source, and the names of metrics, of which `*` may be the end.
+/// The rows of the table in `docs/samplers.md`: the source and its metrics. A name may end with `*`.
 fn sources() -> Vec<(String, Vec<String>)> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/samplers.md")).unwrap();
     let table = page.split("<!-- samplers -->").nth(1).unwrap().split("<!-- /samplers -->").next().unwrap();
@@ -106,9 +109,9 @@ fn sources() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn the_documents_tell_where_each_metric_of_the_samplers_comes_from() {
+fn the_documents_list_the_source_of_each_sampled_metric() {
     let patterns: Vec<_> = sources().into_iter().flat_map(|(_, metrics)| metrics).collect();
-    let told = |name: &str, pattern: &str| match pattern.strip_suffix('*') {
+    let matches = |name: &str, pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == pattern,
     };
@@ -132,37 +135,40 @@ fn the_documents_tell_where_each_metric_of_the_samplers_comes_from() {
         .collect();
     for name in &metrics {
         assert!(
-            patterns.iter().any(|pattern| told(name, pattern)),
-            "{name} is of no source in docs/samplers.md"
+            patterns.iter().any(|pattern| matches(name, pattern)),
+            "docs/samplers.md has no source for {name}"
         );
     }
     for pattern in &patterns {
-        assert!(metrics.iter().any(|name| told(name, pattern)), "{pattern} of docs/samplers.md is no metric");
+        assert!(
+            metrics.iter().any(|name| matches(name, pattern)),
+            "docs/samplers.md lists {pattern}, which is not a metric"
+        );
     }
 }
 
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 #[tokio::test]
-async fn the_documents_tell_of_each_source() {
+async fn the_documents_list_each_source() {
     use std::time::Duration;
 
     let telemetry =
         campanile::Telemetry::builder("test").prometheus().system(Duration::from_secs(10)).build().unwrap();
     let text = telemetry.prometheus_text();
-    let told = sources();
+    let rows = sources();
     let mut seen = 0;
     for line in text.lines().filter(|line| line.starts_with("campanile_sampler_failures_total{")) {
         let source = line.split("source=\"").nth(1).unwrap().split('"').next().unwrap();
-        // Those of other tests in this process are there too, with the allocators that they make up.
-        let told = told.iter().any(|(name, _)| name == source) || source.starts_with("allocator.");
-        assert!(told, "{source} is not in the table of docs/samplers.md");
+        // Other tests in this process have samplers too, with test allocators.
+        let listed = rows.iter().any(|(name, _)| name == source) || source.starts_with("allocator.");
+        assert!(listed, "{source} is not in the table of docs/samplers.md");
         seen += 1;
     }
     assert!(seen >= 9, "{text}");
 }
 
 impl Constant {
-    /// What the table in its documentation says: `/// | Unit: | `By` |`.
+    /// An entry of the table in its documentation: `/// | Unit: | `By` |`.
     fn stated(&self, what: &str) -> &str {
         let start = format!("/// | {what}: |");
         let line = self.docs.iter().find_map(|line| line.strip_prefix(&start));
@@ -170,7 +176,7 @@ impl Constant {
         line.trim_matches([' ', '|', '`'])
     }
 
-    /// The constants of its attributes, and whether they have to be there:
+    /// The constants of its attributes, and their requirement levels:
     /// `/// | [`crate::attribute::CPU_MODE`] | `Required`.
     fn attributes(&self) -> impl Iterator<Item = (&str, &str)> {
         self.docs.iter().filter_map(|line| {
@@ -180,7 +186,7 @@ impl Constant {
     }
 }
 
-/// The constants of a source file in which one follows the other.
+/// The constants of a source file.
 fn constants(source: &str) -> Vec<Constant> {
     let mut constants = Vec::new();
     let mut docs = Vec::new();
@@ -191,7 +197,7 @@ fn constants(source: &str) -> Vec<Constant> {
         } else if let Some((name, value)) =
             line.strip_prefix("pub const ").and_then(|rest| rest.split_once(": &str ="))
         {
-            // A long one stands on the next line.
+            // A long value is on the next line.
             let value = if value.is_empty() { lines.next().unwrap_or_default() } else { value };
             let value = value.trim().trim_matches(['"', ';']).to_owned();
             constants.push(Constant { name: name.to_owned(), value, docs: std::mem::take(&mut docs) });
@@ -202,7 +208,7 @@ fn constants(source: &str) -> Vec<Constant> {
     constants
 }
 
-/// The folder of the source of a dependency, which Cargo has unpacked to build this test.
+/// The source folder of a dependency, which Cargo has unpacked to build this test.
 fn source_of(package: &str) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -217,7 +223,7 @@ fn source_of(package: &str) -> PathBuf {
     let wanted = find(&ours["dependencies"], |found| found["name"] == package)["req"].as_str().unwrap();
     let version = wanted.trim_start_matches('^');
     let found = find(&metadata["packages"], |found| {
-        // Of two versions, the one that is ours.
+        // The version that this crate uses.
         found["name"] == package && found["version"].as_str().is_some_and(|found| same_minor(found, version))
     });
     PathBuf::from(found["manifest_path"].as_str().unwrap()).with_file_name("src")
@@ -231,7 +237,7 @@ fn same_minor(one: &str, other: &str) -> bool {
     one.split('.').take(2).eq(other.split('.').take(2))
 }
 
-/// The platform that this test runs on: of others Cargo may not have everything.
+/// The platform of this test. Cargo may not have the dependencies of other platforms.
 fn host() -> String {
     let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).arg("-vV").output().unwrap();

@@ -1,4 +1,4 @@
-//! Machines that are odd: made-up files over those of the kernel, mounts that hide others, no descriptor left.
+//! Unusual machines: fake `/proc` files, mounts that hide others, no free file descriptor.
 //!
 //! What needs its own mount namespace says so where it cannot have one; the made-up trees in
 //! `src/sampler/host` remain.
@@ -15,19 +15,19 @@ use campanile::sampler::{SamplerSettings, SystemSnapshot};
 
 use crate::schedule::until;
 
-/// Set for the process that a test starts for itself.
-const APART: &str = "CAMPANILE_TEST_ODD_MACHINE";
+/// Set in the separate process of a test.
+const OWN_PROCESS: &str = "CAMPANILE_TEST_ODD_MACHINE";
 
-/// Whether this is the process that `prepare`, a script for the shell, was run for; it is started if it is not. The
-/// script finds an empty folder in `$ROOT`.
+/// Whether this is the separate process of the test, after the shell script `prepare`. If not, starts it. `$ROOT` is an
+/// empty folder for the script.
 fn prepared(test: &str, namespace: bool, prepare: &str) -> bool {
-    if std::env::var_os(APART).is_some() {
+    if std::env::var_os(OWN_PROCESS).is_some() {
         return true;
     }
     if namespace
         && !Command::new("unshare").args(["-m", "true"]).status().is_ok_and(|status| status.success())
     {
-        eprintln!("NOT RUN: {test} needs a mount namespace, which this machine does not give it");
+        eprintln!("NOT RUN: {test} needs a mount namespace, which this machine does not allow");
         return false;
     }
     let root = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ fn prepared(test: &str, namespace: bool, prepare: &str) -> bool {
         .args(["-c", &script])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(APART, root.path())
+        .env(OWN_PROCESS, root.path())
         .env("ROOT", root.path())
         .output()
         .unwrap();
@@ -59,13 +59,13 @@ fn pipeline(system: &str) -> Telemetry {
     Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap()
 }
 
-/// The metrics once they are as wanted.
+/// The metrics as soon as `wanted` holds.
 fn text(telemetry: &Telemetry, wanted: impl Fn(&str) -> bool) -> String {
     let found = until(|| Some(telemetry.prometheus_text()).filter(|text| wanted(text)));
-    found.unwrap_or_else(|| panic!("it never came to that: {}", telemetry.prometheus_text()))
+    found.unwrap_or_else(|| panic!("the expected metrics did not appear: {}", telemetry.prometheus_text()))
 }
 
-/// The values of the series of `metric` that have these texts in their labels.
+/// The values of the series of `metric` whose labels contain these texts.
 fn values(text: &str, metric: &str, labels: &[&str]) -> Vec<f64> {
     text.lines()
         .filter(|line| {
@@ -81,9 +81,9 @@ fn series(text: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn p41_what_df_shows_is_shown() {
-    // A mount in a folder with a blank, one that is hidden by another with all that lies on it, one that is mounted a
-    // second time, and one that can be reached at a single file only.
+fn p41_file_systems_are_those_of_df() {
+    // A mount point with a blank, a mount that another one hides, a file system that is mounted twice, and one that is
+    // reachable only through a single file.
     let prepare = r#"
         mkdir "$ROOT/with blank" "$ROOT/covered" "$ROOT/mounted twice" "$ROOT/away"
         mount -t tmpfs -o size=1m spaced "$ROOT/with blank"
@@ -98,19 +98,19 @@ fn p41_what_df_shows_is_shown() {
         mount --bind "$ROOT/away/file" "$ROOT/file"
         umount -l "$ROOT/away"
     "#;
-    if !prepared("odd_machine::p41_what_df_shows_is_shown", true, prepare) {
+    if !prepared("odd_machine::p41_file_systems_are_those_of_df", true, prepare) {
         return;
     }
     let telemetry = pipeline(r#"{"file_system_types": ["*"]}"#);
     let text = text(&telemetry, |text| !values(text, "system_filesystem_limit_bytes", &[]).is_empty());
     let output = Command::new("df").args(["-P", "-B1"]).env("LC_ALL", "C").output().unwrap();
     let df = String::from_utf8(output.stdout).unwrap();
-    let root = std::env::var(APART).unwrap();
-    // By device: of several mounts of one file system any may be chosen.
+    let root = std::env::var(OWN_PROCESS).unwrap();
+    // Compared by device, because any mount point of a file system may be reported.
     let device = |path: &str| fs::metadata(path).unwrap_or_else(|error| panic!("{path}: {error}")).dev();
     let mut theirs = BTreeSet::new();
     for line in df.lines().skip(1) {
-        // The path may have blanks.
+        // The path may contain blanks.
         let place = line.find('%').map(|place| place + 1).unwrap();
         let numbers: Vec<f64> =
             line[..place].split_whitespace().filter_map(|word| word.parse().ok()).collect();
@@ -120,7 +120,7 @@ fn p41_what_df_shows_is_shown() {
     for line in text.lines().filter(|line| line.starts_with("system_filesystem_limit_bytes{")) {
         let path = line.split("mountpoint=\"").nth(1).unwrap().split('"').next().unwrap();
         let size: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
-        assert!(ours.insert((device(path), size as u64)), "{path} is there twice");
+        assert!(ours.insert((device(path), size as u64)), "{path} is reported twice");
     }
     assert_eq!(ours, theirs, "{df}\n{text}");
     let sizes: Vec<u64> =
@@ -129,15 +129,15 @@ fn p41_what_df_shows_is_shown() {
     for path in ["with blank", "covered", "file"] {
         assert!(text.contains(&format!("mountpoint=\"{root}/{path}\"")), "{path} {text}");
     }
-    // By default, those on local disks, in the metrics and in the snapshot.
+    // The snapshot contains local disks only, as by default.
     for file_system in SystemSnapshot::now().file_systems {
         assert!(theirs.contains(&(device(&file_system.mount_point), file_system.limit)), "{file_system:?}");
     }
 }
 
 #[test]
-fn p40_odd_figures_and_a_missing_sys_take_nothing_along() {
-    // 97 % of the memory are in use, though free, cached and slab come to more than there is; 512 processors; no `/sys`.
+fn p40_odd_figures_and_a_missing_sys_affect_no_other_values() {
+    // 97 % of the memory is in use, but free, cached and slab memory exceed the total. 512 processors. No `/sys`.
     let mut stat = String::from("cpu  51200 0 0 51200 0 0 0 0 0 0\\n");
     (0..512).for_each(|core| write!(stat, "cpu{core} 100 0 0 100 0 0 0 0 0 0\\n").unwrap());
     let prepare = format!(
@@ -149,7 +149,7 @@ fn p40_odd_figures_and_a_missing_sys_take_nothing_along() {
         mount -t tmpfs none /sys
         "#
     );
-    if !prepared("odd_machine::p40_odd_figures_and_a_missing_sys_take_nothing_along", true, &prepare) {
+    if !prepared("odd_machine::p40_odd_figures_and_a_missing_sys_affect_no_other_values", true, &prepare) {
         return;
     }
     let telemetry = pipeline(r#"{"by_core": true}"#);
@@ -163,11 +163,11 @@ fn p40_odd_figures_and_a_missing_sys_take_nothing_along() {
         let snapshot = health.snapshot();
         snapshot.component("host").filter(|host| host.status != Status::Healthy).cloned()
     });
-    let host = host.expect("a host that is full");
+    let host = host.expect("a host without free memory");
     assert!(host.reasons.iter().any(|reason| reason.kind == ReasonKind::MemoryUsage), "{host:?}");
 
-    // The processors compute: all of them by half.
-    let root = std::env::var(APART).unwrap();
+    // All processors are half busy.
+    let root = std::env::var(OWN_PROCESS).unwrap();
     let mut busy = String::from("cpu  76800 0 0 76800 0 0 0 0 0 0\n");
     (0..512).for_each(|core| writeln!(busy, "cpu{core} 150 0 0 150 0 0 0 0 0 0").unwrap());
     fs::write(format!("{root}/stat"), busy).unwrap();
@@ -175,7 +175,7 @@ fn p40_odd_figures_and_a_missing_sys_take_nothing_along() {
         text(&telemetry, |text| values(text, "system_cpu_utilization_ratio", &["\"user\""]).contains(&0.5));
     assert_eq!(values(&all, "system_cpu_utilization_ratio", &[]).len(), 512 * 7);
 
-    // One file fails: it is named, and the others stand.
+    // A failed file is named, and the other values are still reported.
     fs::write(format!("{root}/meminfo"), "MemTotal: lots kB\n").unwrap();
     let named = ["source=\"system\"", "part=\"/proc/meminfo\""];
     let all = text(&telemetry, |text| !values(text, "campanile_sampler_failures_total", &named).is_empty());
@@ -184,9 +184,9 @@ fn p40_odd_figures_and_a_missing_sys_take_nothing_along() {
 }
 
 #[test]
-fn p40_a_process_without_a_descriptor_left_is_read_all_the_same() {
+fn p40_a_process_without_free_descriptors_is_still_sampled() {
     if !prepared(
-        "odd_machine::p40_a_process_without_a_descriptor_left_is_read_all_the_same",
+        "odd_machine::p40_a_process_without_free_descriptors_is_still_sampled",
         false,
         "ulimit -n 128",
     ) {
@@ -208,10 +208,10 @@ fn p40_a_process_without_a_descriptor_left_is_read_all_the_same() {
         |text: &str| values(text, "process_uptime_seconds", &[]).first().copied().unwrap_or_default();
     let later = uptime(&before) + 2.0;
     let during = text(&telemetry, |text| uptime(text) > later);
-    // But for the clocks and the number of processes, which are read once a minute.
+    // Except the clock frequencies and the number of processes, which are read once a minute.
     let lost: Vec<_> = series(&before).difference(&series(&during)).copied().collect();
     assert_eq!(lost, [""; 0]);
-    // One more for each that the process was started with beyond the limit.
+    // The process may have inherited descriptors beyond the limit.
     assert!(
         values(&during, "process_unix_file_descriptor", &[]).iter().all(|open| *open >= 128.0),
         "{during}"
@@ -220,7 +220,7 @@ fn p40_a_process_without_a_descriptor_left_is_read_all_the_same() {
     assert_eq!(failed(&during), 0.0, "{during}");
     drop(telemetry);
 
-    // From the start on, what cannot be opened is counted by its name, and read as soon as it can be.
+    // A file that cannot be opened at the start is counted by its name, and read later.
     while let Ok(file) = File::open("/dev/null") {
         taken.push(file);
     }

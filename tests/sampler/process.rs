@@ -1,7 +1,7 @@
-//! This process against `ps` and `/proc/self`, under load made for it.
+//! Compares process metrics with `ps` and `/proc/self` under load.
 //!
-//! Counters are held between two readings of the kernel's own, before and after ours, with no tolerance. What goes up
-//! and down has one, since other tests may run in this process.
+//! A counter must be between two readings of the kernel's own counter, before and after ours, without a tolerance. Other
+//! values have a tolerance, because other tests may run in this process.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -38,18 +38,18 @@ fn stat() -> (f64, [f64; 2]) {
     (machine - fields[19] / 100.0, [fields[7], fields[9]])
 }
 
-/// Processor time of all live threads by mode, in hundredths of a second.
+/// The processor time of this process.
 fn own_time() -> f64 {
     let stat = read("/proc/self/stat");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
-/// Context switches of the threads that are alive: those that one asks for, and those that one suffers.
+/// The voluntary and involuntary context switches of the live threads.
 fn switches() -> [u64; 2] {
     let mut sum = [0; 2];
     for task in fs::read_dir("/proc/self/task").unwrap() {
-        // A thread may end meanwhile.
+        // The thread may have ended.
         if let Ok(status) = fs::read_to_string(task.unwrap().path().join("status")) {
             sum[0] += field(&status, "voluntary_ctxt_switches:");
             sum[1] += field(&status, "nonvoluntary_ctxt_switches:");
@@ -62,7 +62,7 @@ fn close(name: &str, ours: u64, theirs: u64, tolerance: u64) {
     assert!(ours.abs_diff(theirs) <= tolerance, "{name}: {ours} is not {theirs} ± {tolerance}");
 }
 
-/// What `ps` says of this process.
+/// The columns of `ps` for this process.
 fn ps(columns: &str) -> Vec<u64> {
     let pid = std::process::id().to_string();
     let columns: Vec<String> = columns.split(',').map(|column| format!("{column}=")).collect();
@@ -71,7 +71,7 @@ fn ps(columns: &str) -> Vec<u64> {
     String::from_utf8(output).unwrap().split_whitespace().map(|value| value.parse().unwrap()).collect()
 }
 
-/// The series of `metric`, by what its labels hold.
+/// The value of the series of `metric` whose labels contain `label`.
 fn value(text: &str, metric: &str, label: &str) -> Option<f64> {
     text.lines()
         .filter(|line| line.split(['{', ' ']).next() == Some(metric))
@@ -81,7 +81,7 @@ fn value(text: &str, metric: &str, label: &str) -> Option<f64> {
 
 #[test]
 fn p41_memory_threads_and_files_agree_with_ps_and_proc() {
-    if !crate::apart("process::p41_memory_threads_and_files_agree_with_ps_and_proc") {
+    if !crate::in_own_process("process::p41_memory_threads_and_files_agree_with_ps_and_proc") {
         return;
     }
     const THREADS: u64 = 50;
@@ -109,7 +109,7 @@ fn p41_memory_threads_and_files_agree_with_ps_and_proc() {
     down.wait();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 
-    // Other tests of this process allocate, open files and start threads too.
+    // Other tests in this process allocate memory, open files and start threads too.
     close("resident", ours.memory.unwrap(), theirs[0] * 1_024, 16 * MIB);
     close("virtual", ours.memory_virtual.unwrap(), theirs[1] * 1_024, 512 * MIB);
     close("threads", ours.threads.unwrap(), theirs[2], 16);
@@ -117,23 +117,23 @@ fn p41_memory_threads_and_files_agree_with_ps_and_proc() {
     close("peak", ours.memory_peak.unwrap(), field(&status, "VmHWM:") * 1_024, 16 * MIB);
     close("open files", ours.file_descriptors.unwrap(), listed, 32);
     assert_eq!(ours.file_descriptor_limit, Some(field(&limits, "Max open files")));
-    // And the load is seen.
+    // The values include the load.
     assert!(ours.memory.unwrap() >= before.memory.unwrap() + 200 * MIB, "{before:?} {ours:?}");
     assert!(ours.memory_peak.unwrap() >= ours.memory.unwrap().max(256 * MIB), "{ours:?}");
     assert!(ours.threads.unwrap() >= before.threads.unwrap() + THREADS - 16, "{before:?} {ours:?}");
     assert!(ours.file_descriptors.unwrap() + 32 >= before.file_descriptors.unwrap() + FILES as u64);
 
-    // The peak stays when the memory is gone.
+    // The peak does not fall when the memory is freed.
     drop((memory, files));
     let after = SystemSnapshot::now().process.expect("this process");
     assert!(after.memory.unwrap() + 200 * MIB <= ours.memory.unwrap(), "{ours:?} {after:?}");
-    // The kernel gathers what each processor counts now and then.
+    // The kernel adds up its counts per processor with a delay.
     assert!(after.memory_peak.unwrap() + MIB >= ours.memory_peak.unwrap(), "{ours:?} {after:?}");
 }
 
 #[test]
-fn p41_what_it_writes_agrees_with_proc() {
-    // Not where files live in memory.
+fn p41_disk_io_agrees_with_proc() {
+    // Not in a `tmpfs`.
     let mut file = tempfile::tempfile_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let Ok(before) = fs::read_to_string("/proc/self/io") else {
         assert_eq!(SystemSnapshot::now().process.unwrap().disk_written, None);
@@ -154,11 +154,10 @@ fn p41_what_it_writes_agrees_with_proc() {
 
 #[test]
 fn p41_counters_of_this_process_agree_with_proc() {
-    if !crate::apart("process::p41_counters_of_this_process_agree_with_proc") {
+    if !crate::in_own_process("process::p41_counters_of_this_process_agree_with_proc") {
         return;
     }
-    // Threads that end with what they did: six hundred waits, each of which leaves the processor, and half a second of
-    // work.
+    // A thread that ends: its 600 waits, each a context switch, and its half second of work must still count.
     let [asked, _] = switches();
     thread::spawn(|| (0..600).for_each(|_| thread::park_timeout(Duration::from_micros(50)))).join().unwrap();
     thread::spawn(|| {
@@ -175,7 +174,7 @@ fn p41_counters_of_this_process_agree_with_proc() {
         Telemetry::builder("test").prometheus().system(Duration::from_millis(100)).build().unwrap();
     let (before, faults_before) = stat();
     let (time_before, switches_before) = (own_time(), switches());
-    // Of after that moment. The share needs a second reading.
+    // A reading after that moment. The share needs two readings.
     let fresh = |text: &String| {
         value(text, "process_uptime_seconds", "").is_some_and(|uptime| uptime > before + 0.02)
             && value(text, "process_cpu_utilization_ratio", "user").is_some()
@@ -184,7 +183,7 @@ fn p41_counters_of_this_process_agree_with_proc() {
         thread::park_timeout(Duration::from_millis(10));
         Some(telemetry.prometheus_text()).filter(fresh)
     });
-    let text = text.unwrap_or_else(|| panic!("no reading came: {}", telemetry.prometheus_text()));
+    let text = text.unwrap_or_else(|| panic!("there was no reading: {}", telemetry.prometheus_text()));
     let (after, faults_after) = stat();
     let time_after = own_time();
 
@@ -200,15 +199,15 @@ fn p41_counters_of_this_process_agree_with_proc() {
     }
     let mode = |mode: &str| of("process_cpu_time_seconds_total", &format!("cpu_mode=\"{mode}\""));
     let time = mode("user") + mode("system");
-    // Whole hundredths of each mode there.
+    // The kernel rounds each mode to hundredths.
     assert!((time_before - 0.02..=time_after + 0.02).contains(&time), "{time_before} {time} {time_after}");
     let asked_now = of("process_context_switches_total", "process_context_switch_type=\"voluntary\"");
-    // Those of the thread that ended count, and they are in no file of a thread any more.
+    // The switches of the ended thread count, although no file of a thread contains them.
     assert!(asked_now >= (switches_before[0] + 500) as f64, "{asked_now} {switches_before:?} {asked}");
     of("process_context_switches_total", "process_context_switch_type=\"involuntary\"");
     let share = |mode: &str| of("process_cpu_utilization_ratio", &format!("cpu_mode=\"{mode}\""));
     assert!((0.0..=1.0 + 1e-9).contains(&(share("user") + share("system"))));
-    // The exporter takes the `_count` off.
+    // The exporter removes the suffix `_count`.
     for metric in ["process_thread", "process_unix_file_descriptor"] {
         assert!(of(metric, "") >= 1.0, "{metric}");
     }

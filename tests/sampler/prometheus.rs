@@ -1,4 +1,4 @@
-//! A real Prometheus scrapes what the sampler reads.
+//! A real Prometheus server scrapes the metrics of a sampler.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -18,7 +18,7 @@ fn families(text: &str) -> BTreeSet<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p41_prometheus_has_what_the_sampler_read_and_promtool_is_content() {
+async fn p41_prometheus_scrapes_all_values_and_promtool_accepts_them() {
     let telemetry =
         Telemetry::builder("machine").prometheus().system(Duration::from_millis(100)).build().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -27,7 +27,7 @@ async fn p41_prometheus_has_what_the_sampler_read_and_promtool_is_content() {
     let serving = tokio::spawn(async move { axum::serve(listener, app).await });
 
     let prometheus = Prometheus::start(&[("machine", address)]).await;
-    // A share of processor time is the last to come: it needs two readings.
+    // The share of processor time appears last, because it needs two readings.
     for wanted in [
         "process_cpu_utilization_ratio",
         "system_cpu_utilization_ratio",
@@ -36,23 +36,23 @@ async fn p41_prometheus_has_what_the_sampler_read_and_promtool_is_content() {
         prometheus.wait_for(wanted, |series| !series.is_empty(), LIMIT).await;
     }
 
-    // One scrape is one moment: the states of the memory are the whole of it.
+    // The values of a scrape are consistent: the memory states add up to the total.
     let states = prometheus.vector("sum(system_memory_usage_bytes) / sum(system_memory_limit_bytes)").await;
     assert!((states[0].1 - 1.0).abs() < 1e-9, "{states:?}");
     let shares = prometheus.vector("sum(system_memory_utilization_ratio)").await;
     assert!((shares[0].1 - 1.0).abs() < 1e-9, "{shares:?}");
-    // A counter is one to Prometheus too.
+    // Prometheus treats the metric as a counter.
     let busy = "increase(campanile_runtime_busy_time_seconds_total{runtime=\"main\"}[30s])";
     prometheus.wait_for(busy, |series| series.iter().any(|(_, value)| *value > 0.0), LIMIT).await;
     let workers = prometheus.vector("campanile_runtime_workers{runtime=\"main\"}").await;
     assert_eq!(workers.len(), 1, "{workers:?}");
     assert_eq!(workers[0].0["job"], "machine");
-    // Those of another test in this process add up with them.
+    // The workers of another test in this process are added.
     assert!(workers[0].1 >= 2.0, "{workers:?}");
 
     let text = telemetry.prometheus_text();
     promtool_check_metrics(&text).unwrap();
-    // None of the families of ours was refused or renamed. (`target_info` is of the process, not of the sampler.)
+    // Prometheus accepted all families under their names. `target_info` belongs to the process, not to the sampler.
     let names = prometheus.vector("count by (__name__) ({job=\"machine\"})").await;
     let names: BTreeSet<_> = names.iter().filter_map(|(labels, _)| labels["__name__"].as_str()).collect();
     let ours = families(&text);

@@ -1,4 +1,4 @@
-//! Tokio runtimes: values beside what the test makes the runtime do.
+//! The metrics of Tokio runtimes under a known load.
 
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two readings.
+/// Much longer than each step takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// The interval of readings.
 const EVERY: Duration = Duration::from_millis(100);
 
 fn runtime(workers: usize) -> Runtime {
@@ -24,7 +24,7 @@ struct Watching {
     _sampler: Sampler,
 }
 
-impl Watching {
+impl SampledRuntimes {
     fn start(runtimes: &[(&str, &Runtime)]) -> Self {
         let telemetry = Telemetry::builder("test").prometheus().build().unwrap();
         let builder = Sampler::builder().settings(crate::every(EVERY));
@@ -51,7 +51,7 @@ impl Watching {
         line.rsplit(' ').next()?.parse().ok()
     }
 
-    /// Waits until that value is as wanted.
+    /// Waits until `wanted` holds for the value.
     fn until(&self, metric: &str, runtime: &str, wanted: impl Fn(Option<f64>) -> bool) -> Option<f64> {
         self.until_of(metric, &[("runtime", runtime)], wanted)
     }
@@ -68,38 +68,38 @@ impl Watching {
             if wanted(value) {
                 return value;
             }
-            assert!(started.elapsed() < PATIENCE, "{metric} of {labels:?} is {value:?}");
+            assert!(started.elapsed() < TIMEOUT, "{metric} of {labels:?} is {value:?}");
             std::thread::park_timeout(Duration::from_millis(10));
         }
     }
 }
 
 #[test]
-fn p41_the_tasks_that_a_runtime_has_are_counted() {
+fn p41_the_tasks_of_a_runtime_are_counted() {
     let runtime = runtime(3);
-    let watching = Watching::start(&[("tasks", &runtime)]);
+    let sampled = SampledRuntimes::start(&[("tasks", &runtime)]);
     let gate = Arc::new(Semaphore::new(0));
     for _ in 0..40 {
         let gate = Arc::clone(&gate);
         runtime.spawn(async move { drop(gate.acquire().await) });
     }
-    watching.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(40.0));
-    assert_eq!(watching.value("campanile_runtime_workers", ("runtime", "tasks")), Some(3.0));
-    let parks = watching.until("campanile_runtime_parks_total", "tasks", |parks| parks > Some(0.0));
+    sampled.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(40.0));
+    assert_eq!(sampled.value("campanile_runtime_workers", ("runtime", "tasks")), Some(3.0));
+    let parks = sampled.until("campanile_runtime_parks_total", "tasks", |parks| parks > Some(0.0));
     gate.add_permits(40);
-    watching.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(0.0));
-    // The task that each reading spawns wakes a worker, which then rests again.
-    watching.until("campanile_runtime_parks_total", "tasks", |later| later > parks);
+    sampled.until("campanile_runtime_tasks", "tasks", |tasks| tasks == Some(0.0));
+    // Each reading spawns a task. It wakes a worker, which then parks again.
+    sampled.until("campanile_runtime_parks_total", "tasks", |later| later > parks);
 }
 
 #[test]
-fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free() {
+fn p41_a_blocked_worker_shows_as_delay_and_then_as_busy_time() {
     const QUEUE: &str = "campanile_runtime_queue_depth";
     let global = [("runtime", "held"), ("queue", "global")];
     let runtime = runtime(1);
-    let watching = Watching::start(&[("held", &runtime)]);
-    watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay.is_some());
-    let before = watching.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy.is_some());
+    let sampled = SampledRuntimes::start(&[("held", &runtime)]);
+    sampled.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay.is_some());
+    let before = sampled.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy.is_some());
 
     let at_most_since = Instant::now();
     let (let_go, barrier) = mpsc::channel::<()>();
@@ -113,48 +113,47 @@ fn p41_a_worker_that_is_held_up_is_seen_while_it_is_and_its_time_when_it_is_free
     for _ in 0..7 {
         runtime.spawn(async {});
     }
-    // Those seven, and the task of the measurement.
-    watching.until_of(QUEUE, &global, |depth| depth == Some(8.0));
-    // It grows while nothing runs.
-    let seen =
-        watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > Some(0.3));
-    let later = watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > seen);
+    // The seven tasks, and the task that measures the delay.
+    sampled.until_of(QUEUE, &global, |depth| depth == Some(8.0));
+    // The delay grows while no task runs.
+    let seen = sampled.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > Some(0.3));
+    let later = sampled.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay > seen);
     let at_most = at_most_since.elapsed().as_secs_f64();
     assert!(later <= Some(at_most), "{later:?} of {at_most}");
 
     let held = held_since.elapsed();
     let_go.send(()).unwrap();
     let wanted = before.unwrap() + held.as_secs_f64();
-    watching.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy >= Some(wanted));
-    let utilization = watching.value("campanile_runtime_utilization_ratio", ("runtime", "held")).unwrap();
+    sampled.until("campanile_runtime_busy_time_seconds_total", "held", |busy| busy >= Some(wanted));
+    let utilization = sampled.value("campanile_runtime_utilization_ratio", ("runtime", "held")).unwrap();
     assert!((0.0..=1.0).contains(&utilization), "{utilization}");
-    watching.until_of(QUEUE, &global, |depth| depth == Some(0.0));
-    watching.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay < seen);
+    sampled.until_of(QUEUE, &global, |depth| depth == Some(0.0));
+    sampled.until("campanile_runtime_scheduling_delay_seconds", "held", |delay| delay < seen);
 }
 
 #[test]
-fn p40_a_runtime_that_is_shut_down_takes_its_series_along_and_nothing_else() {
+fn p40_a_runtime_that_is_shut_down_loses_only_its_own_series() {
     let (stays, goes) = (runtime(1), runtime(1));
-    let watching = Watching::start(&[("stays", &stays), ("goes", &goes)]);
+    let sampled = SampledRuntimes::start(&[("stays", &stays), ("goes", &goes)]);
     for name in ["stays", "goes"] {
-        watching.until("campanile_runtime_workers", name, |workers| workers == Some(1.0));
+        sampled.until("campanile_runtime_workers", name, |workers| workers == Some(1.0));
     }
-    // The sampler's handle does not keep it: this returns when its workers are gone.
+    // The sampler's handle does not keep the runtime alive, so this returns when its workers have ended.
     drop(goes);
-    watching.until("campanile_runtime_workers", "goes", |workers| workers.is_none());
-    assert_eq!(watching.value("campanile_runtime_tasks", ("runtime", "goes")), None);
-    let parks = watching.until("campanile_runtime_parks_total", "stays", |parks| parks.is_some());
-    watching.until("campanile_runtime_parks_total", "stays", |later| later > parks);
-    assert_eq!(watching.value("campanile_sampler_failures_total", ("source", "runtime")), Some(0.0));
+    sampled.until("campanile_runtime_workers", "goes", |workers| workers.is_none());
+    assert_eq!(sampled.value("campanile_runtime_tasks", ("runtime", "goes")), None);
+    let parks = sampled.until("campanile_runtime_parks_total", "stays", |parks| parks.is_some());
+    sampled.until("campanile_runtime_parks_total", "stays", |later| later > parks);
+    assert_eq!(sampled.value("campanile_sampler_failures_total", ("source", "runtime")), Some(0.0));
 }
 
 #[cfg(tokio_unstable)]
 #[test]
-fn p41_an_unstable_tokio_tells_more() {
+fn p41_an_unstable_tokio_reports_more() {
     let runtime = runtime(1);
-    let watching = Watching::start(&[("more", &runtime)]);
+    let sampled = SampledRuntimes::start(&[("more", &runtime)]);
     let until = |metric: &str, label, wanted: f64| {
-        watching.until_of(metric, &[("runtime", "more"), label], |value| value == Some(wanted))
+        sampled.until_of(metric, &[("runtime", "more"), label], |value| value == Some(wanted))
     };
     let (let_go, barrier) = mpsc::channel::<()>();
     let blocking = runtime.spawn_blocking(move || {
@@ -166,8 +165,7 @@ fn p41_an_unstable_tokio_tells_more() {
     until("campanile_runtime_blocking_threads", ("state", "idle"), 1.0);
     until("campanile_runtime_queue_depth", ("queue", "blocking"), 0.0);
 
-    let spawned =
-        watching.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned.is_some());
+    let spawned = sampled.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned.is_some());
     let (let_go, barrier) = mpsc::channel::<()>();
     runtime.spawn(async move {
         for _ in 0..6 {
@@ -179,38 +177,38 @@ fn p41_an_unstable_tokio_tells_more() {
     until("campanile_runtime_queue_depth", ("queue", "local"), 5.0);
     let_go.send(()).unwrap();
     let wanted = spawned.map(|spawned| spawned + 7.0);
-    watching.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned >= wanted);
-    watching.until("campanile_runtime_polls_total", "more", |polls| polls >= Some(7.0));
+    sampled.until("campanile_runtime_tasks_spawned_total", "more", |spawned| spawned >= wanted);
+    sampled.until("campanile_runtime_polls_total", "more", |polls| polls >= Some(7.0));
 
     let yields =
-        watching.until("campanile_runtime_budget_forced_yields_total", "more", |yields| yields.is_some());
+        sampled.until("campanile_runtime_budget_forced_yields_total", "more", |yields| yields.is_some());
     runtime.spawn(async {
         let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
         (0..1_000).for_each(|number| send.send(number).unwrap());
-        // Each message costs a unit of the budget, of which a task has 128.
+        // Each message takes one unit of the budget of a task, which is 128.
         for _ in 0..1_000 {
             receive.recv().await;
         }
     });
-    watching.until("campanile_runtime_budget_forced_yields_total", "more", |later| later > yields);
-    assert_eq!(watching.value("campanile_runtime_steals_total", ("runtime", "more")), Some(0.0));
+    sampled.until("campanile_runtime_budget_forced_yields_total", "more", |later| later > yields);
+    assert_eq!(sampled.value("campanile_runtime_steals_total", ("runtime", "more")), Some(0.0));
 }
 
 #[tokio::test]
-async fn the_runtime_that_the_sampler_is_started_in_is_one_of_them() {
-    let watching = Watching::start(&[]);
+async fn the_runtime_that_starts_the_sampler_is_sampled() {
+    let sampled = SampledRuntimes::start(&[]);
     let (done, waits) = tokio::sync::oneshot::channel();
-    // This runtime has one thread, which has to be free for its tasks to run.
+    // This runtime has one thread, which must not block while its tasks run.
     std::thread::spawn(move || {
-        watching.until("campanile_runtime_scheduling_delay_seconds", "main", |delay| delay.is_some());
-        done.send(watching.value("campanile_runtime_workers", ("runtime", "main")))
+        sampled.until("campanile_runtime_scheduling_delay_seconds", "main", |delay| delay.is_some());
+        done.send(sampled.value("campanile_runtime_workers", ("runtime", "main")))
     });
-    // Others may be sampled under the same name in this process; then they add up.
+    // Other tests in this process may sample a runtime of the same name. Then the values are added up.
     assert!(waits.await.unwrap() >= Some(1.0));
 }
 
 #[test]
-fn each_runtime_has_a_name_of_its_own() {
+fn runtimes_need_different_names() {
     let runtime = runtime(1);
     for (names, value, wanted) in
         [(["", "b"], "\"\"", "a name"), (["b", "b"], "\"b\"", "a name that no other runtime has")]

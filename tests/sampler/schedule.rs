@@ -1,4 +1,4 @@
-//! The sampler as part of a pipeline: it starts and ends with it, once.
+//! The sampler of a pipeline starts and ends with it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use campanile::telemetry::{TelemetryBuilder, TelemetrySettings};
 
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Looks until `found` finds something; only a sampler that does not work lets it give up.
+/// Waits until `found` returns a value. The limit is only reached if the sampler does not work.
 pub(crate) fn until<T>(mut found: impl FnMut() -> Option<T>) -> Option<T> {
     (0..6_000).find_map(|_| {
         std::thread::park_timeout(Duration::from_millis(10));
@@ -34,8 +34,8 @@ fn builder() -> TelemetryBuilder {
 }
 
 #[test]
-fn one_sampler_serves_whatever_was_asked_for() {
-    if !crate::apart("schedule::one_sampler_serves_whatever_was_asked_for") {
+fn one_sampler_reads_all_requested_sources() {
+    if !crate::in_own_process("schedule::one_sampler_reads_all_requested_sources") {
         return;
     }
     let system = builder().system(EVERY).build().unwrap();
@@ -54,7 +54,10 @@ fn one_sampler_serves_whatever_was_asked_for() {
     #[cfg(feature = "gpu")]
     {
         let gpu = builder().gpu(EVERY).build().unwrap();
-        assert!(sources(&gpu).iter().all(|name| name.starts_with("gpu")), "the machine was not asked for");
+        assert!(
+            sources(&gpu).iter().all(|name| name.starts_with("gpu")),
+            "the sources of the machine were not requested"
+        );
         let both = builder().system(EVERY).gpu(EVERY).build().unwrap();
         let expected = names.iter().cloned().chain(sources(&gpu)).collect::<std::collections::BTreeSet<_>>();
         drop(gpu);
@@ -64,22 +67,22 @@ fn one_sampler_serves_whatever_was_asked_for() {
 }
 
 #[test]
-fn the_sampler_ends_with_the_pipeline_and_its_values_with_it() {
-    if !crate::apart("schedule::the_sampler_ends_with_the_pipeline_and_its_values_with_it") {
+fn the_sampler_and_its_values_end_with_the_pipeline() {
+    if !crate::in_own_process("schedule::the_sampler_and_its_values_end_with_the_pipeline") {
         return;
     }
     let telemetry = builder().system(EVERY).build().unwrap();
     let fresh = until(|| series(&telemetry, "system_uptime").pop());
     assert!(fresh.is_some(), "{}", telemetry.prometheus_text());
     let other = builder().build().unwrap();
-    assert!(!series(&other, "system_uptime").is_empty(), "it is known to the whole process");
+    assert!(!series(&other, "system_uptime").is_empty(), "all pipelines of the process have its values");
     telemetry.shutdown(Duration::from_secs(5));
     assert_eq!(series(&other, "system_uptime"), [""; 0]);
     assert_eq!(sources(&other), [""; 0]);
 }
 
 #[test]
-fn p40_the_age_of_values_is_told_as_long_as_there_are_any() {
+fn p40_values_are_reported_with_their_age() {
     let telemetry = builder().system(EVERY).build().unwrap();
     let age = until(|| series(&telemetry, "campanile_sampler_age").pop()).expect("an age");
     let seconds: f64 = age.rsplit(' ').next().unwrap().parse().unwrap();

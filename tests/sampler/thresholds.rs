@@ -1,4 +1,4 @@
-//! What the machine says about health.
+//! The health of the host.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use crate::schedule::until;
 
 #[cfg(feature = "gpu")]
 #[path = "../support/settings.rs"]
-#[allow(dead_code)] // Some of it is for builders that have a setter for each setting.
+#[allow(dead_code)] // Other tests use the rest.
 mod bad;
 
-/// What every machine is above of, and what none is.
+/// Limits that every machine exceeds, and limits that none does.
 const NOTHING: f64 = 1e-9;
 const ALL: f64 = 1.0;
 
-/// A pipeline that judges the machine by these.
-fn judged_by(thresholds: Thresholds) -> Telemetry {
+/// A pipeline with these thresholds.
+fn with_thresholds(thresholds: Thresholds) -> Telemetry {
     let mut settings = crate::every(Duration::from_millis(100));
     settings.thresholds = thresholds;
     Telemetry::builder("test").variables(|_| None).prometheus().sampler(settings).build().unwrap()
 }
 
-/// The first snapshot in which the host has this status.
+/// Waits for a snapshot in which the host has this status.
 fn once(telemetry: &Telemetry, status: Status) -> HealthSnapshot {
     let health = telemetry.health();
     let found = until(|| {
@@ -36,15 +36,15 @@ fn once(telemetry: &Telemetry, status: Status) -> HealthSnapshot {
 }
 
 #[test]
-fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
-    if !crate::apart("thresholds::p50_a_host_at_its_limit_is_degraded_and_says_why") {
+fn p50_a_host_at_its_limit_is_degraded_with_a_reason() {
+    if !crate::in_own_process("thresholds::p50_a_host_at_its_limit_is_degraded_with_a_reason") {
         return;
     }
     let mut thresholds = Thresholds::none();
     let mut memory = Threshold::new(NOTHING, ALL);
     memory.readings = 3;
     thresholds.memory = Some(memory);
-    let telemetry = judged_by(thresholds);
+    let telemetry = with_thresholds(thresholds);
     let snapshot = once(&telemetry, Status::Degraded);
     let host = snapshot.component("host").unwrap();
     assert_eq!(host.score, 0.75);
@@ -55,19 +55,19 @@ fn p50_a_host_at_its_limit_is_degraded_and_says_why() {
     assert!(reason.text.starts_with(&text), "{}", reason.text);
     assert_eq!(snapshot.status, Status::Degraded);
     let health = telemetry.health();
-    assert!(health.readiness().ready, "it serves");
+    assert!(health.readiness().ready, "a degraded host is ready");
     telemetry.shutdown(Duration::from_secs(5));
-    assert!(health.snapshot().component("host").is_none(), "no source reports it any more");
+    assert!(health.snapshot().component("host").is_none(), "its source ended");
 }
 
 #[test]
-fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
-    if !crate::apart("thresholds::p52_a_host_takes_readiness_away_only_when_it_is_critical") {
+fn p52_a_host_affects_readiness_only_if_it_is_critical() {
+    if !crate::in_own_process("thresholds::p52_a_host_affects_readiness_only_if_it_is_critical") {
         return;
     }
     let mut thresholds = Thresholds::none();
     thresholds.disk = Some(Threshold::new(NOTHING, NOTHING));
-    let telemetry = judged_by(thresholds);
+    let telemetry = with_thresholds(thresholds);
     let snapshot = once(&telemetry, Status::Unhealthy);
     let host = snapshot.component("host").unwrap();
     assert_eq!((host.score, snapshot.status), (0.5, Status::Degraded));
@@ -85,17 +85,17 @@ fn p52_a_host_takes_readiness_away_only_when_it_is_critical() {
 
 #[test]
 fn a_host_below_its_limits_is_healthy_and_without_limits_unknown() {
-    if !crate::apart("thresholds::a_host_below_its_limits_is_healthy_and_without_limits_unknown") {
+    if !crate::in_own_process("thresholds::a_host_below_its_limits_is_healthy_and_without_limits_unknown") {
         return;
     }
     let mut thresholds = Thresholds::none();
     thresholds.load = Some(Threshold::new(1e6, 1e6));
-    let telemetry = judged_by(thresholds);
+    let telemetry = with_thresholds(thresholds);
     let snapshot = once(&telemetry, Status::Healthy);
     assert_eq!(snapshot.component("host").unwrap().score, 1.0);
     drop(telemetry);
 
-    let telemetry = judged_by(Thresholds::none());
+    let telemetry = with_thresholds(Thresholds::none());
     let sampled = until(|| telemetry.prometheus_text().contains("\nsystem_memory_usage").then_some(()));
     assert!(sampled.is_some());
     assert!(telemetry.health().snapshot().component("host").is_none());
@@ -103,7 +103,7 @@ fn a_host_below_its_limits_is_healthy_and_without_limits_unknown() {
 
 #[cfg(feature = "gpu")]
 #[test]
-fn bad_settings_are_refused_and_named() {
+fn bad_settings_are_refused_by_name() {
     let threshold =
         |warn: f64| format!(r#"{{"warn": {warn}, "critical": {}, "clear": 0.1, "readings": 2}}"#, warn + 0.2);
     let good = format!(
@@ -113,7 +113,7 @@ fn bad_settings_are_refused_and_named() {
         threshold(85.0),
         share = threshold(0.5),
     );
-    // Settings without a single one are the default, as a map and as a list.
+    // Empty settings are the default, as a map and as a list.
     let fine: Vec<_> = ["system", "gpu", "thresholds"]
         .into_iter()
         .flat_map(|place| [(place, "{}"), (place, "[]")])

@@ -12,57 +12,57 @@ use std::time::Duration;
 use libloading::Library;
 use tempfile::TempDir;
 
-type Tell = unsafe extern "C" fn(*const c_char) -> u64;
+type CommandFn = unsafe extern "C" fn(*const c_char) -> u64;
 
-/// A driver with GPUs that are what a test says.
+/// A fake driver with GPUs.
 #[derive(Debug)]
 pub struct FakeGpus {
     library: Library,
     path: PathBuf,
-    // Goes last.
+    // Dropped last.
     _folder: TempDir,
 }
 
 impl FakeGpus {
-    /// A driver of `count` GPUs, with UUIDs `GPU-PREFIX-0` and so on.
+    /// A driver with `count` GPUs, whose UUIDs are `GPU-PREFIX-0` and so on.
     pub fn new(count: u32, prefix: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("libnvidia-ml.so.1");
         fs::copy(built(), &path).unwrap();
-        // Open as long as this is, so that its table outlives each session.
-        // SAFETY: the library is ours and runs nothing when it is loaded.
+        // The library stays loaded, so that its state outlives each session.
+        // SAFETY: the fake library runs no code when it is loaded.
         let library = unsafe { Library::new(&path) }.unwrap();
         let gpus = Self { library, path, _folder: folder };
-        gpus.tell(&format!("gpus {count} {prefix}"));
+        gpus.command(&format!("gpus {count} {prefix}"));
         gpus
     }
 
-    /// Where the library is.
+    /// The path of the library.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Gives a command of those that the library documents.
-    pub fn tell(&self, command: &str) -> u64 {
+    /// Runs a command of `fake_command`.
+    pub fn command(&self, command: &str) -> u64 {
         let command = CString::new(command).unwrap();
-        // SAFETY: the function has this type, and gets a string of C.
-        unsafe { self.library.get::<Tell>(b"fake_tell\0").unwrap()(command.as_ptr()) }
+        // SAFETY: the function has this type, and the argument is a C string.
+        unsafe { self.library.get::<CommandFn>(b"fake_command\0").unwrap()(command.as_ptr()) }
     }
 
-    /// How often a function was called.
+    /// The number of calls of a function.
     pub fn calls(&self, call: &str) -> u64 {
-        self.tell(&format!("calls {call}"))
+        self.command(&format!("calls {call}"))
     }
 
     /// Waits until the driver is closed.
     ///
     /// # Panics
     ///
-    /// If it stays open.
-    pub fn let_go(&self) {
+    /// If it is still open after the limit.
+    pub fn wait_until_closed(&self) {
         let gone = (0..3_000).any(|_| {
             std::thread::park_timeout(Duration::from_millis(1));
-            self.tell("started") == 0
+            self.command("started") == 0
         });
         assert!(gone, "the driver is still open");
     }
@@ -73,7 +73,7 @@ fn built() -> PathBuf {
     const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake_nvml.rs");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let built = folder.join("libfake_nvml.so");
-    // Processes that run side by side build it one after another.
+    // Concurrent test processes build it one after another.
     let lock = File::create(folder.join("fake_nvml.lock")).unwrap();
     lock.lock().unwrap();
     let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
@@ -85,7 +85,7 @@ fn built() -> PathBuf {
             .arg(&fresh)
             .arg(SOURCE)
             .status()
-            .expect("rustc, which built this test, is there");
+            .expect("`rustc` runs");
         assert!(status.success(), "the fake library cannot be built");
         fs::rename(fresh, &built).unwrap();
     }

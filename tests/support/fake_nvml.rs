@@ -1,4 +1,4 @@
-//! A library of the driver without a driver: the functions that are used, and one more that tells it what to answer.
+//! A fake NVML library: the functions that the sampler uses, and `fake_command`, which sets their answers.
 //!
 //! Built by `rustc` from the tests, with nothing but `std`. All that it holds is in one table behind a lock; a test
 //! loads a copy of the file, so that each has its own table.
@@ -18,9 +18,9 @@ const TIMEOUT: c_uint = 10;
 
 #[derive(Default)]
 struct State {
-    /// Starts that were not ended.
+    /// The number of `nvmlInit` calls without `nvmlShutdown`.
     started: u64,
-    /// How many GPUs there are; their tables stay when they go.
+    /// The number of GPUs. The state of removed GPUs is kept.
     count: usize,
     devices: BTreeMap<usize, Device>,
     /// By the name of the call.
@@ -48,22 +48,23 @@ fn state() -> MutexGuard<'static, Option<State>> {
     STATE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
-/// Sets the answers of the library. Returns the number that was asked for, or 0.
+/// Runs a command that sets answers or returns a number. Other commands return 0.
 ///
-/// - `gpus 2 PREFIX`: this number of GPUs, with UUIDs that begin with the prefix
-/// - `part 0 1`: GPU 0 has a MIG instance in place 1; `nopart 0 1`
-/// - `set 0 power 250000`: what device 0 answers to a call; MIG instances are 100 + 10 × GPU + place
-/// - `error 0 power 15`, `error 0 all 15`, `error * init 9`: what a call ends with; 0 is well again
-/// - `xid 0 79`
-/// - `lost 0`: GPU 0 is gone, those behind it have numbers smaller by one, and the library has to be started again
-/// - `restart`: the library must be started again
-/// - `hang power`, `release`
-/// - `calls power`, `calls power/1` for device 1, `started`: numbers
+/// - `gpus 2 PREFIX`: sets the number of GPUs and the prefix of their UUIDs.
+/// - `part 0 1`: adds MIG instance 1 to GPU 0. `nopart 0 1` removes it.
+/// - `set 0 power 250000`: sets the answer of device 0 to a call. MIG instances have the number 100 + 10 × GPU + instance.
+/// - `error 0 power 15`, `error 0 all 15`, `error * init 9`: sets the error of a call. 0 means success.
+/// - `xid 0 79`: reports an Xid of device 0.
+/// - `lost 0`: removes GPU 0. The later GPUs move up by one index, and the library must be started again.
+/// - `restart`: the library must be started again.
+/// - `hang power`: calls of this function block until `release`.
+/// - `calls power`, `calls power/1` for device 1: returns the number of calls.
+/// - `started`: returns the number of open sessions.
 ///
 /// # Safety
-/// `command` is a string of C.
+/// `command` is a valid C string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn fake_tell(command: *const c_char) -> u64 {
+pub unsafe extern "C" fn fake_command(command: *const c_char) -> u64 {
     let command = CStr::from_ptr(command).to_str().expect("text");
     let words: Vec<&str> = command.split(' ').collect();
     let number = |place: usize| -> u64 { words[place].parse().expect("a number") };
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn fake_tell(command: *const c_char) -> u64 {
             let uuid = format!("MIG-{}-{}", &whole.uuid[4..], place(2));
             state.devices.insert(part, Device { uuid, ..Device::default() });
         }
-        // GPU 0 is lost for good: those behind it move up, as at the next start of the driver.
+        // The later GPUs move up, as after a restart of the driver.
         "lost" => {
             let lost = place(1);
             let count = state.count;
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn fake_tell(command: *const c_char) -> u64 {
     0
 }
 
-/// Counts a call, waits while it is to hang, and gives the error that it is to end with.
+/// Counts a call, blocks while it must hang, and returns the error that was set for it.
 fn enter(call: &str, device: Option<usize>) -> Result<MutexGuard<'static, Option<State>>, c_uint> {
     let mut guard = state();
     {
@@ -156,8 +157,8 @@ fn enter(call: &str, device: Option<usize>) -> Result<MutexGuard<'static, Option
     Ok(guard)
 }
 
-/// What a device answers to a call where no test said otherwise.
-fn usual(call: &str) -> u64 {
+/// The answer of a device to a call, unless a test sets another one.
+fn default_answer(call: &str) -> u64 {
     match call {
         "utilization" => 50,
         "memory_total" => 80 << 30,
@@ -179,7 +180,7 @@ fn usual(call: &str) -> u64 {
 }
 
 fn value(device: &Device, call: &str) -> u64 {
-    device.values.get(call).copied().unwrap_or_else(|| usual(call))
+    device.values.get(call).copied().unwrap_or_else(|| default_answer(call))
 }
 
 fn index(device: *mut c_void) -> usize {
@@ -190,7 +191,7 @@ fn handle(index: usize) -> *mut c_void {
     (index + 1) as *mut c_void
 }
 
-/// Answers `call` of `device` by `answer`, under the lock.
+/// Runs `answer` for a `call` of `device`, under the lock.
 fn of_device(device: *mut c_void, call: &str, answer: impl FnOnce(&mut Device)) -> c_uint {
     let index = index(device);
     match enter(call, Some(index)) {
@@ -218,7 +219,7 @@ unsafe fn write(text: &str, to: *mut c_char, length: c_uint) -> c_uint {
     OK
 }
 
-/// Functions of a device that give one number.
+/// Functions of a device that return one number.
 macro_rules! numbers {
     ($($name:ident($number:ty) $call:literal;)+) => {$(
         #[unsafe(no_mangle)]
@@ -237,7 +238,7 @@ numbers! {
     nvmlDeviceGetNumFans(c_uint) "fans";
 }
 
-/// Those of a device and a kind that give one number.
+/// Functions of a device and a kind that return one number.
 macro_rules! numbers_by_kind {
     ($($name:ident($number:ty) |$kind:ident| $call:expr;)+) => {$(
         #[unsafe(no_mangle)]
@@ -394,7 +395,7 @@ pub unsafe extern "C" fn nvmlDeviceGetTotalEccErrors(
     of_device(device, call, |device| *to = value(device, call))
 }
 
-// ===== parts =====
+// ===== MIG instances =====
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetMigMode(
@@ -503,7 +504,7 @@ pub unsafe extern "C" fn nvmlEventSetWait_v2(
     TIMEOUT
 }
 
-// ===== what takes longer =====
+// ===== slow calls =====
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
@@ -514,7 +515,7 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkState(
     let mut there = false;
     match of_device(device, "links", |device| {
         there = u64::from(link) < value(device, "links");
-        // The last one is down.
+        // The last link is down.
         *to = c_uint::from(u64::from(link) + 1 < value(device, "links"));
     }) {
         OK if !there => INVALID_ARGUMENT,

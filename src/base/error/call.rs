@@ -117,7 +117,7 @@ impl TimedOut {
         Self { retry: Some(Arc::clone(name)), ..self }
     }
 
-    /// The limit that was reached.
+    /// The time limit.
     #[must_use]
     pub fn limit(&self) -> Duration {
         self.limit

@@ -27,7 +27,7 @@ use super::call::CallError;
 ///   `.map_err(Into::<BoxError>::into)` inside of the layers.
 /// - **A function that returns layers for any service** has a parameter `K`, which its caller's service decides.
 ///
-/// Where the compiler only says that `oneshot` or `ready` "cannot be called due to unsatisfied trait bounds", call
+/// If the compiler only reports that `oneshot` or `ready` "cannot be called due to unsatisfied trait bounds", call
 /// `tower::ServiceExt::<http::Request<B>>::oneshot(service, request)`: that error names the type at fault.
 ///
 /// # Example
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_error_is_asked() {
+    fn the_causes_of_every_kind_of_error_can_be_read() {
         let io = || io::Error::from(io::ErrorKind::ConnectionRefused);
         assert!(finds(&io()) && finds(&CallError::Inner(io())));
         assert!(finds(&BoxError::from(io())) && finds(&CallError::Inner(BoxError::from(io()))));

@@ -24,8 +24,8 @@ pub(crate) fn sources<'a>(
     iter::successors(Some(error), |&error| source(error)).take(MAX_CAUSES)
 }
 
-/// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which these do not return as their source. They have
-/// the same texts as the outer errors, so this is for finding an error by its type.
+/// [`sources`], and the errors inside an [`io::Error`] or an [`Arc`], which are not their sources. An inner error has the
+/// same text as the outer one, so use this to find an error by its type and not to print the chain.
 pub(crate) fn causes<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -92,6 +92,6 @@ mod tests {
         assert!(find_cause::<TimedOut>(&Arc::new(wrapped)).is_some());
         let shared: Arc<dyn Error + Send + Sync> = Arc::new(timed_out());
         assert!(find_cause::<TimedOut>(&io::Error::other(shared)).is_some());
-        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its text is there once");
+        assert_eq!(sources(&io::Error::other(timed_out())).count(), 1, "its text is printed once");
     }
 }

@@ -13,7 +13,7 @@ use tower::BoxError;
 
 use super::by_result::kind_of;
 use super::classify::{Classify, FailureKind, Outcome};
-use super::given_up::is_for_time;
+use super::given_up::is_timing_out;
 use super::settle::Settle;
 use super::silence::Silence;
 
@@ -30,10 +30,10 @@ pin_project! {
     }
 }
 
-/// The observer of a body until its end was reported.
+/// The observer of a body, until it has reported the end.
 struct Watch<C, O: Settle> {
     waiting: Option<(C, O)>,
-    /// The body is being polled. Still set after a poll, it panicked.
+    /// Whether the body is being polled. Still set afterwards if the poll panicked.
     polling: bool,
     silence: Silence,
     /// The remaining bytes, if the length of the body is known.
@@ -60,7 +60,7 @@ impl<C, O: Settle> Watch<C, O> {
     #[cold]
     fn left(&mut self) {
         if let Some((classifier, mut observer)) = self.waiting.take() {
-            let outcome = if is_for_time() {
+            let outcome = if is_timing_out() {
                 Outcome::Failure(FailureKind::Timeout)
             } else if observer.stall_limit().is_some_and(|limit| self.silence.is_stall(limit)) {
                 Outcome::Failure(FailureKind::Cancelled)
@@ -85,8 +85,8 @@ impl<C, O: Settle> Watch<C, O> {
 
 impl<C, O: Settle> Drop for Watch<C, O> {
     fn drop(&mut self) {
-        // After a panic of the body, caught or not, the observer's drop reports a panic instead of a cancellation. A
-        // panic of the reader is not the service's.
+        // After a panic of the body, the observer's drop reports a panic and not a cancellation. A panic of the reader is not
+        // a failure of the service.
         if self.waiting.is_some() && !self.polling {
             self.left();
         }
@@ -94,7 +94,7 @@ impl<C, O: Settle> Drop for Watch<C, O> {
 }
 
 impl<B, C, O: Settle> ObservedBody<B, C, O> {
-    /// The empty body of a refusal.
+    /// The empty body of a refused call.
     pub(crate) fn refused() -> Self {
         Self::default()
     }
@@ -121,7 +121,7 @@ impl<B, C, O: Settle> Default for ObservedBody<B, C, O> {
 impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
     /// Watches the body of `response` to its end.
     ///
-    /// A failure in the head is final at once, and so is a response without a body, such as that to `HEAD`.
+    /// The outcome is final at once if the head is a failure, or if the response has no body, such as that to `HEAD`.
     pub(crate) fn watch<E>(
         response: http::Response<B>,
         to_head: bool,
@@ -146,24 +146,24 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
         };
         let silence = Silence::new(waiting.is_some() && has_events(&head.headers));
         let missing =
-            waiting.as_ref().and_then(|_| promised(&head.headers).or_else(|| body.size_hint().exact()));
+            waiting.as_ref().and_then(|_| content_length(&head.headers).or_else(|| body.size_hint().exact()));
         let end = <C as Classify<Parts, E>>::classify_end;
         let watch = Watch { waiting, polling: false, silence, missing, end };
         http::Response::from_parts(head, Self { body: Some(body), watch })
     }
 }
 
-/// Whether a response of this status ends with its head. A server then sends no body.
+/// Whether responses with this status have no body.
 fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
-/// The length of the body by the head.
-fn promised(headers: &HeaderMap) -> Option<u64> {
+/// The length of the body by `Content-Length`.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether it is a stream of server-sent events, which may be silent for long.
+/// Whether the body is a stream of server-sent events, which may be silent for long.
 fn has_events(headers: &HeaderMap) -> bool {
     const EVENTS: &[u8] = b"text/event-stream";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENTS.len()));
@@ -194,7 +194,7 @@ where
             this.watch.silence.on_pending();
             return Poll::Pending;
         };
-        this.watch.silence.ends();
+        this.watch.silence.ready();
         let frame = frame.map(|frame| frame.map_err(Into::into));
         match &frame {
             Some(Ok(frame)) => {

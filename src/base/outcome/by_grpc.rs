@@ -21,7 +21,7 @@ impl Classify<Parts> for ByGrpcStatus {
             Ok(head) => match code_in(&head.headers) {
                 Some(code) => grpc_outcome(code),
                 None if head.status == StatusCode::OK => Outcome::Success,
-                // A proxy answered instead of the service.
+                // The response is not from the service but from a proxy.
                 None => Outcome::Failure(FailureKind::Error),
             },
             Err(error) => Outcome::Failure(kind_of(error)),

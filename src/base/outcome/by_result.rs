@@ -82,7 +82,7 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
 /// Whether the name of the error's type, or of its variant, is that of a timeout.
 fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     let mut start = Start { bytes: [0; 48], length: 0 };
-    // An error means that the buffer is full, or that `Debug` failed. The text before it is kept.
+    // An error means that the buffer is full or that `Debug` failed. The text so far is used.
     if catch(|| write!(start, "{error:?}").is_ok()).is_err() {
         return false;
     }
@@ -94,7 +94,7 @@ fn is_named_timeout(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// The first bytes of a text, without an allocation. Writing more fails.
+/// The first bytes of a text, without an allocation. Writes fail when it is full.
 struct Start {
     bytes: [u8; 48],
     length: usize,
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(kind(io::Error::new(io::ErrorKind::TimedOut, rejected)), FailureKind::Rejected);
     }
 
-    /// Writes this as `Debug`.
+    /// An error with this `Debug` text.
     struct Written(&'static str);
 
     impl fmt::Debug for Written {

@@ -1,4 +1,4 @@
-//! Outcomes, and what decides them.
+//! Outcomes and classifiers.
 
 use std::error::Error;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// It succeeded, or failed through the caller's fault.
     Success,
-    /// It says nothing about the service. It is not counted.
+    /// It is not counted, because the service did not cause it.
     Ignored,
     /// It failed. Another attempt may succeed.
     Failure(FailureKind),
@@ -36,7 +36,7 @@ words! {
     pub enum FailureKind {
         /// It returned an error or an error response.
         Error = "error",
-        /// It did not answer in time, or a layer of this crate dropped it for time.
+        /// It did not answer in time, or a layer of this crate dropped it because of a time limit.
         Timeout = "timeout",
         /// It is overloaded (429, `RESOURCE_EXHAUSTED`).
         Overload = "overload",
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_is_the_place_in_the_list() {
+    fn an_index_is_the_position_in_all() {
         for (place, kind) in FailureKind::ALL.into_iter().enumerate() {
             assert_eq!(kind.index(), place);
         }

@@ -3,7 +3,7 @@
 #[cfg(feature = "grpc")]
 use super::classify::{FailureKind, Outcome};
 
-/// The status codes of gRPC, each at its number.
+/// The names of the gRPC status codes, indexed by number.
 pub(crate) const GRPC_CODES: [&str; 17] = [
     "OK",
     "CANCELLED",

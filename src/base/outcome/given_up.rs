@@ -1,10 +1,10 @@
 //! Work that a layer of this crate drops because of a time limit.
 //!
-//! A dropped future cannot tell why it was dropped. A timeout is the fault of the service; a cancellation by the caller
-//! is not. So our layers set a flag of the thread while they drop work for time; the layers inside are dropped on the same
-//! thread and read it. Timeouts of other crates, such as tower's, set no flag and look like a cancellation.
+//! A dropped future cannot see why it was dropped. A timeout is a failure of the service, and a cancellation by the caller
+//! is not. So the layers of this crate set a thread-local flag while they drop work because of a time limit. The inner layers
+//! are dropped on the same thread and read the flag. Timeouts of other crates, such as tower's, look like a cancellation.
 //!
-//! In the same way, a layer that sees the request body sets a flag if the caller does not continue it.
+//! In the same way, a layer that sees the request body sets a flag if the service was waiting for more of it.
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -17,49 +17,49 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 thread_local! {
-    static FOR_TIME: Cell<bool> = const { Cell::new(false) };
+    static TIMING_OUT: Cell<bool> = const { Cell::new(false) };
     #[cfg(any(feature = "breaker", feature = "retry", feature = "dead-letters"))]
-    static BY_CALLER: Cell<bool> = const { Cell::new(false) };
+    static WAITING_FOR_CALLER: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `end`, which drops work because of a time limit.
 #[cold]
-pub(crate) fn for_time<T>(end: impl FnOnce() -> T) -> T {
-    during(&FOR_TIME, end)
+pub(crate) fn timing_out<T>(end: impl FnOnce() -> T) -> T {
+    during(&TIMING_OUT, end)
 }
 
 /// Whether the current drop is because of a time limit.
 #[inline]
-pub(crate) fn is_for_time() -> bool {
-    FOR_TIME.try_with(Cell::get).unwrap_or(false)
+pub(crate) fn is_timing_out() -> bool {
+    TIMING_OUT.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Runs `end`, which drops a call that waits for its caller's request body.
 #[cfg(any(feature = "retry", feature = "dead-letters"))]
 #[cold]
-pub(crate) fn by_caller<T>(end: impl FnOnce() -> T) -> T {
-    during(&BY_CALLER, end)
+pub(crate) fn waiting_for_caller<T>(end: impl FnOnce() -> T) -> T {
+    during(&WAITING_FOR_CALLER, end)
 }
 
 /// Whether the call that is dropped now waits for its caller's request body.
 #[cfg(feature = "breaker")]
 #[cold]
-pub(crate) fn is_by_caller() -> bool {
-    BY_CALLER.try_with(Cell::get).unwrap_or(false)
+pub(crate) fn is_waiting_for_caller() -> bool {
+    WAITING_FOR_CALLER.try_with(Cell::get).unwrap_or(false)
 }
 
 fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
     /// Restores the flag, even after a panic in a drop.
     struct Back(&'static LocalKey<Cell<bool>>, bool);
 
-    impl Drop for Back {
+    impl Drop for Restore {
         fn drop(&mut self) {
             let _ = self.0.try_with(|reason| reason.set(self.1));
         }
     }
 
     // A thread that is ending has no thread-local values.
-    let _back = Back(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
+    let _restore = Restore(reason, reason.try_with(|reason| reason.replace(true)).unwrap_or(false));
     end()
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
     )
     .await;
     if ended.is_err() {
-        for_time(|| future.set(None));
+        timing_out(|| future.set(None));
     }
     ended
 }
@@ -94,10 +94,10 @@ mod task {
     use pin_project_lite::pin_project;
     use tokio::task::JoinHandle;
 
-    use super::for_time;
+    use super::timing_out;
     use crate::base::sync::atomic::{AtomicBool, Ordering};
 
-    /// A task that may be ended for time.
+    /// A task that may be ended because of a time limit.
     #[derive(Debug)]
     pub(crate) struct Timed<T> {
         pub(crate) task: JoinHandle<T>,
@@ -131,7 +131,7 @@ mod task {
             fn drop(this: Pin<&mut Self>) {
                 let mut this = this.project();
                 if this.time_is_up.load(Ordering::Acquire) {
-                    for_time(|| this.work.set(None));
+                    timing_out(|| this.work.set(None));
                 }
             }
         }
@@ -155,32 +155,35 @@ mod tests {
     use crate::base::panics::catch;
 
     #[test]
-    fn p07_only_drops_inside_are_for_time() {
-        assert!(!is_for_time());
-        for_time(|| {
-            for_time(|| assert!(is_for_time()));
-            assert!(is_for_time(), "an inner one ends alone");
-            assert!(std::thread::spawn(|| !is_for_time()).join().unwrap(), "another thread is not affected");
+    fn p07_only_drops_inside_see_the_flag() {
+        assert!(!is_timing_out());
+        timing_out(|| {
+            timing_out(|| assert!(is_timing_out()));
+            assert!(is_timing_out(), "the inner call keeps the flag of the outer one");
+            assert!(
+                std::thread::spawn(|| !is_timing_out()).join().unwrap(),
+                "another thread is not affected"
+            );
         });
-        assert!(!is_for_time());
+        assert!(!is_timing_out());
     }
 
     #[test]
     fn p07_a_panic_in_a_drop_resets_the_flag() {
-        let panicked = catch(|| for_time(|| panic!("on purpose")));
-        assert!(panicked.is_err() && !is_for_time());
+        let panicked = catch(|| timing_out(|| panic!("on purpose")));
+        assert!(panicked.is_err() && !is_timing_out());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p07_work_that_takes_too_long_is_dropped_for_time_and_other_work_is_not() {
+    async fn p07_only_work_that_takes_too_long_sees_the_flag() {
         use std::sync::Arc;
         use std::sync::atomic::{AtomicU8, Ordering};
 
-        /// Notes why it was dropped: 1 without a reason, 2 for time.
+        /// Records why it was dropped: 1 for a cancellation, 2 for a time limit.
         struct Notes(Arc<AtomicU8>);
         impl Drop for Notes {
             fn drop(&mut self) {
-                self.0.store(1 + u8::from(is_for_time()), Ordering::SeqCst);
+                self.0.store(1 + u8::from(is_timing_out()), Ordering::SeqCst);
             }
         }
         let seen = Arc::<AtomicU8>::default();
@@ -202,16 +205,16 @@ mod tests {
 
     #[cfg(any(feature = "breaker", feature = "checks"))]
     #[tokio::test(start_paused = true)]
-    async fn p07_a_task_is_given_up_for_time_or_merely_ended() {
+    async fn p07_a_task_sees_whether_it_timed_out_or_was_aborted() {
         use tokio::sync::oneshot;
 
         struct Reports(Option<oneshot::Sender<bool>>);
         impl Drop for Reports {
             fn drop(&mut self) {
-                let _ = self.0.take().map(|sender| sender.send(is_for_time()));
+                let _ = self.0.take().map(|sender| sender.send(is_timing_out()));
             }
         }
-        for for_time in [true, false] {
+        for timing_out in [true, false] {
             let (sender, reported) = oneshot::channel();
             let reports = Reports(Some(sender));
             let timed = Timed::spawn(async move {
@@ -219,12 +222,12 @@ mod tests {
                 std::future::pending::<()>().await;
             });
             tokio::task::yield_now().await;
-            if for_time {
+            if timing_out {
                 timed.give_up();
             } else {
                 timed.task.abort();
             }
-            assert_eq!(reported.await, Ok(for_time));
+            assert_eq!(reported.await, Ok(timing_out));
         }
     }
 }

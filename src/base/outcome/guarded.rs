@@ -10,7 +10,7 @@ use super::classify::{Classify, Outcome};
 use super::settle::Settle;
 
 pin_project! {
-    /// A call with an observer. The observer is not moved until the end, since a move costs as much as its work.
+    /// A call with an observer. The observer stays in place until the end, because moving it is as expensive as its work.
     #[derive(Debug)]
     pub(crate) struct Guarded<F, O> {
         #[pin]
@@ -36,7 +36,7 @@ impl<F, O: Settle> Guarded<F, O> {
 
 #[cfg(feature = "http")]
 impl<F, O> Guarded<F, Option<O>> {
-    /// Takes the observer, to observe what follows the call.
+    /// Takes the observer, which then observes the response body.
     pub(crate) fn take(self: Pin<&mut Self>) -> Option<O> {
         self.project().observer.take()
     }

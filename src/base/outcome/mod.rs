@@ -7,20 +7,20 @@
 //! streaming response is classified twice, at its head and at its end, because a gRPC status is in the trailers and a body
 //! may break midway.
 //!
-//! # Calls that are given up
+//! # Cancelled calls
 //! A call whose future is dropped before its end was *cancelled*. It is a failure if the service caused that:
-//! - **A layer of this crate dropped it for time** ([`Retry`](crate::Retry)'s `attempt_timeout` and `deadline`, a
-//!   `BodyTimeoutLayer`, the timeout of a check): [`FailureKind::Timeout`], however short the time was, for each layer
-//!   inside that runs in the same task.
+//! - **A layer of this crate dropped it because of a time limit** ([`Retry`](crate::Retry)'s `attempt_timeout` and
+//!   `deadline`, a `BodyTimeoutLayer`, the timeout of a check): [`FailureKind::Timeout`], however short the limit was, for
+//!   each inner layer that runs in the same task.
 //! - **Anything else dropped it**, such as the timeout of another crate or a client that disconnected. The layer
-//!   cannot tell why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
+//!   cannot see why. For a circuit breaker it is [`FailureKind::Cancelled`] if the call had run for longer than
 //!   [`Cancelled`](https://docs.rs/campanile/latest/campanile/breaker/enum.Cancelled.html) allows, else
 //!   [`Outcome::Ignored`]. `Timing` counts each as [`FailureKind::Cancelled`].
 //!
 //! # Streams
 //! A response over HTTP or gRPC ends with its body. If its reader drops the body before the end, the call is cancelled too;
-//! it is never a success, whatever the head said:
-//! - It is [`FailureKind::Timeout`] if a layer of this crate dropped it for time.
+//! it is never a success, even if the head was:
+//! - It is [`FailureKind::Timeout`] if a layer of this crate dropped it because of a time limit.
 //! - It is [`FailureKind::Cancelled`] if the stream had *stalled*: its reader was waiting, and no frame came for longer
 //!   than the limit. A breaker uses its limit for calls; `Timing` uses one second.
 //! - Otherwise it is [`Outcome::Ignored`]: it neither opens nor closes a circuit, and frees the permit of a half-open one.
@@ -91,11 +91,11 @@ pub(crate) use codes::GRPC_CODES;
 pub use codes::grpc_outcome;
 #[cfg(any(feature = "breaker", feature = "checks"))]
 pub(crate) use given_up::Timed;
-#[cfg(any(feature = "retry", feature = "dead-letters"))]
-pub(crate) use given_up::by_caller;
 #[cfg(feature = "breaker")]
-pub(crate) use given_up::is_by_caller;
-pub(crate) use given_up::{for_time, is_for_time, within};
+pub(crate) use given_up::is_waiting_for_caller;
+#[cfg(any(feature = "retry", feature = "dead-letters"))]
+pub(crate) use given_up::waiting_for_caller;
+pub(crate) use given_up::{is_timing_out, timing_out, within};
 pub(crate) use guarded::Guarded;
 pub(crate) use guarded::Judged;
 #[cfg(feature = "http")]

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 /// `Retry-After`, in seconds or as a date.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
-    // A date is by the clock of the server, whose time is in `Date`.
+    // A date uses the clock of the server, whose time is in `Date`.
     let server_time = headers.get(header::DATE).and_then(|date| date.to_str().ok());
     let server_time = server_time.and_then(|date| httpdate::parse_http_date(date).ok());
     wait_of(value.trim(), server_time.unwrap_or_else(SystemTime::now))
@@ -15,7 +15,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn wait_of(value: &str, now: SystemTime) -> Option<Duration> {
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // The caller caps it, so a number that is too large becomes the largest.
+        // The caller limits the wait, so a number that is too large may become the largest.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(value).ok()?;
@@ -97,7 +97,7 @@ mod tests {
         }
 
         #[test]
-        fn any_header_is_read_or_not(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..3)) {
+        fn arbitrary_headers_do_not_panic(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..3)) {
             let mut headers = HeaderMap::new();
             for value in values.iter().filter_map(|value| header::HeaderValue::from_bytes(value).ok()) {
                 headers.append(header::RETRY_AFTER, value);

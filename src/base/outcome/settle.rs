@@ -17,7 +17,7 @@ pub trait Settle {
     /// The call was polled and is pending.
     fn pending(&mut self) {}
 
-    /// The head of the response goes to the caller.
+    /// The head of the response is about to be passed to the caller.
     #[cfg(feature = "http")]
     fn head(&mut self, head: &mut http::response::Parts) {
         let _ = head;
@@ -36,7 +36,7 @@ pub trait Settle {
     }
 }
 
-/// An observer that moves on to the next stage.
+/// An observer that can be taken, to pass it to the next stage of the call.
 #[cfg(feature = "http")]
 impl<O: Settle> Settle for Option<O> {
     #[inline]

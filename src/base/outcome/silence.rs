@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::base::clock::{self, Tick};
 
-/// A stream is silent by nature if its reader waited this long, like a gRPC `Watch` of something that seldom changes.
+/// A silence for which the reader waits this long is not a stall. Some streams are silent by nature, such as a gRPC `Watch`
+/// of a value that seldom changes.
 const BY_NATURE: Duration = Duration::from_secs(600);
 
 /// The silence of a stream while its reader waits for the next frame.
@@ -35,14 +36,14 @@ impl Silence {
 
     /// A frame arrived.
     #[inline]
-    pub(super) fn ends(&mut self) {
+    pub(super) fn ready(&mut self) {
         if self.since != Tick::default() {
             self.longest = self.longest.max(clock::now().since(self.since));
             self.since = Tick::default();
         }
     }
 
-    /// Whether the stream has stalled: it is silent for longer than `limit` and longer than ever before.
+    /// Whether the stream has stalled: its silence is longer than `limit` and longer than all earlier silences.
     pub(super) fn is_stall(&self, limit: Duration) -> bool {
         if self.by_nature || self.since == Tick::default() {
             return false;
@@ -69,10 +70,10 @@ mod tests {
         silence.on_pending();
         assert!(!silence.is_stall(LIMIT));
         advance(Duration::from_nanos(1)).await;
-        assert!(silence.is_stall(LIMIT), "from the first poll that found nothing");
-        silence.ends();
+        assert!(silence.is_stall(LIMIT), "the silence begins with the first pending poll");
+        silence.ready();
         advance(LIMIT * 10).await;
-        assert!(!silence.is_stall(LIMIT), "its reader does not poll again");
+        assert!(!silence.is_stall(LIMIT), "time in which the reader does not poll does not count");
     }
 
     #[tokio::test(start_paused = true)]
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn p07_a_silence_that_its_reader_waits_out_is_no_stall() {
+    async fn p07_a_very_long_silence_is_not_a_stall() {
         let mut silence = Silence::default();
         silence.on_pending();
         advance(BY_NATURE - Duration::from_nanos(1)).await;

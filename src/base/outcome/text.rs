@@ -12,13 +12,13 @@ use crate::base::cut::cut;
 use crate::base::error::{inside, sources};
 use crate::base::panics::catch;
 
-/// The text of `value`, up to `limit` bytes of it.
+/// The text of `value`, at most `limit` bytes.
 pub(crate) fn shown(value: &(impl fmt::Display + ?Sized), limit: usize) -> String {
     written(limit, |out| write!(out, "{value}")).unwrap_or_else(|| "its Display panicked".to_owned())
 }
 
-/// An error and its causes in one text, separated by colons, of little more than `limit` bytes. A cause whose text is in
-/// the text before it is left out, because many errors repeat the text of their cause.
+/// An error and its causes in one text, separated by colons, of about `limit` bytes. A cause is left out if the text so far
+/// contains its text, because many errors repeat the text of their cause.
 pub(crate) fn line(error: &(dyn Error + 'static), limit: usize) -> String {
     let mut text = String::new();
     for error in sources(error) {
@@ -36,15 +36,15 @@ pub(crate) fn line(error: &(dyn Error + 'static), limit: usize) -> String {
     text
 }
 
-/// The text that `write` writes, up to `limit` bytes; `None` if it panics.
+/// The text that `write` writes, at most `limit` bytes; `None` if it panics.
 fn written(limit: usize, write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
     let mut out = Bounded { text: String::new(), limit };
-    // An error means that the limit was reached, or that `write` failed. The text before it is kept.
+    // An error means that the limit was reached or that `write` failed. The text so far is used.
     catch(|| write(&mut out).is_ok()).ok()?;
     Some(out.text)
 }
 
-/// A text of at most `limit` bytes. Writing more fails, which ends a writer without end.
+/// A text of at most `limit` bytes. Writes fail when it is full, which stops an endless `Display`.
 struct Bounded {
     text: String,
     limit: usize,
@@ -85,7 +85,7 @@ pub(super) fn derived_name(debug: &str) -> Option<&str> {
     (is_derived && last.starts_with(char::is_uppercase)).then_some(name)
 }
 
-/// The code of a gRPC status, which is its type by the OpenTelemetry conventions: `Status { code: Unavailable, … }`.
+/// The code of a gRPC status, from `Status { code: Unavailable, … }`. It is the error type by the OpenTelemetry conventions.
 fn code_of_status(debug: &str) -> Option<&'static str> {
     let code = debug.strip_prefix("Status { code: ")?.split([',', ' ']).next()?;
     let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A sign, the name before it, and where the value begins.
+/// A name and the sign after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) name: Range<usize>,

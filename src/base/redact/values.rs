@@ -84,14 +84,14 @@ impl Search<'_> {
         None
     }
 
-    /// The end of a value without quotes around it.
+    /// The end of an unquoted value.
     fn bare(&mut self, from: usize, place: Context) -> usize {
         let bytes = self.bytes;
         let (mut depth, mut at) = (0_usize, from);
         let mut lost = [false; 2];
         while let Some(byte) = bytes.get(at).copied() {
             count(1);
-            // The backslashes before a quote, all at once.
+            // All backslashes before a quote.
             let quote = if byte == b'\\' { ahead(bytes, at, usize::MAX, |byte| byte == b'\\') } else { at };
             match bytes.get(quote).copied() {
                 Some(sign @ (b'"' | b'\'')) => {

@@ -1,11 +1,11 @@
-//! A sketch that one thread writes to.
+//! A sketch for one writer.
 
 use std::time::Duration;
 
 use super::buckets::{STEPS, bucket_of, middle_of};
 use crate::base::clock::nanos;
 
-/// The powers of two that are allocated at first. Most durations are within a factor of 256, and need no other allocation.
+/// The initial capacity in powers of two. Most durations are within a factor of 256, so one allocation is usually enough.
 const ROOM: usize = 8;
 
 /// A distribution of durations, of bounded size and error: count, mean, extremes and percentiles.
@@ -132,7 +132,7 @@ impl Sketch {
         Some(self.max())
     }
 
-    /// The buckets in use in ascending order, each with its count.
+    /// The non-empty buckets in ascending order, each with its count.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (u16, u64)> {
         let of_row = |row: &Row| (row.first..).zip(row.counts);
         self.rows.iter().flat_map(of_row).filter(|(_, count)| *count > 0)

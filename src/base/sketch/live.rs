@@ -1,4 +1,4 @@
-//! A sketch that many threads write to.
+//! A sketch for concurrent writers.
 
 use super::buckets::{BUCKETS, bucket_of};
 use super::durations::{Sketch, duration_of};
@@ -61,7 +61,7 @@ impl LiveSketch {
         if nanos > self.max.load(Ordering::Relaxed) {
             self.max.fetch_max(nanos, Ordering::Relaxed);
         }
-        // Last, so that a reader that sees the call counted sees its bounds too.
+        // Last, so that a reader that sees the count also sees the minimum and maximum.
         self.buckets[usize::from(bucket_of(nanos))].fetch_add(1, Ordering::Release);
     }
 

@@ -1,8 +1,7 @@
-//! Durations counted by size: percentiles with a bounded error, which can be added up.
+//! Sketches of durations: percentiles with a bounded error. Sketches can be merged.
 //!
-//! Start with `durations.rs`, the sketch that one thread writes to; `buckets.rs` says which bucket a duration is in.
-//! `live.rs` is the sketch that many threads write to, `summary.rs` the figures that snapshots show, and `wire.rs` how a
-//! sketch is serialized.
+//! To read the code, start with `durations.rs`, the sketch for one writer. `buckets.rs` defines the buckets, `live.rs` is the sketch for
+//! concurrent writers, `summary.rs` holds the values in snapshots, and `wire.rs` the serialized form.
 
 mod buckets;
 mod durations;

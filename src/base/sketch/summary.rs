@@ -1,10 +1,10 @@
-//! The figures of a sketch that snapshots show.
+//! The values of a sketch in snapshots.
 
 use std::time::Duration;
 
 use super::durations::Sketch;
 
-/// The figures of a sketch at one moment.
+/// The values of a sketch at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Summary {
     pub(crate) count: u64,

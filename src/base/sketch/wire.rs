@@ -1,4 +1,4 @@
-//! How a sketch is serialized.
+//! The serialized form of a sketch.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::base::clock::nanos;
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wire {
-    /// The buckets to each power of two, so that sketches of another resolution are rejected.
+    /// The number of buckets for each power of two. Sketches with another number are rejected.
     steps: u64,
     #[serde(with = "crate::base::duration")]
     sum: Duration,
@@ -21,7 +21,7 @@ struct Wire {
     min: Duration,
     #[serde(with = "crate::base::duration")]
     max: Duration,
-    /// The numbers of the buckets in use in ascending order, each with its count.
+    /// The numbers of the non-empty buckets in ascending order, each with its count.
     buckets: Vec<(u16, u64)>,
 }
 
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Sketch {
 }
 
 /// The errors of a malformed sketch.
-enum Fault {
+enum SketchError {
     Steps(u64),
     Bucket(u16),
     Order,
@@ -59,14 +59,14 @@ enum Fault {
     Bounds,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SketchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Steps(steps) => {
-                write!(f, "the sketch has {steps} buckets to a power of two, and only {STEPS} can be read")
+                write!(f, "the sketch has {steps} buckets for each power of two; only {STEPS} are supported")
             }
             Self::Bucket(bucket) => {
-                write!(f, "the sketch has bucket {bucket}, and the last one is {}", BUCKETS - 1)
+                write!(f, "the sketch has a bucket {bucket}; the last valid one is {}", BUCKETS - 1)
             }
             Self::Order => f.write_str("the buckets of the sketch are not in ascending order"),
             Self::Empty(bucket) => write!(f, "bucket {bucket} of the sketch is empty: leave it out"),
@@ -77,32 +77,32 @@ impl fmt::Display for Fault {
 }
 
 impl TryFrom<Wire> for Sketch {
-    type Error = Fault;
+    type Error = SketchError;
 
-    fn try_from(wire: Wire) -> Result<Self, Fault> {
+    fn try_from(wire: Wire) -> Result<Self, SketchError> {
         if wire.steps != STEPS {
-            return Err(Fault::Steps(wire.steps));
+            return Err(SketchError::Steps(wire.steps));
         }
         let (Some((first, _)), Some((last, _))) = (wire.buckets.first(), wire.buckets.last()) else {
             return Ok(Self::new());
         };
         let (min, max) = (nanos(wire.min), nanos(wire.max));
         if usize::from(*last) >= BUCKETS {
-            return Err(Fault::Bucket(*last));
+            return Err(SketchError::Bucket(*last));
         }
         if min > max || bucket_of(min) > *first || bucket_of(max) < *last {
-            return Err(Fault::Bounds);
+            return Err(SketchError::Bounds);
         }
         if !wire.buckets.is_sorted_by(|(one, _), (next, _)| one < next) {
-            return Err(Fault::Order);
+            return Err(SketchError::Order);
         }
         let mut sketch = Self::default();
         (sketch.sum, sketch.min, sketch.max) = (wire.sum, min, max);
         for (bucket, in_bucket) in wire.buckets {
             if in_bucket == 0 {
-                return Err(Fault::Empty(bucket));
+                return Err(SketchError::Empty(bucket));
             }
-            sketch.count = sketch.count.checked_add(in_bucket).ok_or(Fault::Count)?;
+            sketch.count = sketch.count.checked_add(in_bucket).ok_or(SketchError::Count)?;
             sketch.add_to(bucket, in_bucket);
         }
         Ok(sketch)

@@ -1,10 +1,10 @@
-//! Files for TLS by the names of their settings.
+//! TLS files with the names of their settings.
 
 use std::path::PathBuf;
 
 use super::settings::TlsSettings;
 
-/// Files for TLS, each with the name of the setting that it comes from.
+/// TLS files, each with the name of its setting for error texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Certificates {
     pub(crate) authorities: Option<(String, PathBuf)>,

@@ -8,7 +8,7 @@ use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::certificates::Certificates;
-use super::fault::Fault;
+use super::error::ConnectorError;
 #[cfg(feature = "tls")]
 use super::files;
 
@@ -18,13 +18,14 @@ pub(crate) type Connector = files::Connector;
 #[cfg(not(feature = "tls"))]
 pub(crate) type Connector = HttpConnector;
 
-/// A connector for HTTP/1, or HTTP/2 if `http2`, that connects within `limit`. With certificates it connects only with TLS.
+/// A connector for HTTP/1, or for HTTP/2 if `http2` is set. `limit` is the connect timeout. With certificates it connects
+/// only with TLS.
 #[cfg_attr(not(feature = "tls"), allow(clippy::unnecessary_wraps))]
 pub(crate) fn connector(
     secure: Option<&Certificates>,
     http2: bool,
     limit: Duration,
-) -> Result<Connector, Fault> {
+) -> Result<Connector, ConnectorError> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
     http.set_nodelay(true);

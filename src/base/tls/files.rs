@@ -12,13 +12,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 use super::certificates::Certificates;
-use super::fault::Fault;
+use super::error::ConnectorError;
 use crate::base::error::ConfigError;
 
 /// Connects to `http:` and `https:`.
 pub(super) type Connector = hyper_rustls::HttpsConnector<HttpConnector>;
 
-/// The largest file of certificates that is read.
+/// The maximum size of a PEM file.
 const LONGEST_FILE: u64 = 4 * 1024 * 1024;
 
 /// Wraps `http` in TLS, with the certificates in `secure` if there are any.
@@ -26,13 +26,13 @@ pub(super) fn wrapped(
     http: HttpConnector,
     secure: Option<&Certificates>,
     http2: bool,
-) -> Result<Connector, Fault> {
+) -> Result<Connector, ConnectorError> {
     let builder = HttpsConnectorBuilder::new();
     let builder = match secure {
         Some(certificates) => {
             builder.with_tls_config(config(roots(certificates)?, certificates)?).https_only()
         }
-        // Trusts no certificate. It is used for `http:` only.
+        // Without certificates, only `http:` works.
         None => {
             let nothing = config(RootCertStore::empty(), &Certificates::default())?;
             builder.with_tls_config(nothing).https_or_http()
@@ -42,16 +42,16 @@ pub(super) fn wrapped(
     if http2 {
         return Ok(builder.enable_http2().wrap_connector(http));
     }
-    debug_assert!(!http2, "nothing but gRPC needs it");
+    debug_assert!(!http2, "only gRPC uses HTTP/2");
     Ok(builder.enable_http1().wrap_connector(http))
 }
 
-fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, Fault> {
-    // Explicitly, because the default of the process depends on its other users of rustls.
+fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientConfig, ConnectorError> {
+    // The process default of rustls may be set by other users of rustls.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| Fault::Other(error.to_string()))?
+        .map_err(|error| ConnectorError::Other(error.to_string()))?
         .with_root_certificates(roots);
     match (&certificates.client, &certificates.client_key) {
         (None, None) => Ok(builder.with_no_client_auth()),
@@ -68,7 +68,7 @@ fn config(roots: RootCertStore, certificates: &Certificates) -> Result<ClientCon
     }
 }
 
-fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
+fn roots(certificates: &Certificates) -> Result<RootCertStore, ConnectorError> {
     let mut roots = RootCertStore::empty();
     if let Some(file) = &certificates.authorities {
         for certificate in pems(file, "certificate")? {
@@ -92,7 +92,7 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, Fault> {
 fn pems<T: PemObject>((name, path): &(String, PathBuf), what: &str) -> Result<Vec<T>, ConfigError> {
     let refused = |error: io::Error| unusable(name, path, &error.to_string());
     let about = fs::metadata(path).map_err(refused)?;
-    // Not a pipe, whose opening waits for a writer, nor a device, which may have no end.
+    // Opening a pipe would block, and a device may be endless.
     if !about.is_file() || about.len() > LONGEST_FILE {
         return Err(unusable(name, path, "it is not a regular file of at most 4 MiB"));
     }

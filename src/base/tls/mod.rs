@@ -9,7 +9,7 @@ mod certificates;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 mod connector;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
-mod fault;
+mod error;
 #[cfg(all(feature = "tls", any(feature = "otlp", all(feature = "http", feature = "telemetry"))))]
 mod files;
 mod settings;
@@ -19,5 +19,5 @@ pub(crate) use certificates::Certificates;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 pub(crate) use connector::{Connector, connector, is_in_clear};
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
-pub(crate) use fault::Fault;
+pub(crate) use error::ConnectorError;
 pub use settings::TlsSettings;

@@ -12,7 +12,7 @@ use tower::BoxError;
 use super::headers::{IDEMPOTENCY_KEY, LETTER};
 use crate::base::clock::{self, Tick};
 use crate::base::error::{Cause, Rejected};
-use crate::base::outcome::{ByCause, Classify, FailureKind, is_for_time, within};
+use crate::base::outcome::{ByCause, Classify, FailureKind, is_timing_out, within};
 use crate::base::panics::caught;
 use crate::dead_letter::core::Core;
 use crate::dead_letter::failure::{FailedCall, Failure, classified};
@@ -157,8 +157,8 @@ impl<C> HttpJob<C> {
     }
 
     /// The failure of a call that was dropped: by its caller, or by a timeout outside of the layer.
-    fn dropped(&self, for_time: bool) -> FailedCall {
-        let failure = if for_time {
+    fn dropped(&self, timing_out: bool) -> FailedCall {
+        let failure = if timing_out {
             Failure::new(
                 FailureKind::Timeout,
                 "timeout",
@@ -178,7 +178,7 @@ impl<C> HttpJob<C> {
 impl<C> Drop for HttpJob<C> {
     fn drop(&mut self) {
         if self.request.is_some() && self.core.settings.park_cancelled && !std::thread::panicking() {
-            let call = self.dropped(is_for_time());
+            let call = self.dropped(is_timing_out());
             // A task parks the request, because the caller does not wait.
             drop(self.start_parking(call));
         }

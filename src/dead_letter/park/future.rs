@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::parking::Parking;
 use crate::base::clock::{self, Tick};
-use crate::base::outcome::by_caller;
+use crate::base::outcome::waiting_for_caller;
 use crate::base::panics::{Panic, catch};
 use crate::dead_letter::failure::{FailedCall, Failure};
 use crate::layers::attempts::Record;
@@ -65,7 +65,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.call.is_some() && this.job.as_ref().is_some_and(this.awaits_caller) {
-                by_caller(|| this.call.set(None));
+                waiting_for_caller(|| this.call.set(None));
             }
         }
     }

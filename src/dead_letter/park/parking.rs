@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::draft::Draft;
 use super::ticket::{Ticket, count_unsendable};
-use crate::base::outcome::for_time;
+use crate::base::outcome::timing_out;
 use crate::base::panics::{Panic, catch};
 use crate::dead_letter::core::Core;
 use crate::dead_letter::expiry;
@@ -222,7 +222,7 @@ async fn with_timeout<T>(put: impl Future<Output = T>, handed_over: &AtomicBool)
     })
     .await;
     if ended.is_err() {
-        for_time(|| put.set(None));
+        timing_out(|| put.set(None));
     }
     ended
 }

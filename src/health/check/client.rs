@@ -13,7 +13,7 @@ use tower::BoxError;
 use super::endpoint::Endpoint;
 use super::text::error_chain;
 use crate::base::error::ConfigError;
-use crate::base::tls::{Certificates, Connector, Fault, TlsSettings, connector};
+use crate::base::tls::{Certificates, Connector, ConnectorError, TlsSettings, connector};
 
 pub(super) type Client<B> = legacy::Client<Connector, B>;
 

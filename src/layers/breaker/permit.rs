@@ -9,7 +9,7 @@ use super::circuit::Circuit;
 use super::machine::Admission;
 use crate::base::clock::{self, Tick};
 use crate::base::error::Rejected;
-use crate::base::outcome::{FailureKind, Outcome, Settle, is_by_caller, is_for_time};
+use crate::base::outcome::{FailureKind, Outcome, Settle, is_timing_out, is_waiting_for_caller};
 
 /// The right to make one call. Its drop releases it, unused or with the outcome of the call.
 pub struct Permit {
@@ -122,8 +122,8 @@ impl Permit {
         let outcome = match self.phase {
             Phase::Reserved => return self.circuit.release(self.admission),
             Phase::Running => Outcome::Failure(FailureKind::Panic),
-            _ if is_by_caller() => Outcome::Ignored,
-            _ if is_for_time() => Outcome::Failure(FailureKind::Timeout),
+            _ if is_waiting_for_caller() => Outcome::Ignored,
+            _ if is_timing_out() => Outcome::Failure(FailureKind::Timeout),
             Phase::Waiting | Phase::Settled => {
                 let ran = clock::now().since(self.since);
                 match self.circuit.cancelled_after() {

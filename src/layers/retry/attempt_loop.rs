@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::snapshot::GiveUp;
 use super::target::Target;
 use crate::base::clock::{self, Tick};
-use crate::base::outcome::{FailureKind, Outcome, by_caller, for_time};
+use crate::base::outcome::{FailureKind, Outcome, timing_out, waiting_for_caller};
 
 pin_project! {
     /// Makes attempts until one is the last.
@@ -135,7 +135,7 @@ impl<T: Target> Future for AttemptLoop<T> {
                     // The attempt is dropped before anything else: it may hold a permit that the next one needs.
                     let retained = match &polled {
                         Some(_) => end_attempt(this.state.as_mut()),
-                        None => for_time(|| give_up_attempt::<T>(this.state.as_mut())),
+                        None => timing_out(|| give_up_attempt::<T>(this.state.as_mut())),
                     };
                     this.timer.set(None);
                     let result = match polled {
@@ -242,7 +242,7 @@ fn give_up_attempt<T: Target>(
         Projection::Called { retained: Retained::Upload(upload), .. } => T::awaits_caller(upload),
         _ => false,
     };
-    if awaits_caller { by_caller(|| end_attempt(state)) } else { end_attempt(state) }
+    if awaits_caller { waiting_for_caller(|| end_attempt(state)) } else { end_attempt(state) }
 }
 
 /// Ready at `until`; sets the timer up at the first poll.

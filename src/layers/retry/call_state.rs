@@ -7,7 +7,7 @@ use super::policy::{Policy, now};
 use super::snapshot::GiveUp;
 use crate::base::clock::Tick;
 use crate::base::error::TimedOut;
-use crate::base::outcome::{FailureKind, is_for_time};
+use crate::base::outcome::{FailureKind, is_timing_out};
 use crate::layers::attempts::{self, ErrorText, RetryId};
 
 /// The state of one call. The policy is passed to each method, so that the state need not hold a reference to it.
@@ -75,7 +75,7 @@ impl CallState {
 
     /// Called when the call is dropped before its end.
     pub(super) fn on_drop(&self, policy: &Policy) {
-        if is_for_time() {
+        if is_timing_out() {
             policy.counters.give_up(GiveUp::Deadline);
         } else {
             policy.counters.cancelled();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::meter::Meter;
 use super::shard::Shard;
 use crate::base::clock::{self, Tick};
-use crate::base::outcome::{FailureKind, Outcome, Settle, is_for_time};
+use crate::base::outcome::{FailureKind, Outcome, Settle, is_timing_out};
 
 /// The timing of a plain call. A call that is dropped before its end counts as cancelled, as a timeout or as a panic.
 pub struct Stopwatch {
@@ -44,7 +44,7 @@ impl CallStart {
         let running = self.0 & Self::RUNNING != 0;
         Outcome::Failure(if running {
             FailureKind::Panic
-        } else if is_for_time() {
+        } else if is_timing_out() {
             FailureKind::Timeout
         } else {
             FailureKind::Cancelled

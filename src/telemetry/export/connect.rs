@@ -8,7 +8,7 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::target::Target;
-use crate::base::tls::{self, Connector, Fault};
+use crate::base::tls::{self, Connector, ConnectorError};
 use crate::telemetry::error::TelemetryError;
 
 /// The HTTP client of an exporter. Clones share connections.
@@ -34,9 +34,9 @@ pub(super) fn connector(target: &Target) -> Result<Connector, TelemetryError> {
     let certificates = secure.then_some(&target.certificates);
     tls::connector(certificates, target.grpc, target.timeout).map_err(|fault| {
         let reason = match fault {
-            Fault::Setting(error) => return error.into(),
-            Fault::Other(reason) => reason,
-            Fault::NoAuthority(why) => format!(
+            ConnectorError::Setting(error) => return error.into(),
+            ConnectorError::Other(reason) => reason,
+            ConnectorError::NoRootCertificates(why) => format!(
                 "this machine has no trusted CA certificates: set OTEL_EXPORTER_OTLP_CERTIFICATE to the path of a PEM \
                  file with CA certificates ({why})"
             ),

@@ -16,7 +16,7 @@ use tower::{BoxError, Layer, Service};
 
 use crate::base::clock::{self, Tick};
 use crate::base::error::TimedOut;
-use crate::base::outcome::for_time;
+use crate::base::outcome::timing_out;
 
 /// Bounds the time of response bodies. `attempt_timeout` and `deadline` of a [`Retry`](crate::Retry) bound the head of a
 /// response only.
@@ -218,7 +218,7 @@ where
                 TimedOut::new("the next part of the response body", "idle", idle.unwrap_or_default())
             }
         };
-        for_time(|| this.body.set(None));
+        timing_out(|| this.body.set(None));
         this.timer.set(None);
         Poll::Ready(Some(last_frame(why, *this.grpc)))
     }

@@ -4,16 +4,16 @@ use crate::base::error::ConfigError;
 
 /// The reason why a connector could not be made.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum ConnectorError {
     /// A file is unusable.
     Setting(ConfigError),
     /// No file of CA certificates is set, and the system has none: the errors of loading them.
-    NoAuthority(String),
+    NoRootCertificates(String),
     /// Any other reason.
     Other(String),
 }
 
-impl From<ConfigError> for Fault {
+impl From<ConfigError> for ConnectorError {
     fn from(error: ConfigError) -> Self {
         Self::Setting(error)
     }
