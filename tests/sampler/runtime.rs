@@ -19,7 +19,7 @@ fn runtime(workers: usize) -> Runtime {
 }
 
 /// Samples the runtimes of these names, and returns the exposition.
-struct Watching {
+struct SampledRuntimes {
     telemetry: Telemetry,
     _sampler: Sampler,
 }

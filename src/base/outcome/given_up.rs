@@ -50,7 +50,7 @@ pub(crate) fn is_waiting_for_caller() -> bool {
 
 fn during<T>(reason: &'static LocalKey<Cell<bool>>, end: impl FnOnce() -> T) -> T {
     /// Restores the flag, even after a panic in a drop.
-    struct Back(&'static LocalKey<Cell<bool>>, bool);
+    struct Restore(&'static LocalKey<Cell<bool>>, bool);
 
     impl Drop for Restore {
         fn drop(&mut self) {

@@ -81,7 +81,7 @@ mod tests {
         let mut silence = Silence::default();
         silence.on_pending();
         advance(LIMIT * 15).await;
-        silence.ends();
+        silence.ready();
         silence.on_pending();
         advance(LIMIT * 15).await;
         assert!(!silence.is_stall(LIMIT));

@@ -32,23 +32,23 @@ const PROGRAMS: &[(&[u8], &[u8], Short)] = &[
     (b"ldapmodify", b"w", Short::Secret),
     (b"ldapsearch", b"w", Short::Secret),
     // `docker login`, `oc login` and others.
-    (b"login", b"p", SecretForm::Secret),
-    (b"mariadb", b"p", SecretForm::Glued),
-    (b"mongo", b"p", SecretForm::Secret),
-    (b"mongodump", b"p", SecretForm::Secret),
-    (b"mongosh", b"p", SecretForm::Secret),
-    (b"mysql", b"p", SecretForm::Glued),
-    (b"mysqladmin", b"p", SecretForm::Glued),
-    (b"mysqldump", b"p", SecretForm::Glued),
-    (b"redis-cli", b"a", SecretForm::Secret),
-    (b"smbclient", b"U", SecretForm::After(b'%')),
-    (b"sqlcmd", b"P", SecretForm::Secret),
-    (b"sshpass", b"p", SecretForm::Secret),
-    (b"unzip", b"P", SecretForm::Secret),
-    (b"zip", b"P", SecretForm::Secret),
+    (b"login", b"p", Short::Secret),
+    (b"mariadb", b"p", Short::Glued),
+    (b"mongo", b"p", Short::Secret),
+    (b"mongodump", b"p", Short::Secret),
+    (b"mongosh", b"p", Short::Secret),
+    (b"mysql", b"p", Short::Glued),
+    (b"mysqladmin", b"p", Short::Glued),
+    (b"mysqldump", b"p", Short::Glued),
+    (b"redis-cli", b"a", Short::Secret),
+    (b"smbclient", b"U", Short::After(b'%')),
+    (b"sqlcmd", b"P", Short::Secret),
+    (b"sshpass", b"p", Short::Secret),
+    (b"unzip", b"P", Short::Secret),
+    (b"zip", b"P", Short::Secret),
 ];
 
-/// Long options of `curl` whose value is a name, a colon and a secret.
+/// Long arguments of `curl` with a name, a colon and a secret.
 const USERS: &[&[u8]] = &[b"user", b"proxy-user"];
 
 /// Words after an argument in a sentence about it: `--token is required`.
@@ -72,12 +72,12 @@ const WORDS: &[&[u8]] = &[
     b"with",
 ];
 
-/// The program that a command line calls.
+/// The program of the line that is read.
 #[derive(Default)]
 struct Line {
     /// The text before this place was read.
     read: usize,
-    program: Option<&'static (&'static [u8], &'static [u8], SecretForm)>,
+    program: Option<&'static (&'static [u8], &'static [u8], Short)>,
 }
 
 impl Line {
@@ -178,8 +178,8 @@ impl Search<'_> {
         let start = name.start + 1;
         let gap = if name.len() > 1 { start } else { next_argument(bytes, start) };
         match short {
-            SecretForm::After(sign) => self.after(gap, sign),
-            SecretForm::Glued if gap > start => None,
+            Short::After(sign) => self.after(gap, sign),
+            Short::Glued if gap > start => None,
             _ => {
                 let value = self.argument(gap);
                 let rule = Rule::MASK;

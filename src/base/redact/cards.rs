@@ -73,7 +73,7 @@ pub(super) fn is_card(number: u64) -> bool {
 ///
 /// The number is in one piece or in groups of digits with the same separator between them.
 pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
-    // Without separators, or in groups: four digits, then groups of three to six, then a last group.
+    // In one piece, or in groups: four digits, some of three to six, and a last one.
     if first != 4 && !(SHORTEST..=LONGEST).contains(&first) {
         return None;
     }
@@ -94,8 +94,8 @@ pub(super) fn ends(bytes: &[u8], start: usize, first: usize) -> Option<usize> {
         at += group;
         if length >= SHORTEST
             && is_number(&number[..length])
-            && is_plausible_grouping(separator, &groups[..=place])
-            && stands_alone(bytes, start, at, if place == 0 { b"" } else { separator })
+            && usual(separator, &groups[..=place])
+            && alone(bytes, start, at, if place == 0 { b"" } else { separator })
         {
             found = Some(at);
         }
@@ -153,7 +153,7 @@ mod tests {
         found
     }
 
-    /// The test numbers that networks and banks publish.
+    /// The numbers that networks and their banks give out for tests.
     const CARDS: &[&str] = &[
         "4242424242424242",    // Visa
         "4111111111111111",    // Visa
@@ -233,16 +233,16 @@ mod tests {
             "4242424242424242ffff",                 // inside hexadecimal
             "550e8400-e29b-41d4-a716-446655440000", // a UUID
             "00000000-0000-4242-4242-424242424242", // a UUID of digits
-            "42 42 42 42 42 42 42 42",              // a list of numbers
+            "42 42 42 42 42 42 42 42",              // numbers
             "4242  4242  4242  4242",               // a table
-            "9999999999999995",                     // not of a network
+            "9999999999999995",                     // of no network
         ] {
             assert!(found(text).is_empty(), "{text}: {:?}", found(text));
         }
     }
 
     #[test]
-    fn numeric_fields_are_checked_too() {
+    fn numbers_are_looked_at_too() {
         for card in CARDS.iter().filter(|card| card.len() > 13) {
             assert!(is_card(card.parse().unwrap()), "{card}");
         }

@@ -125,7 +125,7 @@ pub(super) fn declares(bytes: &[u8], pair: &Pair) -> bool {
         && matches!(&before[word..], b"let" | b"mut" | b"const" | b"var" | b"val" | b"final")
 }
 
-/// Whether a field, a constant or a variable is declared with a type: `pub token: Kind`.
+/// Whether this is a field of a struct, a constant or a variable with its type: `pub token: Kind`.
 pub(super) fn has_a_type(bytes: &[u8], pair: &Pair, text: &str) -> bool {
     let before = bytes[..pair.name.start].trim_ascii_end();
     let word = behind(before, before.len(), 8, |byte| byte.is_ascii_alphabetic());

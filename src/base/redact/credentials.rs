@@ -72,7 +72,7 @@ fn token(bytes: &[u8], from: usize, basic: bool, run: &mut usize) -> Option<Rang
     secret.then_some(start..*run)
 }
 
-/// Whether this is the next pair of a list: `expires_in=3600` in `token_type=bearer expires_in=3600`.
+/// Whether this is the next pair of a list: `token_type=bearer expires_in=3600`.
 fn is_pair(token: &[u8]) -> bool {
     let name = ahead(token, 0, 64, |byte| byte.is_ascii_lowercase() || byte == b'_');
     token[name..].strip_prefix(b"=").is_some_and(|value| !matches!(value, [] | [b'=', ..]))
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_distinguished_from_words() {
+    fn credentials_are_told_from_words() {
         let found = |text: &'static str| {
             let mut found = None;
             each(text.as_bytes(), |place| found = Some(&text[place]));

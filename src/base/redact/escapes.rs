@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn escapes_are_decoded() {
+    fn a_text_means_what_is_escaped_in_it() {
         for (text, means) in [
             ("a%3Db%", Some("a=b%")),
             ("&lt;a b=&quot;c&quot;&gt;&#39;&#x3d;&amp;", Some("<a b=\"c\">'=&")),

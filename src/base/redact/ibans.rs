@@ -111,7 +111,7 @@ pub(super) fn ends(bytes: &[u8], start: usize) -> Option<usize> {
     (!continues && checks(&number[..*length])).then_some(at)
 }
 
-/// Whether the check digits are correct (ISO 7064, MOD 97-10).
+/// The check digits, by ISO 7064 (MOD 97-10).
 fn checks(number: &[u8]) -> bool {
     let (head, rest) = number.split_at(4);
     let rest = rest.iter().chain(head).fold(0_u32, |rest, byte| match byte {

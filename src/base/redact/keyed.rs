@@ -18,7 +18,7 @@ const SHORTEST: usize = 16;
 
 /// The key of hashes that replace secrets. [`RedactionSettings::key`](super::settings::RedactionSettings::key) sets it.
 ///
-/// Keep it secret: anyone who has it can guess values and compare their hashes. `Debug` and `Serialize` do not show it.
+/// Keep it secret: with it, values can be guessed and compared. `Debug` and `Serialize` do not show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct HashKey(String);
@@ -37,9 +37,9 @@ impl fmt::Debug for HashKey {
 
 /// HMAC-SHA256 with a key.
 #[derive(Clone)]
-pub(super) struct KeyedHash(HMAC);
+pub(super) struct Keyed(HMAC);
 
-impl KeyedHash {
+impl Keyed {
     pub(super) fn new(key: &HashKey) -> Result<Self, ConfigError> {
         if key.0.len() < SHORTEST {
             let value = format_args!("a key of {} bytes", key.0.len());
@@ -70,9 +70,9 @@ pub(super) fn is_hash(text: &[u8]) -> bool {
     })
 }
 
-impl fmt::Debug for KeyedHash {
+impl fmt::Debug for Keyed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyedHash(…)")
+        f.write_str("Keyed(…)")
     }
 }
 
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_hmac_sha256() {
-        // RFC 4231, test case 1. Its key of 20 bytes 0x0b is valid UTF-8.
+        // RFC 4231, test case 1, has a key of 20 bytes 0x0b, which is text.
         let key = HashKey::new("\u{b}".repeat(20));
-        assert_eq!(KeyedHash::new(&key).unwrap().hash(b"Hi There"), "hash:b0344c61d8db3853");
+        assert_eq!(Keyed::new(&key).unwrap().hash(b"Hi There"), "hash:b0344c61d8db3853");
         assert!(is_hash(b"hash:b0344c61d8db3853"));
         assert!(!is_hash(b"hash:b0344c61d8db385") && !is_hash(b"b0344c61d8db3853"));
     }
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn a_key_is_never_shown() {
         let key = HashKey::new("0123456789abcdef");
-        assert_eq!(format!("{key:?} {:?}", KeyedHash::new(&key)), "HashKey(…) Ok(KeyedHash(…))");
-        let error = KeyedHash::new(&HashKey::new("abc")).unwrap_err();
+        assert_eq!(format!("{key:?} {:?}", Keyed::new(&key)), "HashKey(…) Ok(Keyed(…))");
+        let error = Keyed::new(&HashKey::new("abc")).unwrap_err();
         assert!(!error.to_string().contains("abc"), "{error}");
     }
 }

@@ -65,17 +65,17 @@ impl Search<'_> {
                 return Some(Value { place: start..end.max(start), quoted: true });
             }
         }
-        let is_prompt = PROMPTS
+        let asks = ASKS
             .iter()
             .any(|word| before.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word)));
         let end = ahead(bytes, first, WORD, |byte| !byte.is_ascii_whitespace());
         let word = &bytes[first..end];
         let ends = bytes.get(end).is_none_or(|byte| matches!(byte, b'\n' | b'\r'));
-        let is_pair = matches!(word.get(ahead(word, 0, WORD, is_name)), Some(b':' | b'='));
-        ((is_key || is_prompt)
+        let pair_of_its_own = matches!(word.get(ahead(word, 0, WORD, is_name)), Some(b':' | b'='));
+        ((is_key || asks)
             && ends
             && !word.is_empty()
-            && !is_pair
+            && !pair_of_its_own
             && !matches!(word[0], b'<' | b'{' | b'}'))
         .then_some(Value { place: first..end, quoted: false })
     }

@@ -14,7 +14,6 @@ use super::values::Context;
 /// Members that hold a name, and members that hold its value.
 const NAMES: &[&[u8]] =
     &[b"attribute", b"field", b"header", b"id", b"key", b"name", b"param", b"parameter", b"variable"];
-/// Members that hold the value of that name.
 const VALUES: &[&[u8]] = &[b"content", b"default", b"string", b"v", b"val", b"value"];
 
 /// The maximum length of a name.

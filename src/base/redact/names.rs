@@ -1,6 +1,6 @@
 //! Looks up whether a name is that of a secret.
 
-use super::defaults::{DESCRIBES, ENDINGS, LAST, NAME_LISTS, SECRET, SHORTEST_ENDING, WHOLE};
+use super::defaults::{DESCRIBES, ENDINGS, LAST, OPEN, SECRET, SHORTEST_ENDING, WHOLE};
 use super::rule::{Form, Rule};
 use super::steps::count;
 use super::treatment::Treatment;
@@ -211,7 +211,7 @@ impl Names {
                 let (start, last) = words.last();
                 if start >= to && DESCRIBES.binary_search(&last).is_ok() { Rule::LEAVE } else { known.rule }
             }
-            Some((known, _)) if known.default && NAME_LISTS.contains(&words.all()) => Rule::LEAVE,
+            Some((known, _)) if known.default && OPEN.contains(&words.all()) => Rule::LEAVE,
             Some((known, _)) => known.rule,
             None => Rule::LEAVE,
         }

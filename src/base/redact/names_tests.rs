@@ -110,7 +110,7 @@ fn a_longer_name_wins_over_a_shorter_one() {
 }
 
 #[test]
-fn a_long_name_is_compared_like_a_short_one() {
+fn a_long_name_is_compared_as_a_short_one_is() {
     let names = names();
     let long = "x_".repeat(200);
     let hides = |name: String| names.rule(name.as_bytes()).hides(b"abc");

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// A name and the sign after it.
+/// A sign, the name before it, and where the value begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
     pub(super) name: Range<usize>,

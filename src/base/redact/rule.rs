@@ -118,7 +118,7 @@ mod tests {
     use super::is_random;
 
     #[test]
-    fn random_values_are_distinguished_from_words_and_ids() {
+    fn chance_is_told_from_words_and_ids() {
         for random in
             ["YW5uOmh1bnRlcjI=", "9f86d081884c7d65", "a8Fk29xQ01Zb", "s%3AhM4tQ9ab2", "4/0AX4XfWh1b2C3d4"]
         {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use regex_automata::meta::Regex;
 
 use super::defaults::{CODES, SIGNATURES};
-use super::keyed::{HashKey, KeyedHash};
+use super::keyed::{HashKey, Keyed};
 use super::marker::MARKER;
 use super::names::Names;
 use super::rule::{Form, Rule};
@@ -20,7 +20,7 @@ pub(super) struct Rules {
     names: Names,
     /// Further names, for query parameters only.
     signatures: Names,
-    /// Whether names before a sign such as `=` are checked.
+    /// Whether names before a sign such as `=` are looked up.
     pub(super) signs: bool,
     pub(super) cards: Treatment,
     pub(super) emails: Treatment,
@@ -30,7 +30,7 @@ pub(super) struct Rules {
     pub(super) hooks: bool,
     #[cfg(feature = "telemetry")]
     pub(super) patterns: Vec<(Regex, Treatment)>,
-    keyed: Option<KeyedHash>,
+    keyed: Option<Keyed>,
 }
 
 impl Rules {
@@ -56,7 +56,7 @@ impl Rules {
             CODES.iter().for_each(|name| signatures.set_whole(name, settings.urls, Form::Random(16)));
         }
         let keyed = match (&settings.key, settings.hashed()) {
-            (Some(key), _) => Some(KeyedHash::new(key)?),
+            (Some(key), _) => Some(Keyed::new(key)?),
             (None, Some(hashed)) => {
                 let key = variable(RedactionSettings::KEY_VARIABLE).ok_or_else(|| {
                     let reason = format!(
@@ -66,7 +66,7 @@ impl Rules {
                     );
                     ConfigError::because("key", "absent", reason)
                 })?;
-                Some(KeyedHash::new(&HashKey::new(key))?)
+                Some(Keyed::new(&HashKey::new(key))?)
             }
             (None, None) => None,
         };

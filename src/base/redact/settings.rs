@@ -40,7 +40,7 @@ pub struct RedactionSettings {
     ///   `ocp-apim-subscription-key`, `x-functions-key`, `session-id`, `sessid`, `credential`, `credentials`, `creds`,
     ///   `code-verifier`, `client-assertion`, `device-code`, `saml-response`, `recovery-code`, `recovery-codes`,
     ///   `backup-codes`, `security-answer`, `seed-phrase`, `connection-string`, and `password` in German, Spanish, French,
-    ///   Portuguese, Russian, Chinese and Japanese, anywhere in a name;
+    ///   Portuguese, Russian, Chinese and Japanese, wherever they stand in a name;
     /// - one word that ends with `password`, `passwd`, `passphrase`, `secret`, `token`, `apikey`, `secretkey`,
     ///   `accesskey`, `sessionid` or `sessid`: `dbpassword`, `JSESSIONID`;
     /// - `x-auth`, and `pass` after `db`, `user`, `admin`, `root`, `smtp`, `mail`, `ftp`, `ldap`, `ssh`, `vault`, `mysql`

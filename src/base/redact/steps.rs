@@ -1,4 +1,4 @@
-//! Functions that scan bytes.
+//! Functions that walk over bytes.
 //!
 //! All searches use these functions, so that a test can count the steps per byte.
 

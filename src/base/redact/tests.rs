@@ -38,7 +38,7 @@ fn text_is_searched_for_pairs() {
         ("token => abc", "token => [redacted]"),
     ] {
         assert_eq!(redactor.text(text), redacted);
-        assert_eq!(redactor.text(redacted), redacted, "redacting twice changes nothing");
+        assert_eq!(redactor.text(redacted), redacted, "once is enough");
     }
     for open in [
         "the token was refused",
@@ -60,7 +60,7 @@ fn text_is_searched_for_pairs() {
 }
 
 #[test]
-fn command_options_are_found_in_printed_commands() {
+fn options_of_programs_are_read_as_commands_are_printed() {
     let redactor = redactor();
     for text in [
         r#""mysql" "-phunter2" "shop""#,
@@ -75,7 +75,7 @@ fn command_options_are_found_in_printed_commands() {
     ] {
         let clean = redactor.text(text);
         assert_eq!(clean, text.replace("hunter2", "[redacted]"));
-        assert_eq!(redactor.text(&clean), clean, "redacting twice changes nothing");
+        assert_eq!(redactor.text(&clean), clean, "once is enough");
     }
     for open in [
         "docker login && docker run -p 8080:80 nginx",
@@ -102,7 +102,7 @@ fn a_query_is_searched_by_its_own_rules() {
 
 #[cfg(feature = "telemetry")]
 #[test]
-fn overlapping_secrets_are_replaced_together() {
+fn what_overlaps_goes_as_one() {
     let settings = RedactionSettings::default()
         .hash(["customer", "email"])
         .pattern(r"c-\d+ \w+", Treatment::Mask)
@@ -137,7 +137,7 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
         "eyJ",
         "(\"token\", ",
     ] {
-        // All punctuation, and some bytes of each other class.
+        // Every sign, and some of each other class of bytes.
         for byte in (0..=u8::MAX).filter(|byte| byte.is_ascii_punctuation() || byte % 16 == 1) {
             let mut text = before.as_bytes().to_vec();
             text.extend(fill(&[byte]));
@@ -174,7 +174,7 @@ fn hostile(length: usize) -> Vec<(String, Vec<u8>)> {
             add(format!("{part:?} and {after:?} in turn"), text);
         }
     }
-    // Ever more indentation.
+    // Ever deeper.
     let mut deeper = Vec::new();
     for depth in 0.. {
         if deeper.len() >= length {
@@ -277,7 +277,7 @@ per token: 0
 token: [A(
 -D-D-Dtoken="#;
 
-/// Texts that repeat a few pieces in random order.
+/// Texts that repeat a few pieces in the orders that a seed gives.
 fn mixtures(length: usize, number: usize, seed: u64) -> impl Iterator<Item = (String, Vec<u8>)> {
     const SIGNS: &str = "=:>@%'\"\\{}()[]&;,<?# \n|+/._-$*!";
     let mut random = fastrand::Rng::with_seed(seed);
@@ -310,8 +310,8 @@ fn worst(texts: impl IntoIterator<Item = (String, Vec<u8>)>) -> (usize, String) 
 }
 
 #[test]
-fn the_steps_per_byte_are_bounded() {
-    // The usual test run samples each kind.
+fn what_a_byte_costs_is_bounded() {
+    // In the usual run some of each kind.
     let long = std::env::var_os("CAMPANILE_TEST_LONG").is_some();
     let (every, number) = if long { (1, 20_000) } else { (11, 100) };
     let texts = hostile(4096).into_iter().step_by(every).chain(mixtures(4096, number, 7));
@@ -322,6 +322,6 @@ fn the_steps_per_byte_are_bounded() {
     let (every, number) = if long { (7, 40) } else { (331, 3) };
     let longer = hostile(16_384).into_iter().step_by(every).chain(mixtures(131_072, number, 8));
     let (steps, what) = worst(longer);
-    println!("at most {steps} steps per byte of longer texts: {what}");
-    assert!(steps <= WORST, "{steps} steps per byte: {what}");
+    println!("at most {steps} steps for a byte of longer ones: {what}");
+    assert!(steps <= WORST, "{steps} steps for a byte: {what}");
 }

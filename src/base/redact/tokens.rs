@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn tokens_are_sorted_by_their_first_byte() {
         assert!(TOKENS.is_sorted_by_key(|(begins, ..)| begins[0]));
-        // Tokens are found by runs of this length.
+        // A token is found by a run of bytes that is as long.
         assert!(TOKENS.iter().all(|(begins, _, least)| begins.len() + least >= SHORTEST));
     }
 }

@@ -84,14 +84,14 @@ impl Search<'_> {
         None
     }
 
-    /// The end of an unquoted value.
+    /// The end of a value without quotes around it.
     fn bare(&mut self, from: usize, place: Context) -> usize {
         let bytes = self.bytes;
         let (mut depth, mut at) = (0_usize, from);
         let mut lost = [false; 2];
         while let Some(byte) = bytes.get(at).copied() {
             count(1);
-            // All backslashes before a quote.
+            // The backslashes before a quote, all at once.
             let quote = if byte == b'\\' { ahead(bytes, at, usize::MAX, |byte| byte == b'\\') } else { at };
             match bytes.get(quote).copied() {
                 Some(sign @ (b'"' | b'\'')) => {

@@ -12,7 +12,7 @@ const HOOKS: &[&[u8]] = &[
     b"events.pagerduty.com/integration/",
     b"discord.com/api/webhooks/",
     b"discordapp.com/api/webhooks/",
-    // After the name of the tenant.
+    // After the name of a tenant.
     b"webhook.office.com/webhookb2/",
 ];
 

@@ -67,7 +67,7 @@ impl Words {
         }
     }
 
-    /// The last word and its start.
+    /// The last of the words.
     pub(super) fn last(&self) -> (usize, &[u8]) {
         let start = match &self.long {
             Some((_, starts)) => starts.iter().rposition(|start| *start).unwrap_or(0),

@@ -79,7 +79,7 @@ fn roots(certificates: &Certificates) -> Result<RootCertStore, ConnectorError> {
         let (usable, _) = roots.add_parsable_certificates(found.certs);
         if usable == 0 {
             let errors: Vec<_> = found.errors.iter().map(ToString::to_string).collect();
-            return Err(Fault::NoAuthority(match errors.is_empty() {
+            return Err(ConnectorError::NoRootCertificates(match errors.is_empty() {
                 true => "none were found".to_owned(),
                 false => errors.join("; "),
             }));

@@ -37,9 +37,9 @@ where
     let connect_timeout = timeout.mul_f64(0.9);
     let connector =
         connector(secure.then_some(&certificates), http2, connect_timeout).map_err(|fault| match fault {
-            Fault::Setting(error) => error,
-            Fault::Other(reason) => ConfigError::because("url", &endpoint.shown, reason),
-            Fault::NoAuthority(reason) => ConfigError::because(
+            ConnectorError::Setting(error) => error,
+            ConnectorError::Other(reason) => ConfigError::because("url", &endpoint.shown, reason),
+            ConnectorError::NoRootCertificates(reason) => ConfigError::because(
                 "url",
                 &endpoint.shown,
                 format!("this machine has no trusted CA certificates ({reason}); set `tls.ca_file`"),

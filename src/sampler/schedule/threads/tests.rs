@@ -290,7 +290,7 @@ fn p40_a_subscriber_that_panics_or_hangs_stops_nothing() {
     }
     let (report, reported) = mpsc::sync_channel(0);
     let (release, released) = mpsc::channel();
-    let rude = tracing::Dispatch::new(PanickingSubscriber(tell, Mutex::new(released)));
+    let subscriber = tracing::Dispatch::new(PanickingSubscriber(report, Mutex::new(released)));
     let (bad, bad_readings) = source("bad", TIMEOUT, |number| if number == 1 { Err("no") } else { Ok(42.0) });
     let (good, good_readings) = source("good", TIMEOUT, |_| Ok(7.0));
     // The probe is read on the thread that logs.
