@@ -287,7 +287,7 @@ impl DeadLetterQueueBuilder {
         self.settings.validate(&self.name).map_err(of_queue)?;
         if self.settings.store != StoreSettings::Memory {
             let reason = "a builder does not open the store of its settings; call `DeadLetterQueue::from_settings`, or \
-                          name the store by `sqlite`, `redis`, `on` or `open`";
+                          leave `store` out of the settings";
             let store = format_args!("{:?}", self.settings.store);
             return Err(of_queue(ConfigError::because("store", store, reason)));
         }

@@ -126,14 +126,20 @@ pub(super) fn warn_about_unused_endpoint(variables: &Variables) {
 /// The first variable that names an OTLP endpoint.
 #[cfg(not(feature = "otlp"))]
 fn unused_endpoint(variables: &Variables) -> Option<&'static str> {
-    let names = [
-        "OTEL_EXPORTER_OTLP_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
-        "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
+    let is_off =
+        |exporter: &str| variables.get(exporter).is_some_and(|name| name.eq_ignore_ascii_case("none"));
+    let signals = [
+        ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        ("OTEL_METRICS_EXPORTER", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+        ("OTEL_LOGS_EXPORTER", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),
     ];
-    let is_off = variables.flag("OTEL_SDK_DISABLED");
-    names.into_iter().find(|name| !is_off && variables.get(name).is_some())
+    let mut wanted = signals.into_iter().filter(|(exporter, _)| !is_off(exporter)).peekable();
+    if variables.flag("OTEL_SDK_DISABLED") || wanted.peek().is_none() {
+        return None;
+    }
+    std::iter::once("OTEL_EXPORTER_OTLP_ENDPOINT")
+        .chain(wanted.map(|(_, endpoint)| endpoint))
+        .find(|name| variables.get(name).is_some())
 }
 
 /// The selected exporters.
@@ -211,5 +217,11 @@ mod tests {
         assert_eq!(found(&["OTEL_EXPORTER_OTLP_ENDPOINT"]), Some("OTEL_EXPORTER_OTLP_ENDPOINT"));
         assert_eq!(found(&["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"]), Some("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"));
         assert_eq!(found(&["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_SDK_DISABLED"]), None);
+        let none = Variables::new(|name| match name {
+            "OTEL_EXPORTER_OTLP_ENDPOINT" | "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT" => Some("http://c".to_owned()),
+            name if name.ends_with("_EXPORTER") => Some("none".to_owned()),
+            _ => None,
+        });
+        assert_eq!(unused_endpoint(&none), None);
     }
 }

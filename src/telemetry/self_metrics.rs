@@ -6,7 +6,7 @@ use super::core::Core;
 use super::counters::Counters;
 use crate::signal::{Emit, LOGS_EMITTED, SPANS_SAMPLED, SPANS_STARTED, Source, TAIL_EVICTED, TAIL_KEPT};
 
-/// Reports the metrics of a pipeline to its own meter only.
+/// The metrics of a pipeline, which only its own meter reports.
 pub(super) struct SelfMetrics {
     pub(super) core: Arc<Core>,
     pub(super) counters: Arc<Counters>,

@@ -142,7 +142,7 @@ fn version(text: &str) -> Result<Version, String> {
     [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3]
         .into_iter()
         .find(|version| format!("{version:?}") == text)
-        .ok_or_else(|| format!("its HTTP version is unknown: `{text}`"))
+        .ok_or_else(|| "its HTTP version is unknown".to_owned())
 }
 
 fn headers<B>(letter: &Letter, stored: &HttpRequest, request: &mut Request<B>) -> Result<(), String> {

@@ -122,7 +122,7 @@ pub(super) fn describe(error: &(dyn Error + 'static)) -> String {
 /// Why a letter is skipped.
 pub(super) struct Skipped {
     pub(super) why: Unsendable,
-    /// The fields that do not fit, in a letter of another type.
+    /// What does not fit, in a letter of another type.
     pub(super) detail: Option<String>,
 }
 

@@ -102,7 +102,8 @@ impl RedisCheck {
 
 impl RedisCheckBuilder {
     setters! {
-        /// Sets the longest time that a run may take: 10 ms to 30 s. Default: 4 s.
+        /// Sets the longest time that a run may take: 10 ms to 30 s; over an existing connection, up to an hour. Default:
+        /// 4 s.
         pub fn timeout(timeout: Duration) { timeout = timeout; }
     }
 

@@ -73,8 +73,8 @@ impl Series {
     fn median_of(&self, of: impl Fn(f32) -> f64) -> f64 {
         let mut values = [0.0_f32; POINTS];
         let values = &mut values[..self.len()];
-        for (index, (_, value)) in values.iter_mut().zip(self.points()) {
-            *index = of(value) as f32;
+        for (slot, (_, value)) in values.iter_mut().zip(self.points()) {
+            *slot = of(value) as f32;
         }
         median(values)
     }

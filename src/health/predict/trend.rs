@@ -57,8 +57,8 @@ fn deviation(points: usize) -> Option<f64> {
 fn steeper(series: &Series, slope: f64) -> Option<f64> {
     let (mut rest, len) = ([0.0_f32; POINTS], series.len());
     let slope = slope as f32;
-    for (index, (at, value)) in rest.iter_mut().zip(series.points()) {
-        *index = value - slope * at;
+    for (slot, (at, value)) in rest.iter_mut().zip(series.points()) {
+        *slot = value - slope * at;
     }
     let rest = rest.get(..len)?;
     let mut more = 0_i32;
@@ -90,10 +90,10 @@ fn line(series: &Series) -> Option<(f64, f64)> {
     }
     let slope = median(&mut slopes[..count]);
     let mut rest = [0.0_f32; POINTS];
-    for (index, (at, value)) in rest.iter_mut().zip(series.points()) {
+    for (slot, (at, value)) in rest.iter_mut().zip(series.points()) {
         #[allow(clippy::cast_possible_truncation)] // As wide as the points.
         let left = (f64::from(value) - slope * f64::from(at)) as f32;
-        *index = left;
+        *slot = left;
     }
     Some((slope, median(&mut rest[..series.len()])))
 }

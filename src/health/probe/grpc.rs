@@ -12,6 +12,7 @@ use tonic_health::pb::health_server::{Health as Protocol, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::updates::{ServingState, ServingUpdates};
+use crate::base::cut::cut;
 use crate::health::handle::Health;
 
 /// Maximum size of a request in bytes. Each stream keeps the name that it asked for.
@@ -88,7 +89,7 @@ impl Protocol for GrpcHealth {
             "" => self.health.is_ready(),
             name => match self.health.inner.recent().component(name) {
                 Some(component) => component.serves() && !self.health.inner.is_draining(),
-                None => return Err(Status::not_found(format!("no component is named {name:?}"))),
+                None => return Err(Status::not_found(format!("no component is named {:?}", cut(name, 64)))),
             },
         };
         Ok(Response::new(answer(status(Some(serves)))))

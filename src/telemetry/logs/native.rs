@@ -49,7 +49,7 @@ impl NativeProcessor {
             && severity.is_none_or(|found| found >= self::severity(level))
     }
 
-    /// `record` without secrets and sdk_result the limits.
+    /// `record` without secrets, and within the limits.
     fn sanitized(&self, record: &SdkLogRecord) -> SdkLogRecord {
         let LogSettings { attributes, value_length, .. } = self.logs.settings;
         let long = |value: &AnyValue| size(value) > value_length;

@@ -71,18 +71,19 @@ impl LayerRegistry {
         entry.number
     }
 
-    /// Marks the layer at the address `place` as dropped, and keeps it for a successor. Returns the numbers of layers that are
+    /// Marks the layer at `address` as dropped, and keeps it for a successor. Returns the numbers of layers that are
     /// no longer kept, whose spans must be removed.
-    pub(in crate::telemetry) fn remove(&self, number: u64, place: usize) -> Vec<u64> {
+    pub(in crate::telemetry) fn remove(&self, number: u64, address: usize) -> Vec<u64> {
         let mut layers = self.0.lock();
         let Some(at) = layers.iter().position(|entry| entry.number == number) else { return Vec::new() };
         let mut entry = layers.remove(at);
-        entry.dropped_at = Some(place);
+        entry.dropped_at = Some(address);
         let mut left = layers.iter().filter(|entry| entry.dropped_at.is_some()).count();
         let mut forgotten = Vec::new();
         layers.retain(|entry| {
             // Of two layers at one address, only the last can have a successor.
-            let forget = entry.dropped_at == Some(place) || entry.dropped_at.is_some() && left >= REMEMBERED;
+            let forget =
+                entry.dropped_at == Some(address) || entry.dropped_at.is_some() && left >= REMEMBERED;
             if forget {
                 left -= 1;
                 forgotten.push(entry.number);
