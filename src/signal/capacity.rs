@@ -38,7 +38,7 @@ const OF_CALLS: [&str; 2] = ["http.request.method", "rpc.method"];
 pub(crate) fn series(metric: &Metric, span_names: usize) -> Option<usize> {
     let has = |attribute: &str| metric.attributes.contains(&attribute);
     let series = if has("span.name") {
-        // Successes, failures of each kind, and failures of other or no kind. One more name for the overflow.
+        // Successes, failures of each kind, and failures of other or no kind; one span name more, for the overflow.
         (span_names + 1) * (FAILURES + 2)
     } else if has("check") {
         CHECKS * STATES

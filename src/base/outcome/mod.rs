@@ -66,6 +66,8 @@ mod by_status;
 mod classify;
 mod codes;
 mod given_up;
+#[cfg(all(feature = "grpc", any(feature = "breaker", feature = "retry")))]
+mod grpc_message;
 mod guarded;
 #[cfg(any(feature = "http", feature = "otlp"))]
 mod retry_after;
@@ -96,6 +98,8 @@ pub(crate) use given_up::is_waiting_for_caller;
 #[cfg(any(feature = "retry", feature = "dead-letters"))]
 pub(crate) use given_up::waiting_for_caller;
 pub(crate) use given_up::{is_timing_out, timing_out, within};
+#[cfg(all(feature = "grpc", any(feature = "breaker", feature = "retry")))]
+pub(crate) use grpc_message::grpc_message;
 pub(crate) use guarded::Guarded;
 pub(crate) use guarded::Judged;
 #[cfg(feature = "http")]

@@ -10,8 +10,6 @@ use std::time::Duration;
 use http::response::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
-#[cfg(feature = "grpc")]
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -21,9 +19,9 @@ use super::handle::CircuitBreaker;
 use super::permit::Permit;
 use super::wait::WaitMode;
 use crate::base::error::{ByError, Cause, Rejected};
-#[cfg(feature = "grpc")]
-use crate::base::outcome::ByGrpcStatus;
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
+#[cfg(feature = "grpc")]
+use crate::base::outcome::{ByGrpcStatus, grpc_message};
 
 /// The response body of the layers; empty if the circuit refused the call.
 pub(super) type ResponseBody<B, C, K> = ObservedBody<B, ByCause<C, K>, Permit>;
@@ -70,15 +68,11 @@ fn whole_seconds(wait: Duration) -> u64 {
 
 #[cfg(feature = "grpc")]
 pub(super) fn refuse_grpc(rejected: &Rejected) -> Response<()> {
-    const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", HeaderValue::from_static("14"));
-    // A name may have characters that are not allowed in a header. The protocol percent-encodes them.
-    let message = rejected.to_string();
-    let message = utf8_percent_encode(&message, ENCODED).to_string();
-    if let Ok(message) = HeaderValue::try_from(message) {
+    if let Some(message) = grpc_message(&rejected.to_string()) {
         headers.insert("grpc-message", message);
     }
     if let Some(wait) = rejected.retry_after() {

@@ -159,8 +159,8 @@ impl Budget {
         self.successes.load(Ordering::Relaxed)
     }
 
-    /// Moves the successes since the last update into slots, and counts `failures`. The failures and `own` of the successes
-    /// ended now.
+    /// Moves the successes since the last update into slots, and counts `failures`. All failures, and `own` of the
+    /// successes, count in the slot of `now`; the other successes count in the newest slot.
     fn update<T>(
         &self,
         now: Tick,

@@ -90,13 +90,13 @@
 //!
 //! # Why not `tower::retry`
 //! A `tower::retry::Policy` cannot keep the promises above:
-//! - **The deadline**, and the limit of an attempt. A policy is called when an attempt has ended. It cannot end an
+//! - **The deadline**, and the limit of an attempt. A policy of tower is called when an attempt has ended. It cannot end an
 //!   attempt that hangs, nor the wait for a service that never becomes ready.
-//! - **The last attempt gets the request itself.** A policy that makes no copy does not learn how the attempt ended. Then
+//! - **The last attempt gets the request itself.** A policy of tower that makes no copy does not learn how the attempt ended. Then
 //!   the call is missing from the counts, and earns nothing for the budget.
 //! - **No allocation, and no copy of the service, for a call that succeeds.** `tower::retry` clones the service, and
 //!   the policy with it, for every call.
-//! - **A cancelled call is counted.** A policy does not learn of it.
+//! - **A cancelled call is counted.** A policy of tower does not learn of it.
 //! - **The budget is exact.** `TpsBudget` truncates: ratios of 0.6 and 0.7 both allow a retry for every call. A custom
 //!   budget is possible, but it cannot count a call that made no copy.
 

@@ -1,4 +1,4 @@
-//! The counts of one handle: one shard of counters for some threads each.
+//! The counts of one handle: one shard of counters for each group of threads.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Admission by the key of a request. The key is known only in `call`, so that decides.
+//! Admission by the key of a request. The key is known only in `call`, so `call` decides.
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use super::advice::Advice;
 use super::retry_after_status::retry_after;
 use crate::base::error::TimedOut;
-use crate::base::outcome::{FailureKind, Outcome, code_in};
+use crate::base::outcome::{FailureKind, Outcome, code_in, grpc_message};
 use crate::layers::retry::attempt::Attempt;
 use crate::layers::retry::attempt_result::ServerDelay;
 
@@ -92,8 +92,7 @@ pub(super) fn timed_out(why: &TimedOut) -> Response<()> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     headers.insert("grpc-status", DEADLINE_EXCEEDED);
-    // The only non-ASCII character of the message is the micro sign.
-    if let Ok(message) = HeaderValue::try_from(why.to_string().replace('µ', "u")) {
+    if let Some(message) = grpc_message(&why.to_string()) {
         headers.insert("grpc-message", message);
     }
     response
@@ -149,7 +148,9 @@ mod tests {
 
     #[test]
     fn the_message_of_a_timeout_is_a_header() {
-        let response = timed_out(&TimedOut::new("the call", "deadline", Duration::from_nanos(1_500)));
-        assert_eq!(response.headers()["grpc-message"], "the call timed out after 1.5us (`deadline`)");
+        let why =
+            TimedOut::new("the call", "deadline", Duration::from_nanos(1_500)).by_retry(&"zahlung\n".into());
+        let expected = "the call of retry `zahlung%0A` timed out after 1.5%C2%B5s (`deadline`)";
+        assert_eq!(timed_out(&why).headers()["grpc-message"], expected);
     }
 }
