@@ -101,11 +101,11 @@ fn a_damaged_sketch_is_refused() {
     };
     assert_eq!(read(|_| {}), Ok(sketch_of(&[1, 2])));
     let faults: [(Fault, &str); 8] = [
-        (|it| it["steps"] = json!(32), "32 buckets to a power of two"),
+        (|it| it["steps"] = json!(32), "32 buckets for each power of two"),
         (|it| it["buckets"] = json!([[1, 1], [976, 1]]), "bucket 976"),
         (|it| it["buckets"] = json!([[2, 1], [1, 1]]), "ascending order"),
         (|it| it["buckets"] = json!([[1, 1], [1, 1], [2, 1]]), "ascending order"),
-        (|it| it["buckets"] = json!([[1, 1], [2, 0]]), "bucket 2 of a sketch is empty"),
+        (|it| it["buckets"] = json!([[1, 1], [2, 0]]), "bucket 2 of the sketch is empty"),
         (|it| it["buckets"] = json!([[1, u64::MAX], [2, 1]]), "exceed 64 bits"),
         (|it| it["max"] = json!("1ns"), "outside of its min and max"),
         (|it| it["mean"] = json!("1ns"), "unknown field"),
