@@ -232,11 +232,7 @@ fn errors_name_certificates_that_cannot_be_read() {
     for (set, name, why) in [
         (vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere.pem".to_owned())], "CERTIFICATE", "No such file"),
         (vec![("OTEL_EXPORTER_OTLP_CERTIFICATE", key.clone())], "CERTIFICATE", "it contains no certificate"),
-        (
-            vec![("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key)],
-            "TRACES_CLIENT_KEY",
-            "set its certificate too",
-        ),
+        (vec![("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", key)], "TRACES_CLIENT_KEY", "set its certificate too"),
         (
             vec![("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", file(&authority, "client"))],
             "CLIENT_CERTIFICATE",
