@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    sync::LazyLock,
 };
 
 use source::Token;
@@ -18,13 +19,16 @@ use tree::house::{FLOORS, Floors, House, Report, place};
 use tree::modules::Crate;
 use tree::uses::Uses;
 
+/// Reading the whole source takes seconds.
+static HOUSE: LazyLock<House> = LazyLock::new(|| House::read(source::root()));
+
 /// More than that, and a reader does not take in the house at a glance.
 const MAX_ENTRIES: usize = 14;
 
 #[test]
 fn rooms_use_floors_below() {
     let room = room();
-    let faults: Vec<_> = House::read(source::root())
+    let faults: Vec<_> = HOUSE
         .floor_faults(FLOORS)
         .into_iter()
         .filter(|fault| fault.trim_start_matches("src/").starts_with(&room))
@@ -34,12 +38,12 @@ fn rooms_use_floors_below() {
 
 #[test]
 fn files_use_each_other_in_no_circle() {
-    assert_none(&House::read(source::root()).circles_of_files(&room()));
+    assert_none(&HOUSE.circles_of_files(&room()));
 }
 
 #[test]
 fn neighbours_use_each_other_in_no_circle() {
-    assert_none(&House::read(source::root()).circles_of_neighbours(&room()));
+    assert_none(&HOUSE.circles_of_neighbours(&room()));
 }
 
 fn assert_none(report: &Report) {
@@ -53,7 +57,7 @@ fn room() -> String {
 
 #[test]
 fn every_path_leads_somewhere() {
-    let faults = House::read(source::root()).uses.faults;
+    let faults = &HOUSE.uses.faults;
     assert!(faults.is_empty(), "the tests of floors and circles are blind here:\n{}", faults.join("\n"));
 }
 

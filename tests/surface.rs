@@ -5,7 +5,7 @@ mod source;
 #[path = "support/tree/mod.rs"]
 mod tree;
 
-use std::fs;
+use std::{fs, sync::LazyLock};
 
 use tree::modules::Crate;
 use tree::surface::{Line, Surface};
@@ -13,15 +13,14 @@ use tree::surface_file::{budgets, counts, difference, render};
 
 const FILE: &str = "tests/surface.txt";
 
-fn of_the_crate() -> Surface {
-    Surface::read(&Crate::read(&source::root().join("src"), "lib.rs"))
-}
+static SURFACE: LazyLock<Surface> =
+    LazyLock::new(|| Surface::read(&Crate::read(&source::root().join("src"), "lib.rs")));
 
 #[test]
 fn the_surface_is_written_down() {
     let path = source::root().join(FILE);
     let old = fs::read_to_string(&path).unwrap_or_default();
-    let new = render(&of_the_crate(), &budgets(&old));
+    let new = render(&SURFACE, &budgets(&old));
     if std::env::var_os("CAMPANILE_WRITE_SURFACE").is_some() {
         fs::write(&path, new).expect("the list of public items is written");
         return;
@@ -36,7 +35,7 @@ fn the_surface_is_written_down() {
 #[test]
 fn every_room_keeps_to_its_budget() {
     let budgets = budgets(&source::read(FILE));
-    let over: Vec<_> = counts(&of_the_crate())
+    let over: Vec<_> = counts(&SURFACE)
         .into_iter()
         .filter_map(|(room, count)| match budgets.get(&room) {
             Some(&budget) if count <= budget => None,

@@ -1,10 +1,7 @@
 //! The connector for `http:` and `https:`.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::Scheme;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use super::certificates::Certificates;
@@ -34,14 +31,4 @@ pub(crate) fn connector(
     return files::wrapped(http, secure, http2);
     #[cfg(not(feature = "tls"))]
     Ok(http)
-}
-
-/// Whether `uri` is on another machine, and requests to it are sent without TLS.
-pub(crate) fn is_in_clear(uri: &Uri) -> bool {
-    let is_this_machine = |host: &str| {
-        let ip: Option<IpAddr> = host.trim_start_matches('[').trim_end_matches(']').parse().ok();
-        let name = host.to_ascii_lowercase();
-        ip.map_or(name == "localhost" || name.ends_with(".localhost"), |ip| ip.is_loopback())
-    };
-    uri.scheme() == Some(&Scheme::HTTP) && !uri.host().is_none_or(is_this_machine)
 }

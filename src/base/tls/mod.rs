@@ -2,10 +2,12 @@
 //! the same connector.
 //!
 //! Start with `settings.rs`. `certificates.rs` holds the files with the names of their settings, `connector.rs` makes the
-//! connector, and `files.rs` reads the files.
+//! connector, `files.rs` reads the files, and `cleartext.rs` finds secrets that would be sent without TLS.
 
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 mod certificates;
+#[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
+mod cleartext;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 mod connector;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
@@ -17,7 +19,9 @@ mod settings;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 pub(crate) use certificates::Certificates;
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
-pub(crate) use connector::{Connector, connector, is_in_clear};
+pub(crate) use cleartext::cleartext_header;
+#[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
+pub(crate) use connector::{Connector, connector};
 #[cfg(any(feature = "otlp", all(feature = "http", feature = "telemetry")))]
 pub(crate) use error::ConnectorError;
 pub use settings::TlsSettings;

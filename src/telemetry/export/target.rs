@@ -6,8 +6,7 @@ use http::{HeaderMap, HeaderName, Uri};
 
 use super::headers::headers;
 use crate::base::error::ConfigError;
-use crate::base::redact::{RedactionSettings, Redactor, Treatment};
-use crate::base::tls::{Certificates, is_in_clear};
+use crate::base::tls::{Certificates, cleartext_header};
 use crate::telemetry::counters::Signal;
 use crate::telemetry::error::TelemetryError;
 use crate::telemetry::otlp::{OtlpCompression, OtlpProtocol, OtlpSettings, PROTOCOLS, shown};
@@ -94,11 +93,7 @@ impl Target {
 
     /// The first header that is a secret by its name and is sent to another machine without TLS.
     pub(super) fn cleartext_header(&self) -> Option<&HeaderName> {
-        if !is_in_clear(&self.uri) {
-            return None;
-        }
-        let redactor = Redactor::from_settings(&RedactionSettings::default()).ok()?;
-        self.headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave)
+        cleartext_header(&self.uri, &self.headers)
     }
 }
 

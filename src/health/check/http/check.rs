@@ -16,8 +16,7 @@ use super::super::text::error_chain;
 use super::expectation::Expectation;
 use super::settings::HttpCheckSettings;
 use crate::base::error::ConfigError;
-use crate::base::redact::{RedactionSettings, Redactor, Treatment};
-use crate::base::tls::is_in_clear;
+use crate::base::tls::cleartext_header;
 
 const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health check)");
 
@@ -108,13 +107,7 @@ impl HttpCheckSettings {
 
 /// Logs a header whose name says that it is a secret, and which goes to another machine without TLS.
 fn warn_of_secret_in_clear(endpoint: &Endpoint, headers: &HeaderMap) {
-    let Some(redactor) = is_in_clear(&endpoint.uri)
-        .then(|| Redactor::from_settings(&RedactionSettings::default()).ok())
-        .flatten()
-    else {
-        return;
-    };
-    if let Some(header) = headers.keys().find(|name| redactor.treatment(name.as_str()) != Treatment::Leave) {
+    if let Some(header) = cleartext_header(&endpoint.uri, headers) {
         tracing::warn!(
             target: "campanile::health",
             header = header.as_str(),
