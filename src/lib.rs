@@ -53,8 +53,12 @@
 mod base;
 #[cfg(feature = "dead-letters")]
 pub mod dead_letter;
+#[cfg(any(feature = "reqwest", feature = "serve"))]
+mod edge;
 #[cfg(feature = "telemetry")]
 pub mod health;
+#[cfg(feature = "hub")]
+pub mod hub;
 mod layers;
 #[cfg(any(feature = "system", feature = "gpu"))]
 pub mod sampler;
@@ -63,6 +67,8 @@ pub mod signal;
 pub mod store;
 #[cfg(feature = "telemetry")]
 pub mod telemetry;
+#[cfg(feature = "worker")]
+pub mod worker;
 
 #[cfg(any(feature = "dead-letters", feature = "telemetry"))]
 pub use base::redact;
@@ -76,10 +82,16 @@ pub use base::{
 };
 #[cfg(feature = "dead-letters")]
 pub use dead_letter::{DeadLetterQueue, Redrive};
+#[cfg(feature = "reqwest")]
+pub use edge::reqwest;
+#[cfg(feature = "serve")]
+pub use edge::serve;
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 #[cfg(feature = "breaker")]
 pub use layers::breaker::{self, CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
+#[cfg(feature = "fallback")]
+pub use layers::fallback;
 pub use layers::guide;
 #[cfg(feature = "retry")]
 pub use layers::retry::{self, Retry, RetryBudget};

@@ -6,6 +6,8 @@
 pub(crate) mod attempts;
 #[cfg(feature = "breaker")]
 pub mod breaker;
+#[cfg(feature = "fallback")]
+pub mod fallback;
 pub mod guide;
 #[cfg(all(feature = "http", any(feature = "retry", feature = "dead-letters")))]
 pub(crate) mod replay;

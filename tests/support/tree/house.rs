@@ -25,11 +25,16 @@ pub const FLOORS: Floors<'static> = &[
     &["signal"],
     // Floor 2, one mechanism each, and what several of them share.
     &["layers/attempts", "layers/guide", "layers/replay"],
-    &["layers/breaker", "layers/retry", "layers/timing", "sampler", "store"],
+    &["layers/breaker", "layers/fallback", "layers/retry", "layers/timing", "sampler", "store"],
     // Floor 3.
     &["dead_letter", "telemetry"],
     // Floor 4.
     &["health"],
+    // Floor 5, what programs are made of.
+    &["edge/reqwest", "edge/serve", "worker"],
+    // Floor 6, what joins all of it.
+    &["hub/config"],
+    &["hub"],
 ];
 
 pub struct House {

@@ -1,0 +1,1 @@
+//! One configuration: defaults, preset, file, environment, arguments.

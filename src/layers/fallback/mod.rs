@@ -1,0 +1,1 @@
+//! Another answer when a call fails.

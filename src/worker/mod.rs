@@ -1,0 +1,1 @@
+//! Work that is no request: items, tasks, loops.
