@@ -142,6 +142,8 @@ mod summary;
 mod telemetry;
 mod texts;
 
+#[cfg(all(feature = "checks", feature = "http"))]
+pub(crate) use check::status_ranges as statuses;
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
 pub use check::{

@@ -54,6 +54,8 @@ pub use first_of::FirstOf;
 pub use grpc::{GrpcCheck, GrpcCheckSettings};
 pub use handle::CheckHandle;
 #[cfg(feature = "http")]
+pub(crate) use http::status_ranges;
+#[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckSettings};
 pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, PoolState};
 pub(super) use registry::Checks;

@@ -4,7 +4,7 @@ mod check;
 mod expectation;
 mod method;
 mod settings;
-mod status_ranges;
+pub(crate) mod status_ranges;
 
 pub use check::HttpCheck;
 pub use settings::HttpCheckSettings;

@@ -48,7 +48,7 @@ enum Item {
     Range(String),
 }
 
-pub(super) fn serialize<S: Serializer>(statuses: &BTreeSet<u16>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(statuses: &BTreeSet<u16>, serializer: S) -> Result<S::Ok, S::Error> {
     let ranges = StatusRanges::new(statuses);
     serializer.collect_seq(ranges.0.iter().map(|range| match (range.start(), range.end()) {
         (start, end) if start == end => Item::Status(*start),
@@ -56,7 +56,7 @@ pub(super) fn serialize<S: Serializer>(statuses: &BTreeSet<u16>, serializer: S) 
     }))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<u16>, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<u16>, D::Error> {
     let mut statuses = BTreeSet::new();
     for item in Vec::<Item>::deserialize(deserializer)? {
         match item {

@@ -1,0 +1,22 @@
+//! `[metrics]`.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// The listener of `/metrics` and probes: `[metrics]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct MetricsSettings {
+    /// Address of the listener, such as `127.0.0.1:9464`. Default: none, no listener.
+    pub listen: Option<SocketAddr>,
+    /// Whether the listener also answers the probes of health. Default: `true`.
+    pub probes: bool,
+}
+
+impl Default for MetricsSettings {
+    fn default() -> Self {
+        Self { listen: None, probes: true }
+    }
+}

@@ -1,0 +1,66 @@
+//! `[server.NAME]`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::error::ConfigError;
+
+/// A server of this program: `[server.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ServerSettings {
+    /// Component that the requests count for. Default: the name of the section.
+    pub component: Option<String>,
+    /// Whether each request has a span. Default: `true`.
+    pub spans: bool,
+    /// Whether the durations of requests are recorded. Default: `true`.
+    pub timing: bool,
+    /// Whether each request is logged. Default: `false`.
+    pub access_log: bool,
+    /// Whether each request has a correlation id: the one of its headers, or else a new one. Default: `true`.
+    pub correlation: bool,
+    /// Headers that may hold the correlation id; the first that the request has is used. Default: `x-request-id` and
+    /// `x-correlation-id`.
+    pub correlation_headers: Vec<String>,
+    /// Whether callers are trusted: their sampling decision, and their headers about who called them. Default: `false`.
+    pub trust_callers: bool,
+    /// Paths without spans and without access log. Default: those of probes and metrics.
+    pub quiet_paths: Vec<String>,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            component: None,
+            spans: true,
+            timing: true,
+            access_log: false,
+            correlation: true,
+            correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
+            trust_callers: false,
+            quiet_paths: ["/livez", "/readyz", "/startupz", "/healthz", "/metrics"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    }
+}
+
+impl ServerSettings {
+    pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
+        check_component(self.component.as_deref())?;
+        for name in &self.correlation_headers {
+            let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+            ConfigError::check(is_name, "correlation_headers", name, "names of headers")?;
+        }
+        for path in &self.quiet_paths {
+            ConfigError::check(path.starts_with('/'), "quiet_paths", path, "paths that begin with `/`")?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the name of a component.
+pub(super) fn check_component(component: Option<&str>) -> Result<(), ConfigError> {
+    let Some(name) = component else { return Ok(()) };
+    ConfigError::check(!name.trim().is_empty(), "component", name, "a name that is not blank")
+}

@@ -1,0 +1,99 @@
+//! The whole tree.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    DataSettings, DatabaseSettings, DependencySettings, EndpointSettings, LettersSettings, LoggingSettings,
+    MetricsSettings, ServerSettings, WorkerSettings,
+};
+use crate::health::{HealingLimits, HealthSettings};
+use crate::sampler::SamplerSettings;
+use crate::telemetry::TelemetrySettings;
+
+/// All settings of a program, one field for each section of the file.
+///
+/// # Example
+/// ```
+/// use campanile::hub::config::Config;
+///
+/// let config = Config::loader("checkout")
+///     .environment([]) // none, for a test
+///     .arguments(["dependency.payments.breaker.failure_rate=0.2"])
+///     .load()?;
+/// let settings = config.settings();
+/// assert_eq!(settings.telemetry.service_name, "checkout");
+/// assert_eq!(settings.dependency["payments"].breaker.as_ref().unwrap().failure_rate, 0.2);
+/// # Ok::<_, campanile::hub::config::ConfigErrors>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Spans, metrics and log records, and where they are exported to.
+    pub telemetry: TelemetrySettings,
+    /// Logs on the console.
+    pub logging: LoggingSettings,
+    /// `/metrics` and probes on a port of their own.
+    pub metrics: MetricsSettings,
+    /// What is read of the machine, this process and its GPUs; `false` reads nothing.
+    #[serde(with = "super::switch")]
+    pub sampler: Option<SamplerSettings>,
+    /// The limits by which health is judged.
+    pub health: HealthSettings,
+    /// The limits that all healings share.
+    pub healing: HealingLimits,
+    /// What all queues of dead letters have in common.
+    pub letters: LettersSettings,
+    /// The directory of what outlives the process.
+    pub data: DataSettings,
+    /// The servers of this program: what it offers.
+    pub server: BTreeMap<String, ServerSettings>,
+    /// The dependencies of this program: what it calls.
+    pub dependency: BTreeMap<String, DependencySettings>,
+    /// The workers of this program: work that is no request.
+    pub worker: BTreeMap<String, WorkerSettings>,
+    /// Databases that health checks.
+    pub database: BTreeMap<String, DatabaseSettings>,
+    /// Endpoints that health checks.
+    pub endpoint: BTreeMap<String, EndpointSettings>,
+}
+
+/// The name of a service that has none, by the conventions of OpenTelemetry.
+pub(in crate::hub::config) const UNKNOWN_SERVICE: &str = "unknown_service";
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            telemetry: TelemetrySettings::new(UNKNOWN_SERVICE),
+            logging: LoggingSettings::default(),
+            metrics: MetricsSettings::default(),
+            sampler: Some(SamplerSettings::default()),
+            health: HealthSettings::default(),
+            healing: HealingLimits::default(),
+            letters: LettersSettings::default(),
+            data: DataSettings::default(),
+            server: BTreeMap::new(),
+            dependency: BTreeMap::new(),
+            worker: BTreeMap::new(),
+            database: BTreeMap::new(),
+            endpoint: BTreeMap::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// Returns the settings of the pipeline: those of `[telemetry]`, with those of `[logging]` and `[sampler]` in their
+    /// places, and with Prometheus if `[metrics]` has a listener.
+    #[must_use]
+    pub fn pipeline(&self) -> TelemetrySettings {
+        let mut pipeline = self.telemetry.clone();
+        pipeline.console = self.logging.console;
+        pipeline.env_filter.clone_from(&self.logging.filter);
+        pipeline.logs = self.logging.records;
+        pipeline.sampler.clone_from(&self.sampler);
+        pipeline.prometheus |= self.metrics.listen.is_some();
+        pipeline
+    }
+}

@@ -1,0 +1,33 @@
+//! `[worker.NAME]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::server::check_component;
+use crate::base::error::ConfigError;
+use crate::dead_letter::DeadLetterSettings;
+use crate::retry::RetrySettings;
+
+/// Work that is no request: `[worker.NAME]`.
+///
+/// `retry` and `letters` are tables: `false` turns one off, and `true` turns it on with its defaults.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WorkerSettings {
+    /// Component that the items count for. Default: the name of the section.
+    pub component: Option<String>,
+    /// Retries of items that failed. Default: off, because an item may have had an effect.
+    #[serde(with = "super::switch")]
+    pub retry: Option<RetrySettings>,
+    /// The queue of items that failed for good. What is not set here is as in `[letters.queue]`. Default: off, unless
+    /// `letters.everywhere` is set.
+    #[serde(with = "super::switch")]
+    pub letters: Option<DeadLetterSettings>,
+}
+
+impl WorkerSettings {
+    /// Checks what is not checked by the settings of a part.
+    pub(in crate::hub::config) fn check_own(&self) -> Result<(), ConfigError> {
+        check_component(self.component.as_deref())
+    }
+}
