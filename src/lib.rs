@@ -85,7 +85,7 @@ pub use dead_letter::{DeadLetterQueue, Redrive};
 #[cfg(feature = "reqwest")]
 pub use edge::reqwest;
 #[cfg(feature = "serve")]
-pub use edge::serve;
+pub use edge::serve::{self, shutdown_signal};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
 #[cfg(feature = "breaker")]

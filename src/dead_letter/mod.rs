@@ -73,6 +73,8 @@
 //! `ReplayBody`.
 
 mod builder;
+#[cfg(feature = "serve")]
+mod closing;
 mod core;
 mod expiry;
 mod failure;
@@ -104,6 +106,8 @@ pub use crate::store::{
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use crate::layers::replay::ReplayBody;
 pub use builder::DeadLetterQueueBuilder;
+#[cfg(feature = "serve")]
+pub(crate) use closing::Closing;
 pub use groups::LetterGroup;
 #[cfg(feature = "grpc")]
 #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]

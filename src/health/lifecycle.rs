@@ -90,7 +90,7 @@ impl Lifecycle {
     /// Starts the drain. gRPC streams end after `grace`, or after [`DEFAULT_GRACE`].
     pub(super) fn drain(&self, grace: Option<Duration>) {
         let end = clock::now() + grace.unwrap_or(DEFAULT_GRACE);
-        // A `drain` before the signal of `drain_after` must not shorten the grace period.
+        // A `drain` before the shutdown must not shorten the grace period.
         if grace.is_some() || !self.is_draining() {
             *self.streams_end.lock() = Some(end);
         }

@@ -92,7 +92,7 @@
 //!
 //! - The start is complete when every [gate](Health::starting) is done and every check of a critical component has passed
 //!   once.
-//! - [`Health::drain_after`] drains: the process is not ready any more, and after a grace period the server ends.
+//! - [`Health::drain`] makes the process not ready any more. A shutdown (feature `serve`) does so first.
 //! - No probe runs a check, or takes a snapshot more often than [`HealthSettings::cached_for`] allows.
 #![cfg_attr(feature = "checks", doc = include_str!("check/guide.md"))]
 #![cfg_attr(feature = "heal", doc = include_str!("heal/guide.md"))]

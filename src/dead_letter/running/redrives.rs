@@ -53,6 +53,18 @@ impl Redrives {
         let all = self.all.lock();
         all.iter().filter(|progress| !progress.is_automatic()).map(|progress| progress.stop()).count()
     }
+
+    /// Asks all redrives to stop.
+    #[cfg(feature = "serve")]
+    pub(in crate::dead_letter) fn stop_all(&self) {
+        self.all.lock().iter().for_each(|progress| progress.stop());
+    }
+
+    /// Whether no redrive runs, and none that was dropped has letters to release.
+    #[cfg(feature = "serve")]
+    pub(in crate::dead_letter) fn are_settled(&self) -> bool {
+        !self.any() && self.cleanups.lock().iter().all(JoinHandle::is_finished)
+    }
 }
 
 /// Keeps a redrive on the list of its queue.

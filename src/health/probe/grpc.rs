@@ -46,8 +46,7 @@ impl Health {
     /// [`HealthSettings::cached_for`](crate::health::HealthSettings::cached_for). One task takes the snapshots for all
     /// streams. Up to 4,096 streams can be open; the next request gets `RESOURCE_EXHAUSTED`. A request of more than 4 KiB
     /// gets `OUT_OF_RANGE`. A graceful shutdown of the server waits for open streams, so they end with the grace period
-    /// of [`drain_after`](Self::drain_after), or 5 s after [`drain`](Self::drain). After that, `Watch` gets
-    /// `UNAVAILABLE`.
+    /// of a shutdown (feature `serve`), or 5 s after [`drain`](Self::drain). After that, `Watch` gets `UNAVAILABLE`.
     ///
     /// `List` of newer versions of the protocol is `UNIMPLEMENTED`: tonic-health does not have it, and it would reveal the
     /// names of all components. `/healthz` names those that are not healthy.
@@ -55,13 +54,12 @@ impl Health {
     /// # Example
     /// ```no_run
     /// use campanile::Health;
-    /// use std::time::Duration;
     ///
-    /// # async fn example(signal: impl Future<Output = ()> + Send + 'static) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let health = Health::standalone();
     /// tonic::transport::Server::builder()
     ///     .add_service(health.grpc_service())
-    ///     .serve_with_shutdown("0.0.0.0:50051".parse()?, health.drain_after(signal, Duration::from_secs(10)))
+    ///     .serve("0.0.0.0:50051".parse()?)
     ///     .await?;
     /// # Ok(())
     /// # }
