@@ -25,6 +25,10 @@ use crate::base::panics::catch;
 ///   status of `DEADLINE_EXCEEDED`. The types of the timeouts of clients such as hyper and reqwest are private. So a type
 ///   counts too if its `Debug` text begins with `Elapsed`, `Timeout`, `TimeoutError`, `TimeoutExpired`, `TimedOut` or
 ///   another name that ends in `TimedOut`.
+///
+/// With the feature `reqwest`, the errors of reqwest are known. A request that cannot be sent (`is_builder`) and redirects
+/// without an end (`is_redirect`) are permanent. An error of `error_for_status` has the kind of its status, and is permanent
+/// for 4xx except 408, 425 and 429, and for 501 and 505.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByResult;
 
@@ -32,7 +36,7 @@ impl<Res> Classify<Res> for ByResult {
     fn classify(&self, result: Result<&Res, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(_) => Outcome::Success,
-            Err(error) => Outcome::Failure(kind_of(error)),
+            Err(error) => outcome_of_error(error),
         }
     }
 }
@@ -41,6 +45,15 @@ impl<Res> Classify<Res, BoxError> for ByResult {
     fn classify(&self, result: Result<&Res, &BoxError>) -> Outcome {
         Classify::<Res>::classify(self, result.map_err(|error| &**error as &(dyn Error + 'static)))
     }
+}
+
+/// The outcome of a call that ended with `error`: see [`ByResult`].
+pub(super) fn outcome_of_error(error: &(dyn Error + 'static)) -> Outcome {
+    #[cfg(feature = "reqwest")]
+    if let Some(outcome) = super::by_reqwest::outcome_of(error) {
+        return outcome;
+    }
+    Outcome::Failure(kind_of(error))
 }
 
 /// The kind of failure by `error` and its causes: see [`ByResult`].
@@ -74,6 +87,10 @@ fn kind_of_one(error: &(dyn Error + 'static)) -> FailureKind {
     #[cfg(feature = "grpc")]
     if let Some(status) = error.downcast_ref::<tonic::Status>() {
         let outcome = grpc_outcome(status.code().into());
+        return outcome.failure().unwrap_or(FailureKind::Error);
+    }
+    #[cfg(feature = "reqwest")]
+    if let Some(outcome) = crate::base::error::reqwest_in(error).and_then(super::by_reqwest::by_itself) {
         return outcome.failure().unwrap_or(FailureKind::Error);
     }
     if is_named_timeout(error) { FailureKind::Timeout } else { FailureKind::Error }

@@ -5,12 +5,13 @@ use std::error::Error;
 use http::StatusCode;
 use http::response::Parts;
 
-use super::by_result::kind_of;
+use super::by_result::outcome_of_error;
 use super::classify::{Classify, FailureKind, Outcome};
 
 /// The classifier for HTTP: 5xx and errors of the connection are failures, 429 is overload, the rest are successes.
 ///
-/// 504 is a timeout. 501 and 505 are permanent: the same request gets the same response.
+/// 504 is a timeout. 501 and 505 are permanent: the same request gets the same response. Errors are classified as by
+/// [`ByResult`](super::ByResult).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ByHttpStatus;
 
@@ -18,12 +19,13 @@ impl Classify<Parts> for ByHttpStatus {
     fn classify(&self, result: Result<&Parts, &(dyn Error + 'static)>) -> Outcome {
         match result {
             Ok(head) => outcome_of(head.status),
-            Err(error) => Outcome::Failure(kind_of(error)),
+            Err(error) => outcome_of_error(error),
         }
     }
 }
 
-fn outcome_of(status: StatusCode) -> Outcome {
+/// The outcome of a response with this status.
+pub(super) fn outcome_of(status: StatusCode) -> Outcome {
     match status {
         StatusCode::TOO_MANY_REQUESTS => Outcome::Failure(FailureKind::Overload),
         StatusCode::GATEWAY_TIMEOUT => Outcome::Failure(FailureKind::Timeout),

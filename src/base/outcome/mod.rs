@@ -60,6 +60,8 @@ mod body;
 mod by_cause;
 #[cfg(feature = "grpc")]
 mod by_grpc;
+#[cfg(feature = "reqwest")]
+mod by_reqwest;
 mod by_result;
 #[cfg(feature = "http")]
 mod by_status;

@@ -91,6 +91,16 @@ impl ReplayBody {
         self.buffer.as_ref().is_none_or(|buffer| buffer.is_whole())
     }
 
+    /// All of the body in one piece, if it is at hand and none of it was given yet.
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        match &self.buffer {
+            None => Some(Bytes::new()),
+            Some(buffer) if self.position == Position::default() => buffer.in_one_piece(),
+            Some(_) => None,
+        }
+    }
+
     /// A view of the upload: whether a reader waits for the caller.
     pub(crate) fn upload(&self) -> Upload {
         Upload::of(self.buffer.clone())

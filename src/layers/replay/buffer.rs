@@ -160,6 +160,18 @@ impl Buffer {
         !state.too_large && state.progress != Progress::Failed
     }
 
+    /// The complete body, if it has one chunk at most and no trailers.
+    #[cfg(feature = "reqwest")]
+    pub(super) fn in_one_piece(&self) -> Option<Bytes> {
+        let state = self.0.lock();
+        let complete = state.progress == Progress::Complete && !state.too_large && state.trailers.is_none();
+        match state.chunks.as_slice() {
+            [] if complete => Some(Bytes::new()),
+            [chunk] if complete => Some(chunk.clone()),
+            _ => None,
+        }
+    }
+
     /// Whether the last poll of the stream was pending.
     pub(super) fn is_awaited(&self) -> bool {
         let state = self.0.lock();

@@ -19,8 +19,12 @@ pub(super) fn is_idempotent(head: &request::Parts) -> bool {
 ///
 /// True if the name was not found, the connection was refused, or the TLS handshake failed. Clients of hyper-util report
 /// these as errors of the connector, and so do reqwest and tonic, which use them. With other clients, only the operating
-/// system's error of a refused connection counts.
+/// system's error of a refused connection counts. A connection that fails after a redirect does not count.
 pub(super) fn never_sent(error: &(dyn Error + 'static)) -> bool {
+    #[cfg(feature = "reqwest")]
+    if crate::base::error::was_redirected(error) {
+        return false;
+    }
     causes(error).any(|error| {
         let io = error.downcast_ref::<io::Error>().map(io::Error::kind);
         // The kernel returns these two from `connect` only. It returns "host unreachable" for open connections too.
