@@ -10,8 +10,12 @@ use super::running::Redrives;
 use super::settings::DeadLetterSettings;
 use super::snapshot::QueueSnapshot;
 use crate::base::sync::Mutex;
-use crate::signal::Identity;
+use crate::signal::{HandleKind, Identity, Place, UnreadStatus};
 use crate::store::{Limits, Store};
+
+/// How warnings and metrics name a queue.
+pub(super) const KIND: HandleKind =
+    HandleKind { layer: "dead_letter", kind: "dead letter queue", http_layer: "`.http_layer()`" };
 
 #[derive(Debug)]
 pub(super) struct Core {
@@ -27,6 +31,7 @@ pub(super) struct Core {
     pub(super) expiry_runs: AtomicBool,
     /// Under one lock, so that the sums are right at every moment. Only failures take it.
     counts: Mutex<QueueSnapshot>,
+    pub(super) unread: UnreadStatus,
 }
 
 impl Core {
@@ -48,7 +53,14 @@ impl Core {
             redrives: Arc::default(),
             expiry_runs: AtomicBool::new(false),
             counts: Mutex::new(QueueSnapshot::default()),
+            unread: UnreadStatus::default(),
         }
+    }
+
+    /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self) {
+        self.unread.see::<Res>(&KIND, &self.name, Place::Layer);
     }
 
     /// Reads or changes the counters.

@@ -22,6 +22,9 @@ impl DeadLetterQueue {
     /// Returns a layer for any service. Requests must be `Clone + Serialize + DeserializeOwned`, and errors become
     /// [`BoxError`](tower::BoxError). [`ByResult`](crate::outcome::ByResult) decides what failed.
     ///
+    /// Every `Ok` counts as a success. For responses with a status, such as `http::Response`, use `http_layer` or
+    /// [`DeadLetterLayer::classify`]; otherwise the first call logs a warning.
+    ///
     /// Put it outside of retry, so that it sees only final failures.
     ///
     /// A request is stored as JSON. When it is parked, it is read back as in a redrive, and must serialize to the same
@@ -32,7 +35,7 @@ impl DeadLetterQueue {
     /// or map may differ, as in a `HashSet`.
     #[must_use]
     pub fn layer(&self) -> DeadLetterLayer {
-        DeadLetterLayer { core: Arc::clone(self.core()), classifier: ByResult }
+        DeadLetterLayer { core: Arc::clone(self.core()), classifier: ByResult, by_default: true }
     }
 }
 
@@ -41,13 +44,15 @@ impl DeadLetterQueue {
 pub struct DeadLetterLayer<C = ByResult> {
     core: Arc<Core>,
     classifier: C,
+    /// Whether the classifier was not replaced.
+    by_default: bool,
 }
 
 impl<C> DeadLetterLayer<C> {
     /// Sets what decides whether a call failed, instead of [`ByResult`]: a
     /// [`Classify`](crate::Classify)`<Response, BoxError>`, such as a closure.
     pub fn classify<D>(self, classifier: D) -> DeadLetterLayer<D> {
-        DeadLetterLayer { core: self.core, classifier }
+        DeadLetterLayer { core: self.core, classifier, by_default: false }
     }
 }
 
@@ -55,7 +60,8 @@ impl<S, C: Clone> Layer<S> for DeadLetterLayer<C> {
     type Service = DeadLetter<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        DeadLetter { inner, core: Arc::clone(&self.core), classifier: self.classifier.clone() }
+        let (core, classifier) = (Arc::clone(&self.core), self.classifier.clone());
+        DeadLetter { inner, core, classifier, by_default: self.by_default }
     }
 }
 
@@ -71,6 +77,7 @@ pub struct DeadLetter<S, C = ByResult> {
     inner: S,
     core: Arc<Core>,
     classifier: C,
+    by_default: bool,
 }
 
 impl<S, C, Req> Service<Req> for DeadLetter<S, C>
@@ -91,6 +98,9 @@ where
 
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
+        if self.by_default {
+            self.core.see::<S::Response>();
+        }
         let job = (!sending::is_letter_of(&self.core)).then(|| PlainJob {
             core: Arc::clone(&self.core),
             request: request.clone(),

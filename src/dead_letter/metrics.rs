@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::core::Core;
+use super::core::{Core, KIND};
 use super::letter::Unsendable;
 use super::snapshot::{DropReason, QueueSnapshot};
 
@@ -39,6 +39,7 @@ impl Source for Core {
     fn observe(&self, emit: &mut Emit<'_>) {
         let snapshot = self.snapshot();
         let queue = ("queue", &*self.name);
+        self.unread.emit(&KIND, &self.name, emit);
         emit(&LETTERS_DEPTH, snapshot.waiting as f64, &[queue]);
         emit(&LETTERS_OLDEST, age(snapshot.oldest).as_secs_f64(), &[queue]);
         emit(&LETTERS_SIZE, snapshot.bytes as f64, &[queue]);

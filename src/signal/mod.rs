@@ -28,6 +28,8 @@ mod names;
 mod sanitized;
 mod source;
 mod trace;
+#[cfg(any(feature = "breaker", feature = "dead-letters", feature = "retry", feature = "timing"))]
+mod unread;
 #[cfg(feature = "telemetry")]
 mod vitals;
 
@@ -53,6 +55,8 @@ pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Wat
 pub(crate) use trace::{
     Current, SampledSpan, TraceIds, current_correlation, current_trace, on_current, sampled_span,
 };
+#[cfg(any(feature = "breaker", feature = "dead-letters", feature = "retry", feature = "timing"))]
+pub(crate) use unread::{HandleKind, Place, UnreadStatus};
 #[cfg(all(feature = "telemetry", test))]
 pub(crate) use vitals::Vital;
 #[cfg(feature = "telemetry")]

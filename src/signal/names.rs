@@ -84,6 +84,9 @@ metrics! {
         "Circuits of a keyed breaker that were evicted for other keys.";
     BREAKER_KEPT_CLOSED "campanile.breaker.kept_closed" Counter "{call}" ["breaker"]
         "Calls that would have opened a circuit of a keyed breaker, but the maximum number of circuits was open.";
+    // ----- any plain layer -----
+    LAYER_UNREAD_STATUS "campanile.layer.unread_status" Counter "{call}" ["layer" "name"]
+        "Calls through a layer or method that takes their response for a success without reading its status.";
     // ----- retry -----
     RETRY_CALLS "campanile.retry.calls" Counter "{call}" ["retry" "outcome"]
         "Calls by their final outcome, after all attempts.";

@@ -9,12 +9,14 @@ use super::permit::Permit;
 use super::wait::{WaitMode, poll_admit};
 use crate::base::error::{CallError, Cause, Rejected};
 use crate::base::outcome::{ByCause, ByResult, Classify, Guarded};
+use crate::signal::Place;
 
 impl CircuitBreaker {
     /// Runs `work` if the circuit admits it, for code that is not a service.
     ///
     /// Every error counts as a failure; its causes determine the kind of failure. For error types that are not
-    /// [`Cause`] see [`CircuitBreaker::call_with`].
+    /// [`Cause`] see [`CircuitBreaker::call_with`]. Every `Ok` counts as a success: for a value with a status, such as
+    /// `http::Response`, the first call logs a warning.
     ///
     /// # Errors
     /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.
@@ -34,6 +36,7 @@ impl CircuitBreaker {
         F: Future<Output = Result<T, E>>,
         E: Cause<K>,
     {
+        self.circuit.see::<T>(Place::Method { name: "call", with: "call_with" });
         self.call_with(ByCause::new(ByResult), work).await
     }
 

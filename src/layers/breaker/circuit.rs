@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::counters::Counters;
-use super::group::Member;
+use super::group::{KIND, Member};
 use super::health_probe::{HealthProbe, ProbedCircuit, Probing};
 use super::machine::{Admission, Change, Machine, Observer, Refusal};
 use super::settings::BreakerSettings;
@@ -16,7 +16,7 @@ use crate::base::clock::{self, Tick};
 use crate::base::error::{ConfigError, Rejected};
 use crate::base::outcome::Outcome;
 use crate::base::sync::atomic::{AtomicBool, Ordering};
-use crate::signal::{self, BreakerSign, Emit, Sign, Source};
+use crate::signal::{self, BreakerSign, Emit, Place, Sign, Source, UnreadStatus};
 
 /// The shared state of one circuit.
 #[derive(Debug)]
@@ -32,6 +32,7 @@ pub(crate) struct Circuit {
     member: Option<Member>,
     /// Set after its eviction; calls may still run.
     evicted: AtomicBool,
+    unread: UnreadStatus,
     me: Weak<Circuit>,
 }
 
@@ -51,6 +52,7 @@ impl Circuit {
             probing: health_probe.map(|probe| Box::new(Probing::new(probe))),
             member,
             evicted: AtomicBool::new(false),
+            unread: UnreadStatus::default(),
             me: Weak::clone(me),
         })
     }
@@ -69,6 +71,15 @@ impl Circuit {
     pub(super) fn refuse(&self, refusal: Refusal) -> Box<Rejected> {
         self.machine.count_refusal(refusal.reason);
         Box::new(Rejected::new(Arc::clone(&self.name), refusal.reason, refusal.retry_after))
+    }
+
+    /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self, place: Place) {
+        match &self.member {
+            Some(member) => member.group.see::<Res>(place),
+            None => self.unread.see::<Res>(&KIND, &self.name, place),
+        }
     }
 
     pub(super) fn release(&self, admission: Admission) {
@@ -233,6 +244,7 @@ impl Source for Circuit {
             emit(&signal::BREAKER_SLOW_CALL_LIMIT, limit.as_secs_f64(), &[("breaker", &*self.name)]);
         }
         counters.emit(&self.name, emit);
+        self.unread.emit(&KIND, &self.name, emit);
     }
 
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {

@@ -11,6 +11,7 @@ use super::permit::Permit;
 use super::wait::{Wait, WaitMode, poll_admit};
 use crate::base::clock;
 use crate::base::error::Rejected;
+use crate::signal::Place;
 
 /// A service instance and its permit, if it has one.
 #[derive(Debug)]
@@ -54,6 +55,12 @@ impl<S> Gate<S> {
     #[inline]
     pub(super) fn new(inner: S, circuit: Arc<Circuit>, wait_mode: WaitMode) -> Self {
         Self { inner, circuit, wait_mode, passing: None, ready: Ready::Not, held: None }
+    }
+
+    /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self) {
+        self.circuit.see::<Res>(Place::Layer);
     }
 
     #[inline]

@@ -7,6 +7,11 @@ use super::counters::Counters;
 use super::ejections::{EjectionSlot, Ejections};
 use super::transition::{Subscribers, Transition, Transitions};
 use crate::base::sync::Mutex;
+use crate::signal::{Emit, HandleKind, Place, UnreadStatus};
+
+/// How warnings and metrics name a breaker.
+pub(super) const KIND: HandleKind =
+    HandleKind { layer: "breaker", kind: "circuit breaker", http_layer: "`.http_layer()`" };
 
 /// The table of the circuits of a group.
 pub(super) trait CircuitTable: fmt::Debug + Send + Sync {
@@ -42,6 +47,7 @@ pub(super) struct Group {
     subscribers: Subscribers,
     /// The counts that evicted circuits made after their eviction, by calls that were still running.
     late: Mutex<Counters>,
+    unread: UnreadStatus,
 }
 
 impl Group {
@@ -52,6 +58,7 @@ impl Group {
             circuits,
             subscribers: Subscribers::default(),
             late: Mutex::default(),
+            unread: UnreadStatus::default(),
         })
     }
 
@@ -62,6 +69,16 @@ impl Group {
 
     pub(super) fn subscribe(&self) -> Transitions {
         self.subscribers.subscribe()
+    }
+
+    /// As `Circuit::see`, for all circuits.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self, place: Place) {
+        self.unread.see::<Res>(&KIND, &self.name, place);
+    }
+
+    pub(super) fn emit_unread(&self, emit: &mut Emit<'_>) {
+        self.unread.emit(&KIND, &self.name, emit);
     }
 
     /// Adds the counts of a circuit that is dropped.

@@ -16,10 +16,13 @@ impl CircuitBreaker {
     /// A layer for any [`tower::Service`] that is `Clone`.
     ///
     /// The error type becomes [`tower::BoxError`]. The error of a refused call holds [`Rejected`](crate::Rejected).
+    ///
+    /// Every `Ok` counts as a success. For responses with a status, such as `http::Response`, use `http_layer` or
+    /// [`BreakerLayer::classify`]; otherwise the first call logs a warning.
     #[must_use]
     pub fn layer(&self) -> BreakerLayer {
         let circuit = Arc::clone(&self.circuit);
-        BreakerLayer { circuit, classifier: ByResult, wait_mode: WaitMode::default() }
+        BreakerLayer { circuit, classifier: ByResult, by_default: true, wait_mode: WaitMode::default() }
     }
 }
 
@@ -28,6 +31,8 @@ impl CircuitBreaker {
 pub struct BreakerLayer<C = ByResult> {
     circuit: Arc<Circuit>,
     classifier: C,
+    /// Whether the classifier was not replaced.
+    by_default: bool,
     wait_mode: WaitMode,
 }
 
@@ -35,7 +40,7 @@ impl<C> BreakerLayer<C> {
     /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
     /// [`Classify`](crate::Classify)`<Response, BoxError>`.
     pub fn classify<D>(self, classifier: D) -> BreakerLayer<D> {
-        BreakerLayer { circuit: self.circuit, classifier, wait_mode: self.wait_mode }
+        BreakerLayer { circuit: self.circuit, classifier, by_default: false, wait_mode: self.wait_mode }
     }
 
     /// Makes the service unready while the circuit is open, instead of ready to refuse. Use it under a balancer, which then
@@ -51,7 +56,8 @@ impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
     type Service = Breaker<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Breaker::new(Gate::new(inner, Arc::clone(&self.circuit), self.wait_mode), self.classifier.clone())
+        let gate = Gate::new(inner, Arc::clone(&self.circuit), self.wait_mode);
+        Breaker::new(gate, self.classifier.clone(), self.by_default)
     }
 }
 

@@ -14,11 +14,12 @@ use crate::base::outcome::{ByResult, Classify};
 pub struct Breaker<S, C = ByResult> {
     gate: Gate<S>,
     classifier: C,
+    by_default: bool,
 }
 
 impl<S, C> Breaker<S, C> {
-    pub(super) fn new(gate: Gate<S>, classifier: C) -> Self {
-        Self { gate, classifier }
+    pub(super) fn new(gate: Gate<S>, classifier: C, by_default: bool) -> Self {
+        Self { gate, classifier, by_default }
     }
 }
 
@@ -41,7 +42,12 @@ where
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.gate.call(request) {
-            Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),
+            Ok((future, permit)) => {
+                if self.by_default {
+                    self.gate.see::<S::Response>();
+                }
+                ResponseFuture::called(future, permit, self.classifier.clone())
+            }
             Err(rejected) => ResponseFuture::refused(rejected),
         }
     }

@@ -14,9 +14,12 @@ impl Retry {
     /// A layer for any [`tower::Service`] that is `Clone`, with requests that are `Clone`.
     ///
     /// The error type becomes [`tower::BoxError`]. After a timeout it holds a [`TimedOut`](crate::TimedOut).
+    ///
+    /// Every `Ok` counts as a success. For responses with a status, such as `http::Response`, use `http_layer` or
+    /// [`RetryLayer::classify`]; otherwise the first call logs a warning.
     #[must_use]
     pub fn layer(&self) -> RetryLayer {
-        RetryLayer { policy: Arc::clone(&self.policy), classifier: ByResult }
+        RetryLayer { policy: Arc::clone(&self.policy), classifier: ByResult, by_default: true }
     }
 }
 
@@ -25,6 +28,8 @@ impl Retry {
 pub struct RetryLayer<C = ByResult> {
     policy: Arc<Policy>,
     classifier: C,
+    /// Whether the classifier was not replaced.
+    by_default: bool,
 }
 
 impl<C> RetryLayer<C> {
@@ -33,7 +38,7 @@ impl<C> RetryLayer<C> {
     ///
     /// A [`Rejected`](crate::Rejected) among the causes of an error is never retried, whatever the classifier says.
     pub fn classify<D>(self, classifier: D) -> RetryLayer<D> {
-        RetryLayer { policy: self.policy, classifier }
+        RetryLayer { policy: self.policy, classifier, by_default: false }
     }
 }
 
@@ -41,7 +46,7 @@ impl<S: Clone, C: Clone> Layer<S> for RetryLayer<C> {
     type Service = Retrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Retrying::new(inner, Arc::clone(&self.policy), self.classifier.clone())
+        Retrying::new(inner, Arc::clone(&self.policy), self.classifier.clone(), self.by_default)
     }
 }
 

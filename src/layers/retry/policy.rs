@@ -7,7 +7,10 @@ use super::counters::Counters;
 use super::settings::RetrySettings;
 use super::snapshot::RetrySnapshot;
 use crate::base::clock::{self, Tick};
-use crate::signal::{self, Emit, Source};
+use crate::signal::{self, Emit, HandleKind, Place, Source, UnreadStatus};
+
+/// How warnings and metrics name a retry.
+const KIND: HandleKind = HandleKind { layer: "retry", kind: "retry", http_layer: "`.http_layer()`" };
 
 /// The settings of one handle, its budget and its counters.
 #[derive(Debug)]
@@ -18,6 +21,7 @@ pub(super) struct Policy {
     pub(super) timed: bool,
     pub(super) budget: Budget,
     pub(super) counters: Counters,
+    unread: UnreadStatus,
 }
 
 impl Policy {
@@ -27,8 +31,15 @@ impl Policy {
             timed: settings.deadline.is_some() || settings.attempt_timeout.is_some(),
             budget: Budget::new(settings.budget),
             counters: Counters::default(),
+            unread: UnreadStatus::default(),
             settings,
         }
+    }
+
+    /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self, place: Place) {
+        self.unread.see::<Res>(&KIND, &self.name, place);
     }
 
     pub(super) fn snapshot(&self) -> RetrySnapshot {
@@ -63,6 +74,7 @@ impl Source for Policy {
         if let Some(left) = snapshot.budget_left {
             emit(&signal::RETRY_BUDGET, float(left), &[("retry", &self.name)]);
         }
+        self.unread.emit(&KIND, &self.name, emit);
     }
 }
 

@@ -14,12 +14,14 @@ use super::target::Target;
 use crate::base::error::{CallError, Cause, TimedOut};
 use crate::base::outcome::{ByCause, ByResult, Classify, FailureKind, Outcome};
 use crate::layers::attempts::ErrorText;
+use crate::signal::Place;
 
 impl Retry {
     /// Runs `work` until it succeeds or may not be tried again, for code that is not a service.
     ///
     /// Every error is retried, except one with a [`Rejected`](crate::Rejected) among its causes.
-    /// For error types that are not [`Cause`] see [`Retry::run_with`].
+    /// For error types that are not [`Cause`] see [`Retry::run_with`]. Every `Ok` counts as a success: for a value with a
+    /// status, such as `http::Response`, the first call logs a warning.
     ///
     /// # Errors
     /// [`CallError::TimedOut`] after a timeout, otherwise [`CallError::Inner`] with the error of the last attempt.
@@ -47,6 +49,7 @@ impl Retry {
         Fut: Future<Output = Result<T, E>>,
         E: Cause<K>,
     {
+        self.policy.see::<T>(Place::Method { name: "run", with: "run_with" });
         Work::attempts(&self.policy, work, ByCause::new(ByResult), |error| error.ask(ErrorText::of_error))
             .await
     }

@@ -20,6 +20,7 @@ use super::target::Target;
 use crate::base::error::{Rejected, TimedOut};
 use crate::base::outcome::{ByResult, Classify, FailureKind, Outcome};
 use crate::layers::attempts::ErrorText;
+use crate::signal::Place;
 
 /// A service whose failed calls are retried; made by [`RetryLayer`](super::layer::RetryLayer).
 #[derive(Clone, Debug)]
@@ -27,12 +28,13 @@ pub struct Retrying<S, C = ByResult> {
     inner: S,
     shared: Arc<Shared<S>>,
     classifier: C,
+    by_default: bool,
 }
 
 impl<S: Clone, C> Retrying<S, C> {
-    pub(super) fn new(inner: S, policy: Arc<Policy>, classifier: C) -> Self {
+    pub(super) fn new(inner: S, policy: Arc<Policy>, classifier: C, by_default: bool) -> Self {
         let shared = Arc::new(Shared { policy, prototype: Prototype::new(inner.clone()) });
-        Self { inner, shared, classifier }
+        Self { inner, shared, classifier, by_default }
     }
 }
 
@@ -55,6 +57,9 @@ where
     // Inlined, so that the future is built in place.
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
+        if self.by_default {
+            self.shared.policy.see::<S::Response>(Place::Layer);
+        }
         let target = Plain { service: None, classifier: self.classifier.clone(), request: PhantomData };
         let inner = &mut self.inner;
         RetryFuture {

@@ -14,9 +14,12 @@ use crate::base::outcome::{ByCause, ByResult, Classify, Judged};
 
 impl Timing {
     /// A layer for any [`tower::Service`]. Responses and errors pass unchanged.
+    ///
+    /// Every `Ok` counts as a success. For responses with a status, such as `http::Response`, use `http_server_layer`,
+    /// `http_client_layer` or [`TimingLayer::classify`]; otherwise the first call logs a warning.
     #[must_use]
     pub fn layer<K>(&self) -> TimingLayer<ByResult, K> {
-        TimingLayer { meter: Arc::clone(&self.meter), classifier: ByCause::new(ByResult) }
+        TimingLayer { meter: Arc::clone(&self.meter), classifier: ByCause::new(ByResult), by_default: true }
     }
 }
 
@@ -26,14 +29,16 @@ impl Timing {
 pub struct TimingLayer<C = ByResult, K = ByError> {
     meter: Arc<Meter>,
     classifier: ByCause<C, K>,
+    /// Whether the classifier was not replaced.
+    by_default: bool,
 }
 
-cloned! { TimingLayer<C; K> { meter, classifier } }
+cloned! { TimingLayer<C; K> { meter, classifier, by_default } }
 
 impl<C, K> TimingLayer<C, K> {
     /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any [`Classify`]`<Response>`.
     pub fn classify<D>(self, classifier: D) -> TimingLayer<D, K> {
-        TimingLayer { meter: self.meter, classifier: self.classifier.with(classifier) }
+        TimingLayer { meter: self.meter, classifier: self.classifier.with(classifier), by_default: false }
     }
 }
 
@@ -41,7 +46,8 @@ impl<S, C: Clone, K> Layer<S> for TimingLayer<C, K> {
     type Service = Timed<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Timed { inner, meter: Arc::clone(&self.meter), classifier: self.classifier.clone() }
+        let (meter, classifier) = (Arc::clone(&self.meter), self.classifier.clone());
+        Timed { inner, meter, classifier, by_default: self.by_default }
     }
 }
 
@@ -57,9 +63,10 @@ pub struct Timed<S, C = ByResult, K = ByError> {
     inner: S,
     meter: Arc<Meter>,
     classifier: ByCause<C, K>,
+    by_default: bool,
 }
 
-cloned! { Timed<S, C; K> { inner, meter, classifier } }
+cloned! { Timed<S, C; K> { inner, meter, classifier, by_default } }
 
 impl<S, C, K, Req> Service<Req> for Timed<S, C, K>
 where
@@ -78,6 +85,9 @@ where
 
     #[inline(always)]
     fn call(&mut self, request: Req) -> Self::Future {
+        if self.by_default {
+            self.meter.see::<S::Response>();
+        }
         let stopwatch = Stopwatch::start(&self.meter);
         Judged::new(self.inner.call(request), self.classifier.clone(), stopwatch)
     }

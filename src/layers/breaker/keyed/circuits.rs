@@ -285,6 +285,7 @@ impl<K: Key> Source for Circuits<K> {
         emit(&signal::BREAKER_EVICTED, sums.evicted as f64, &[name]);
         emit(&signal::BREAKER_KEPT_CLOSED, sums.counters.totals.kept_closed as f64, &[name]);
         sums.counters.emit(&self.group.name, emit);
+        self.group.emit_unread(emit);
     }
 
     fn signs(&self, emit: &mut dyn FnMut(&str, Sign)) {

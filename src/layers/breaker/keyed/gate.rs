@@ -11,6 +11,7 @@ use super::handle::KeyedBreaker;
 use super::key::Key;
 use crate::base::error::Rejected;
 use crate::layers::breaker::permit::Permit;
+use crate::signal::Place;
 
 /// A service instance behind the circuits.
 pub(super) struct Gate<S, K, F> {
@@ -22,6 +23,12 @@ pub(super) struct Gate<S, K, F> {
 impl<S, K, F> Gate<S, K, F> {
     pub(super) fn new(inner: S, breaker: KeyedBreaker<K, F>) -> Self {
         Self { inner, circuits: breaker.circuits, key_of: breaker.key_of }
+    }
+
+    /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
+    #[inline(always)]
+    pub(super) fn see<Res>(&self) {
+        self.circuits.group.see::<Res>(Place::Layer);
     }
 
     #[inline]

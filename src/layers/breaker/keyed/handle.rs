@@ -10,7 +10,7 @@ use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::KeyedSnapshot;
 use crate::base::error::{CallError, Cause, ConfigError};
-use crate::base::outcome::{ByCause, ByResult, Classify};
+use crate::base::outcome::Classify;
 use crate::layers::breaker::handle::CircuitBreaker;
 use crate::layers::breaker::settings::BreakerSettings;
 use crate::layers::breaker::transition::Transitions;
@@ -185,7 +185,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         W: Future<Output = Result<T, E>>,
         E: Cause<M>,
     {
-        self.circuit(key).call_with(ByCause::new(ByResult), work).await
+        self.circuit(key).call(work).await
     }
 
     /// [`KeyedBreaker::call`] with a classifier that decides what failed.

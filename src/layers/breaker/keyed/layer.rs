@@ -20,7 +20,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
     where
         F: Clone,
     {
-        KeyedLayer { breaker: self.clone(), classifier: ByResult }
+        KeyedLayer { breaker: self.clone(), classifier: ByResult, by_default: true }
     }
 }
 
@@ -28,13 +28,15 @@ impl<K: Key, F> KeyedBreaker<K, F> {
 pub struct KeyedLayer<K, F, C = ByResult> {
     breaker: KeyedBreaker<K, F>,
     classifier: C,
+    /// Whether the classifier was not replaced.
+    by_default: bool,
 }
 
 impl<K, F, C> KeyedLayer<K, F, C> {
     /// Replaces [`ByResult`], which decides what failed, by `classifier`: a closure, or any
     /// [`Classify`]`<Response, BoxError>`.
     pub fn classify<D>(self, classifier: D) -> KeyedLayer<K, F, D> {
-        KeyedLayer { breaker: self.breaker, classifier }
+        KeyedLayer { breaker: self.breaker, classifier, by_default: false }
     }
 }
 
@@ -42,13 +44,15 @@ impl<S, K, F: Clone, C: Clone> Layer<S> for KeyedLayer<K, F, C> {
     type Service = KeyedService<S, K, F, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        KeyedService { gate: Gate::new(inner, self.breaker.clone()), classifier: self.classifier.clone() }
+        let gate = Gate::new(inner, self.breaker.clone());
+        KeyedService { gate, classifier: self.classifier.clone(), by_default: self.by_default }
     }
 }
 
 impl<K, F: Clone, C: Clone> Clone for KeyedLayer<K, F, C> {
     fn clone(&self) -> Self {
-        Self { breaker: self.breaker.clone(), classifier: self.classifier.clone() }
+        let (breaker, classifier) = (self.breaker.clone(), self.classifier.clone());
+        Self { breaker, classifier, by_default: self.by_default }
     }
 }
 
@@ -63,6 +67,7 @@ impl<K, F, C> fmt::Debug for KeyedLayer<K, F, C> {
 pub struct KeyedService<S, K, F, C = ByResult> {
     gate: Gate<S, K, F>,
     classifier: C,
+    by_default: bool,
 }
 
 impl<S, K, F, C, Req> Service<Req> for KeyedService<S, K, F, C>
@@ -85,7 +90,12 @@ where
     #[inline]
     fn call(&mut self, request: Req) -> Self::Future {
         match self.gate.call(request) {
-            Ok((future, permit)) => ResponseFuture::called(future, permit, self.classifier.clone()),
+            Ok((future, permit)) => {
+                if self.by_default {
+                    self.gate.see::<S::Response>();
+                }
+                ResponseFuture::called(future, permit, self.classifier.clone())
+            }
             Err(rejected) => ResponseFuture::refused(rejected),
         }
     }
@@ -93,7 +103,8 @@ where
 
 impl<S: Clone, K, F: Clone, C: Clone> Clone for KeyedService<S, K, F, C> {
     fn clone(&self) -> Self {
-        Self { gate: self.gate.clone(), classifier: self.classifier.clone() }
+        let (gate, classifier) = (self.gate.clone(), self.classifier.clone());
+        Self { gate, classifier, by_default: self.by_default }
     }
 }
 
