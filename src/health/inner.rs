@@ -175,7 +175,12 @@ impl Inner {
         let stalled = self.vitals.heartbeat().stalled(now);
         let round = states.update(now, stalled, &mut evidence, &config.settings);
         let judge = |index, evidence: &Evidence| states.judge(index, now, evidence, &config.settings);
-        let snapshot = Arc::new(summary::summarize(&evidence, &config.components, judge));
+        let snapshot = Arc::new(summary::summarize(
+            &evidence,
+            &config.components,
+            config.settings.unwell_components,
+            judge,
+        ));
         states.return_buffer(evidence);
         drop(states);
         #[cfg(feature = "heal")]

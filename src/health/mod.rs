@@ -1,7 +1,7 @@
 //! Health: a score and a status for each component, with reasons, and probes. Features add checks, prediction and healing.
 //!
 //! To read the code, start with `inner.rs`, which takes a snapshot: `evidence.rs` is what is known of a component,
-//! `score.rs` judges it, `summary.rs` sums up all components. `handle.rs` and the files beside it are the public methods.
+//! `score.rs` judges it, `summary.rs` sums up all components, and `overall.rs` judges the process. `handle.rs` and the files beside it are the public methods.
 //!
 //! # Why
 //! A dashboard of figures leaves the judgement to the person on call. Health judges: each component gets a score from
@@ -79,6 +79,12 @@
 //! component with fewer than five calls in the last minute, no queue, no check that has run and no reason is `Unknown`.
 //! All of this can be [configured](Health::configure) at any time.
 //!
+//! # The whole process
+//! The process has the status of its worst critical component, and is at least `Degraded` while any component is that is
+//! not optional. With [`unwell_components`](HealthSettings::unwell_components) their number counts too: with 2, one
+//! component that is not well makes the process `Degraded`, and several make it `Unhealthy`.
+//! [`reason`](HealthSnapshot::reason) names them.
+//!
 //! # Root causes
 //! A component that is not healthy lists in [`because_of`](ComponentHealth::because_of) the root causes among its
 //! dependencies: those that are not healthy although all that they depend on are. The search passes through components
@@ -125,6 +131,7 @@ mod measures;
 mod metrics;
 mod numbers;
 mod outlook;
+mod overall;
 mod points;
 #[cfg(feature = "predict")]
 mod predict;

@@ -45,6 +45,11 @@ pub struct HealthSettings {
     /// Limit of the age of the oldest waiting dead letter: more than zero. Default 1 h.
     #[serde(with = "crate::base::duration")]
     pub oldest_letter: Duration,
+    /// Limit of the number of components that are not well, which means `Degraded` or worse and not optional: at least 1.
+    /// From this number on, the overall status is `Unhealthy` at best; below it, one such component makes it `Degraded`, as
+    /// without a limit. It does not change the readiness, which follows the critical components. Default `None`: the number
+    /// has no limit. 2 means "one: degraded, several: unhealthy".
+    pub unwell_components: Option<u64>,
     /// The maximum cost of each reason.
     pub weights: Weights,
     /// The scores at which one status ends and the next begins.
@@ -118,6 +123,7 @@ impl Default for HealthSettings {
             slow_from: Duration::from_millis(10),
             letters: 100,
             oldest_letter: Duration::from_secs(3_600),
+            unwell_components: None,
             weights: Weights::default(),
             thresholds: Thresholds::default(),
             cached_for: Duration::from_secs(1),
@@ -174,6 +180,8 @@ impl HealthSettings {
         ConfigError::check(self.letters >= 1, "health.letters", self.letters, ONE)?;
         let oldest = self.oldest_letter;
         ConfigError::check(!oldest.is_zero(), "health.oldest_letter", oldest, SOME)?;
+        let unwell = self.unwell_components;
+        ConfigError::check(unwell.is_none_or(|limit| limit >= 1), "health.unwell_components", unwell, ONE)?;
         ConfigError::check(
             self.cached_for <= Duration::from_secs(60),
             "health.cached_for",

@@ -16,8 +16,12 @@ use crate::signal::VitalReading;
 pub struct HealthSnapshot {
     /// The status of the worst critical component; but at least `Degraded` if any component that is not optional is
     /// `Degraded` or worse. A critical component that is `Unknown` counts as `Unhealthy` while a component that it depends
-    /// on fails. `Unknown` if all components are.
+    /// on fails. `Unhealthy` or worse if as many components as
+    /// [`unwell_components`](super::HealthSettings::unwell_components) allows are not well. `Unknown` if all components
+    /// are.
     pub status: Status,
+    /// Why the status is worse than `Healthy`, with the names of the components; `None` while it is not.
+    pub reason: Option<Arc<str>>,
     /// The weighted mean of the scores of all components that are neither `Unknown` nor optional, in 0..=1.
     pub score: f64,
     /// What each component cost the overall score, the most expensive first. Adds up to exactly `1 - score`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::component::Components;
 use super::evidence::Evidence;
+use super::overall;
 use super::points::{WHOLE, score, shares};
 use super::root_causes::find_root_causes;
 use super::score::Verdict;
@@ -11,10 +12,11 @@ use super::snapshot::{Calls, ComponentHealth, HealthSnapshot, Loss};
 use super::status::Status;
 
 /// Makes a snapshot of the evidence about each component, sorted by name. `judge` gets the index of a component in
-/// `evidence`, too.
+/// `evidence`, too. `unwell_limit` is the setting `unwell_components`.
 pub(super) fn summarize(
     evidence: &[(Arc<str>, Evidence)],
     registered: &Components,
+    unwell_limit: Option<u64>,
     mut judge: impl FnMut(usize, &Evidence) -> Verdict,
 ) -> HealthSnapshot {
     let mut points = Vec::with_capacity(evidence.len());
@@ -42,28 +44,27 @@ pub(super) fn summarize(
         });
     }
     let root_causes = find_root_causes(&mut components);
-    let mut snapshot =
-        HealthSnapshot { status: Status::Unknown, score: 1.0, losses: Vec::new(), root_causes, components };
-    set_overall(&mut snapshot, &points);
+    let mut snapshot = HealthSnapshot {
+        status: Status::Unknown,
+        reason: None,
+        score: 1.0,
+        losses: Vec::new(),
+        root_causes,
+        components,
+    };
+    (snapshot.status, snapshot.reason) = overall::judge(&snapshot, unwell_limit);
+    set_score(&mut snapshot, &points);
     snapshot
 }
 
-/// Sets the overall status, score and losses. `points` are those of the components, in their order.
-fn set_overall(snapshot: &mut HealthSnapshot, points: &[u32]) {
+/// Sets the overall score and losses. `points` are those of the components, in their order.
+fn set_score(snapshot: &mut HealthSnapshot, points: &[u32]) {
     let counted: Vec<(&ComponentHealth, u32)> = snapshot
         .components
         .iter()
         .zip(points.iter().copied())
         .filter(|(component, _)| !component.optional && component.status != Status::Unknown)
         .collect();
-    let overall = |component: &ComponentHealth| {
-        if component.critical { component.status } else { component.status.min(Status::Degraded) }
-    };
-    let status = counted
-        .iter()
-        .map(|(component, _)| overall(component))
-        .chain(snapshot.missing().map(|missing| missing.status.max(Status::Unhealthy)))
-        .max();
     let weights: Vec<f64> = counted.iter().map(|(component, _)| component.weight).collect();
     let lost: Vec<u32> = counted.iter().map(|(_, points)| WHOLE - points).collect();
     let mut losses: Vec<(u32, Arc<str>)> = shares(&weights, &lost)
@@ -73,7 +74,6 @@ fn set_overall(snapshot: &mut HealthSnapshot, points: &[u32]) {
         .filter(|(cost, _)| *cost > 0)
         .collect();
     losses.sort_by_key(|(cost, _)| std::cmp::Reverse(*cost));
-    snapshot.status = status.unwrap_or(Status::Unknown);
     snapshot.score = score(WHOLE - losses.iter().map(|(cost, _)| cost).sum::<u32>());
     snapshot.losses =
         losses.into_iter().map(|(cost, component)| Loss { component, cost: score(cost) }).collect();
@@ -89,6 +89,10 @@ mod tests {
 
     /// A snapshot of components with 100 calls each, of which the given number failed; `None` is a component without calls.
     fn snapshot(components: Vec<(Component, Option<u64>)>) -> HealthSnapshot {
+        limited(None, components)
+    }
+
+    fn limited(unwell_limit: Option<u64>, components: Vec<(Component, Option<u64>)>) -> HealthSnapshot {
         let mut registered = Components::default();
         let mut evidence = std::collections::BTreeMap::new();
         for (component, failed) in components {
@@ -99,7 +103,7 @@ mod tests {
         }
         let evidence: Vec<_> = evidence.into_iter().collect();
         let settings = HealthSettings::default();
-        summarize(&evidence, &registered, |_, evidence| evidence.judge(&settings))
+        summarize(&evidence, &registered, unwell_limit, |_, evidence| evidence.judge(&settings))
     }
 
     fn new(name: &str) -> Component {
@@ -115,6 +119,28 @@ mod tests {
         assert_eq!(status(vec![(new("a"), Some(99)), (new("b").critical(true), Some(0))]), Status::Degraded);
         assert_eq!(status(vec![(new("a"), Some(0)), (new("b").critical(true), Some(99))]), Status::Critical);
         assert_eq!(status(vec![(new("a"), Some(0)), (new("b").optional(true), Some(99))]), Status::Healthy);
+    }
+
+    #[test]
+    fn the_number_of_unwell_components_counts_from_its_limit_and_is_a_reason() {
+        let judged = |limit, failing: usize| {
+            let components = ["a", "b", "c", "d", "e", "f", "g"].into_iter().enumerate();
+            let components =
+                components.map(|(place, name)| (new(name), Some(if place < failing { 99 } else { 0 })));
+            let well =
+                [(new("optional").optional(true), Some(99)), (new("critical").critical(true), Some(0))];
+            let snapshot = limited(limit, components.chain(well).collect());
+            (snapshot.status, snapshot.reason.map(|reason| reason.to_string()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(judged(Some(1), 0), (Status::Healthy, None));
+        assert_eq!(judged(Some(2), 1), (Status::Degraded, some("`a` is critical")));
+        assert_eq!(judged(None, 2), (Status::Degraded, some("`a` is critical; `b` is critical")));
+        let text = "`a` is critical; 1 component is not well, and from 1 on the process is unhealthy";
+        assert_eq!(judged(Some(1), 1), (Status::Unhealthy, some(text)));
+        let five = "`a` is critical; `b` is critical; `c` is critical; `d` is critical; `e` is critical";
+        let text = "and 2 more; 7 components are not well, and from 2 on the process is unhealthy";
+        assert_eq!(judged(Some(2), 7), (Status::Unhealthy, some(&format!("{five}; {text}"))));
     }
 
     #[test]

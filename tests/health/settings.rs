@@ -30,6 +30,7 @@ fn every_setting_out_of_range_is_named_with_its_value() {
         (HealthSettings { consecutive_failures: 0, ..new() }, "health.consecutive_failures", "0"),
         (HealthSettings { mean_duration: Duration::ZERO, ..new() }, "health.mean_duration", "0ns"),
         (HealthSettings { letters: 0, ..new() }, "health.letters", "0"),
+        (HealthSettings { unwell_components: Some(0), ..new() }, "health.unwell_components", "Some(0)"),
         (HealthSettings { oldest_letter: Duration::ZERO, ..new() }, "health.oldest_letter", "0ns"),
         (HealthSettings { cached_for: Duration::from_secs(61), ..new() }, "health.cached_for", "61s"),
         (weights(-0.1), "health.weights.letters", "-0.1"),
@@ -125,4 +126,29 @@ fn new_settings_count_at_once() {
     assert!(health.readiness().ready);
     let snapshot = health.snapshot();
     assert_eq!(snapshot.component("reconfigured").unwrap().status, Status::Unknown);
+}
+
+#[test]
+fn the_number_of_components_that_are_not_well_counts_if_it_has_a_limit() {
+    // Components of other tests can only add to the number, and none is critical here.
+    let breaker = CircuitBreaker::builder("counted").build().unwrap();
+    let health = Health::standalone();
+    breaker.force_open();
+    let limit = |unwell_components| {
+        health.configure(HealthSettings { unwell_components, ..HealthSettings::default() }).unwrap();
+        let snapshot = health.snapshot();
+        (snapshot.status, snapshot.reason.unwrap().to_string(), health.readiness().ready)
+    };
+    let (status, reason, ready) = limit(None);
+    assert_eq!((status, ready), (Status::Degraded, true));
+    assert!(!reason.contains("not well"), "{reason}");
+    let (status, reason, ready) = limit(Some(1));
+    assert_eq!((status, ready), (Status::Unhealthy, true), "the number does not change the readiness");
+    assert!(reason.ends_with("not well, and from 1 on the process is unhealthy"), "{reason}");
+    assert_eq!(limit(Some(1_000)).0, Status::Degraded);
+    // A critical component decides alone.
+    health.register(Component::new("counted").critical(true)).unwrap();
+    let (status, reason, ready) = limit(Some(1));
+    assert_eq!((status, ready), (Status::Unhealthy, false));
+    assert!(reason.starts_with("the critical component `counted` is unhealthy"), "{reason}");
 }

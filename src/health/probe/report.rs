@@ -174,12 +174,16 @@ pub(super) fn startup(waiting_for: &[Arc<str>]) -> Page {
 }
 
 pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
-    let unwell: Vec<String> = snapshot
-        .components
-        .iter()
-        .filter(|component| component.status >= Status::Degraded)
-        .map(|component| format!("`{}` is {}", component.name, component.status))
-        .collect();
+    // All critical components serve, so their number is the reason.
+    let by_number = snapshot.status.is_failing() && snapshot.is_ready();
+    let output = match snapshot.reason.as_deref().filter(|_| by_number) {
+        Some(reason) => reason.to_owned(),
+        None => {
+            let unwell = snapshot.components.iter().filter(|component| component.status >= Status::Degraded);
+            let texts = unwell.map(|component| format!("`{}` is {}", component.name, component.status));
+            texts.collect::<Vec<_>>().join("; ")
+        }
+    };
     let details = Details::Health {
         health: snapshot.status,
         score: snapshot.score,
@@ -188,7 +192,7 @@ pub(super) fn health(snapshot: &HealthSnapshot, verbose: bool) -> Page {
     };
     let components = snapshot.components.iter().filter(|_| verbose);
     let status = draft_status(snapshot.status);
-    page(!snapshot.status.is_failing(), status, unwell.join("; "), details, components, verbose)
+    page(!snapshot.status.is_failing(), status, output, details, components, verbose)
 }
 
 fn page<'a>(
