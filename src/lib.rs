@@ -35,6 +35,10 @@
 //!
 //! # Where to look
 //! - [`breaker`], [`retry`], [`timing`], [`dead_letter`]: the layers, each with its handle.
+#![cfg_attr(
+    feature = "fallback",
+    doc = "- [`fallback`]: another answer when a call fails, and connections in order."
+)]
 //! - [`outcome`]: what counts as a failure, in one place for all of them.
 //! - [`guide`]: which layer goes where, also among those of tower, tower-http, axum and tonic.
 #![cfg_attr(
@@ -91,7 +95,7 @@ pub use health::Health;
 #[cfg(feature = "breaker")]
 pub use layers::breaker::{self, CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
 #[cfg(feature = "fallback")]
-pub use layers::fallback;
+pub use layers::fallback::{self, Fallback};
 pub use layers::guide;
 #[cfg(feature = "retry")]
 pub use layers::retry::{self, Retry, RetryBudget};

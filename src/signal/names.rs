@@ -96,6 +96,25 @@ metrics! {
         "Failed calls that were not retried, by reason.";
     RETRY_BUDGET "campanile.retry.budget.remaining" Gauge "{attempt}" ["retry"]
         "Retries that the budget allows now.";
+    // ----- fallback -----
+    FALLBACK_CALLS "campanile.fallback.calls" Counter "{call}" ["fallback" "kind" "result"]
+        "Calls with a fallback of this kind, by result: the first try succeeded, the fallback answered, had no answer or failed too, or the call was cancelled.";
+    FALLBACK_KEPT "campanile.fallback.kept" UpDownCounter "{answer}" ["fallback"]
+        "Last good answers that are kept.";
+    FALLBACK_KEPT_SIZE "campanile.fallback.kept.size" UpDownCounter "By" ["fallback"]
+        "Bytes of the last good answers that are kept.";
+    FALLBACK_EVICTED "campanile.fallback.evicted" Counter "{answer}" ["fallback"]
+        "Last good answers that were dropped for newer ones, or because they were too old.";
+    FALLBACK_NOT_KEPT "campanile.fallback.not_kept" Counter "{answer}" ["fallback" "reason"]
+        "Good answers that were not kept, by reason.";
+    FALLBACK_ACTIVE "campanile.fallback.active" Gauge "1" ["fallback" "alternative"]
+        "1 for the alternative that is in use, 0 for the others.";
+    FALLBACK_ALTERNATIVE_CALLS "campanile.fallback.alternative.calls" Counter "{call}" ["fallback" "alternative" "result"]
+        "Calls of an alternative by result, and connects to it that failed.";
+    FALLBACK_CHANGES "campanile.fallback.changes" Counter "{change}" ["fallback"]
+        "How often another alternative was used from then on.";
+    FALLBACK_EXHAUSTED "campanile.fallback.exhausted" Counter "{call}" ["fallback"]
+        "Calls for which no alternative worked.";
     // ----- timing -----
     TIMING_DURATION "campanile.timing.duration" Histogram "s" ["operation" "error.type"]
         "Duration of the calls of a plain service.";
