@@ -15,7 +15,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter, SpanProcessor,
 };
-use tracing::{Dispatch, dispatcher, info, info_span};
+use tracing::{Dispatch, dispatcher, info, info_span, warn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry;
 
@@ -174,6 +174,17 @@ fn events(c: &mut Criterion) {
     bench(c, group, "campanile", &dispatch, work);
     let (_provider, dispatch) = peer(Sampler::AlwaysOn);
     bench(c, group, "tracing-opentelemetry", &dispatch, work);
+
+    let group = "a span with a hundred warnings, which are counted too";
+    let work = || {
+        let span = info_span!("order");
+        let _entered = span.enter();
+        (0..100_u64).for_each(|id| warn!(id, "taken"));
+    };
+    for (name, sampling) in [("sampled", Sampling::AlwaysOn), ("not sampled", Sampling::AlwaysOff)] {
+        let (_telemetry, dispatch) = ours(sampling);
+        bench(c, group, name, &dispatch, work);
+    }
 }
 
 #[cfg(not(feature = "otlp"))]

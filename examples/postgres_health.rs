@@ -2,33 +2,13 @@
 //!
 //! `DATABASE_URL=postgres://user:password@127.0.0.1/shop cargo run --features checks --example postgres_health`
 //!
-//! Campanile does not depend on a Postgres driver. It checks any pool that implements `Pool`.
+//! Campanile does not depend on a Postgres driver. Two functions tell it how full the pool is, and whether a query works.
 
 use std::time::Duration;
 
 use campanile::Health;
-use campanile::health::{Component, Every, Pool, PoolCheck, PoolState};
-use sqlx::PgPool;
+use campanile::health::{Component, Every, PoolCheck, PoolState};
 use sqlx::postgres::PgPoolOptions;
-use tower::BoxError;
-
-struct Postgres(PgPool);
-
-impl Pool for Postgres {
-    fn state(&self) -> PoolState {
-        PoolState {
-            size: self.0.size().into(),
-            idle: self.0.num_idle() as u64,
-            max: self.0.options().get_max_connections().into(),
-            waiting: None,
-        }
-    }
-
-    async fn query(&self) -> Result<(), BoxError> {
-        sqlx::query("SELECT 1").execute(&self.0).await?;
-        Ok(())
-    }
-}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,8 +22,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let health = Health::standalone();
     health.register(Component::new("db").critical(true))?;
-    let check = PoolCheck::builder(Postgres(pool.clone())).warn_after(Duration::from_millis(200)).build()?;
-    let db = health.check("db", Every::seconds(10), check)?;
+    let of_state = pool.clone();
+    let state = move || PoolState {
+        size: of_state.size().into(),
+        idle: of_state.num_idle() as u64,
+        max: of_state.options().get_max_connections().into(),
+        waiting: None,
+    };
+    let of_query = pool.clone();
+    let query = move || {
+        let pool = of_query.clone();
+        async move { sqlx::query("SELECT 1").execute(&pool).await.map(drop) }
+    };
+    let every = Every::seconds(10).warn_after(Duration::from_millis(200));
+    let db = health.check("db", every, PoolCheck::new(state, query).system("postgresql"))?;
 
     let mut taken = Vec::new();
     for round in ["with idle connections", "with all connections in use", "with some connections returned"] {

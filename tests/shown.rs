@@ -13,8 +13,8 @@ use campanile::TlsSettings;
 use campanile::breaker::{BreakerSettings, KeyedSettings};
 use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings};
 use campanile::health::{
-    GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PoolCheckSettings,
-    PredictSettings, SqliteCheckSettings, TcpCheckSettings,
+    GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PredictSettings,
+    SqliteCheckSettings, TcpCheckSettings,
 };
 use campanile::redact::RedactionSettings;
 use campanile::retry::RetrySettings;
@@ -138,7 +138,7 @@ fn the_debug_of_settings_shows_no_secret() {
     }
     default_of!(
         BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
-        HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings PoolCheckSettings
+        HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings
         PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
         SqliteCheckSettings SystemSettings TcpCheckSettings TlsSettings
     );

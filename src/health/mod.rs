@@ -154,8 +154,7 @@ pub(crate) use check::status_ranges as statuses;
 #[cfg(feature = "checks")]
 #[cfg_attr(docsrs, doc(cfg(feature = "checks")))]
 pub use check::{
-    BlockingCheck, Check, CheckHandle, Every, Finding, FirstOf, Pool, PoolCheck, PoolCheckBuilder,
-    PoolCheckSettings, PoolState, ServiceCheck,
+    BlockingCheck, Check, CheckHandle, Every, Finding, FirstOf, PoolCheck, PoolState, ServiceCheck,
 };
 #[cfg(all(feature = "checks", feature = "grpc"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "checks", feature = "grpc"))))]

@@ -40,7 +40,7 @@ pub(crate) fn series(metric: &Metric, span_names: usize) -> Option<usize> {
     let series = if has("span.name") {
         // Successes, failures of each kind, and failures of other or no kind; one span name more, for the overflow.
         (span_names + 1) * (FAILURES + 2)
-    } else if has("check") {
+    } else if has("check") || has("db.client.connection.pool.name") {
         CHECKS * STATES
     } else if has("cpu.logical_number") {
         PROCESSORS * STATES

@@ -173,6 +173,8 @@ metrics! {
     // ----- spans -----
     SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
         "Duration of spans, sampled or not, with the kind of failure of failed ones; its count is the number of calls.";
+    LOG_EVENTS "campanile.log.events" Counter "{event}" ["component" "level"]
+        "Warnings and errors that reached the span layer, by component, whether or not their trace is sampled or they are exported.";
     SPANS_STARTED "campanile.telemetry.spans.started" Counter "{span}" []
         "Spans that started in the span layer.";
     SPANS_SAMPLED "campanile.telemetry.spans.sampled" Counter "{span}" []
@@ -216,6 +218,16 @@ metrics! {
         "Duration of health checks.";
     CHECK_PASSING "campanile.health.check.passing" Gauge "1" ["component" "check"]
         "1 while the checked dependency works, 0 while it does not.";
+    CHECK_RESPONSES "campanile.health.check.responses" Counter "{response}" ["component" "check" "http.response.status_code"]
+        "Responses to HTTP checks, by status.";
+    DB_CONNECTIONS "db.client.connection.count" UpDownCounter "{connection}" ["db.client.connection.pool.name" "db.client.connection.state"]
+        "Connections of a pool by state, at the last run of its check.";
+    DB_CONNECTIONS_MAX "db.client.connection.max" UpDownCounter "{connection}" ["db.client.connection.pool.name"]
+        "Maximum number of connections of a pool.";
+    DB_PENDING "db.client.connection.pending_requests" UpDownCounter "{request}" ["db.client.connection.pool.name"]
+        "Callers that waited for a connection of a pool, at the last run of its check.";
+    DB_DURATION "db.client.operation.duration" Histogram "s" ["db.system.name" "error.type"]
+        "Duration of the queries of checks of connection pools.";
     HEALING_ACTIONS "campanile.health.healing.actions" Counter "{action}" ["component" "action" "outcome"]
         "Healings that were started, by outcome.";
     HEALING_WITHHELD "campanile.health.healing.withheld" Counter "{action}" ["component" "action" "reason"]

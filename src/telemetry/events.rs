@@ -1,5 +1,5 @@
 //! Events of `tracing`. An event is added to its span if that is recorded, becomes a log record if records are exported, and
-//! fails its span if its level is `ERROR`.
+//! fails its span if its level is `ERROR`. Warnings and errors are counted for their component in any case.
 
 use std::borrow::Cow;
 
@@ -11,9 +11,11 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::core::Core;
 use super::error_type::error_type;
+use super::event_component::event_component;
 use super::fields::EventFields;
 use super::logs::{Logs, SpanIds};
-use super::origin::Origin;
+use super::origin::{Origin, log_call};
+use super::red::SeriesId;
 use super::spans::{ClockPair, SpanKey};
 use super::status::SpanStatus;
 use crate::base::clock::{self, Tick};
@@ -27,6 +29,7 @@ struct SpanState {
     room: bool,
     ids: SpanIds,
     clocks: Option<ClockPair>,
+    series: SeriesId,
 }
 
 impl Core {
@@ -35,9 +38,13 @@ impl Core {
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
-        let failure = *event.metadata().level() == Level::ERROR;
+        let level = *event.metadata().level();
+        let failure = level == Level::ERROR;
         let logged = self.logs.wants(event.metadata());
         let span = self.find_span(layer, event, cx, failure);
+        if level <= Level::WARN {
+            self.count_event(event, span.map(|(_, state)| state.series), failure);
+        }
         let recorded = span.is_some_and(|(_, state)| state.recorded);
         if recorded || logged {
             self.take_event(event, span, logged, failure);
@@ -92,8 +99,24 @@ impl Core {
                 }
                 None => (false, false),
             };
-            SpanState { recorded, room, ids: SpanIds::from(&open_span.context), clocks: open_span.clocks }
+            SpanState {
+                recorded,
+                room,
+                ids: SpanIds::from(&open_span.context),
+                clocks: open_span.clocks,
+                series: open_span.series,
+            }
         })
+    }
+
+    /// Counts a warning or an error, whether or not its span is sampled.
+    #[cold]
+    fn count_event(&self, event: &Event<'_>, span: Option<SeriesId>, error: bool) {
+        let named = event_component(event, &self.secrets);
+        let metadata = event.metadata();
+        let call = if span.is_none() { log_call(event, &self.secrets) } else { None };
+        let target = Origin::new(metadata, call.as_ref()).target;
+        self.red.count_event(error, named.as_deref(), span, target);
     }
 
     fn fail(&self, key: SpanKey, event: &Event<'_>) {

@@ -42,6 +42,7 @@ mod correlation;
 mod counters;
 mod error;
 mod error_type;
+mod event_component;
 mod events;
 #[cfg(feature = "otlp")]
 mod export;

@@ -17,6 +17,7 @@ impl Source for SelfMetrics {
     fn observe(&self, emit: &mut Emit<'_>) {
         // The SDK runs callbacks before it reads what was recorded.
         self.core.red.flush();
+        self.core.red.observe_events(emit);
         let (started, sampled) = self.core.spans.totals();
         emit(&SPANS_STARTED, started as f64, &[]);
         emit(&SPANS_SAMPLED, sampled as f64, &[]);

@@ -59,6 +59,11 @@ use crate::base::clock;
 /// `error = &error as &(dyn Error + 'static)`. The last form also sets `exception.type`, if the type is known, and
 /// `exception.stacktrace`, with up to 16 causes. Without such a field, the message is the description.
 ///
+/// # Counts of events
+/// `campanile.log.events` counts the events of the levels `WARN` and `ERROR` that reach the layer: for the component in
+/// their field `component`, else for that of their span, else for the crate of their target. It counts them whether or not
+/// the trace is sampled or the event is exported.
+///
 /// An event of the `log` crate that comes through `tracing-log` has the target, module, file and line of the call.
 pub struct SpanLayer {
     pub(super) core: Arc<Core>,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use campanile::health::{Check, CheckOutcome, Component, Every, Health, HttpCheck, Status};
+use campanile::health::{CheckOutcome, Component, Every, Health, HttpCheck, Status};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -30,8 +30,8 @@ async fn an_endpoint_that_slows_warns_then_fails_then_times_out() {
     let health = Health::standalone();
     health.register(Component::new("slowing-endpoint").critical(true)).unwrap();
     let check = HttpCheck::builder(&*url).timeout(Duration::from_secs(60)).build().unwrap();
-    let check = check.warn_after(Duration::from_millis(800)).fail_after(Duration::from_millis(1_800));
     let every = Every::seconds(3_600).timeout(Duration::from_secs(4));
+    let every = every.warn_after(Duration::from_millis(800)).fail_after(Duration::from_millis(1_800));
     let check = health.check("slowing-endpoint", every, check).unwrap();
 
     for (slow, outcome, status) in [
@@ -49,6 +49,36 @@ async fn an_endpoint_that_slows_warns_then_fails_then_times_out() {
         assert_eq!(component.status, status, "{slow:?}: {component:?}");
         let ready = health.readiness();
         assert_eq!(ready.ready, !outcome.is_failure(), "{slow:?}: {ready:?}");
+    }
+}
+
+#[cfg(feature = "prometheus")]
+#[tokio::test]
+async fn responses_of_an_endpoint_are_counted_by_status() {
+    let (answer, answers) = watch::channel(axum::http::StatusCode::OK);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let handler = axum::routing::get(move || std::future::ready(*answers.borrow()));
+    let app = axum::Router::new().route("/", handler);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let telemetry = campanile::Telemetry::builder("test").variables(|_| None).prometheus().build().unwrap();
+    let check = HttpCheck::builder(url).statuses([200, 204]).build().unwrap();
+    let every = Every::seconds(3_600).jitter(0.0);
+    let check = telemetry.health().check("counted-endpoint", every, check).unwrap();
+    check.run().await;
+    let before = check.report().runs;
+    answer.send_replace(axum::http::StatusCode::BAD_GATEWAY);
+    assert_eq!(check.run().await.outcome, CheckOutcome::Fail);
+    assert_eq!(check.run().await.outcome, CheckOutcome::Fail);
+    let text = telemetry.prometheus_text();
+    for (status, responses) in [("200", before), ("502", 2)] {
+        let line = text.lines().find(|line| {
+            line.starts_with("campanile_health_check_responses_total")
+                && line.contains("counted-endpoint")
+                && line.contains(&format!("http_response_status_code=\"{status}\""))
+        });
+        assert_eq!(line.and_then(|line| line.rsplit(' ').next()), Some(&*responses.to_string()), "{text}");
     }
 }
 

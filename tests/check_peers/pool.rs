@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use campanile::health::{Finding, Pool, PoolCheck, PoolCheckSettings, PoolState};
+use campanile::Telemetry;
+use campanile::health::{CheckOutcome, Every, Finding, PoolCheck, PoolState};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tower::BoxError;
@@ -28,9 +29,7 @@ impl Permits {
         let permits = Arc::new(Semaphore::new(open as usize));
         Self { permits, open, waiting: Arc::default(), query: Arc::default() }
     }
-}
 
-impl Pool for Permits {
     fn state(&self) -> PoolState {
         PoolState {
             size: self.open,
@@ -50,33 +49,40 @@ impl Pool for Permits {
             }
         }
     }
+
+    fn check(&self) -> impl campanile::health::Check + use<> {
+        let (of_state, of_query) = (self.clone(), self.clone());
+        let query = move || {
+            let pool = of_query.clone();
+            async move { pool.query().await }
+        };
+        PoolCheck::new(move || of_state.state(), query).system("sqlite")
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_query_warns_then_fails_then_times_out() {
+async fn a_slow_query_warns_then_fails_then_times_out_with_the_state_of_the_pool() {
     let pool = Permits::new(2);
-    let check = PoolCheck::builder(pool.clone())
-        .warn_after(Duration::from_millis(100))
-        .fail_after(Duration::from_millis(300))
-        .timeout(Duration::from_millis(900))
-        .build()
-        .unwrap();
-    for milliseconds in [0, 99] {
-        pool.query.store(milliseconds, Ordering::SeqCst);
-        assert_eq!(find(&check).await, Finding::Pass, "{milliseconds}");
+    let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
+    let ms = Duration::from_millis;
+    let every = Every::seconds(3_600).jitter(0.0).timeout(ms(1_000)).warn_after(ms(100)).fail_after(ms(300));
+    let check = telemetry.health().check("slow-db", every, pool.check()).unwrap();
+    for (query, outcome, text) in [
+        (0, CheckOutcome::Pass, ""),
+        (100, CheckOutcome::Pass, ""),
+        (150, CheckOutcome::Warn, "took 150.0ms, more than the 100ms of `warn_after`"),
+        (500, CheckOutcome::Fail, "took 500.0ms, more than the 300ms of `fail_after`"),
+        (2_000, CheckOutcome::Fail, "a query did not end within 900.0ms; 0 of 4 connections in use, 2 idle"),
+        (FAILS, CheckOutcome::Fail, "a query failed: no such table: two; 0 of 4 connections in use, 2 idle"),
+    ] {
+        pool.query.store(query, Ordering::SeqCst);
+        let report = check.run().await;
+        let message = report.message.as_deref().unwrap_or_default();
+        assert_eq!(report.outcome, outcome, "{query} ms: {message}");
+        assert!(message.starts_with(text) && message.is_empty() == text.is_empty(), "{message}");
     }
-    pool.query.store(150, Ordering::SeqCst);
-    let Finding::Warn(slow) = find(&check).await else { panic!("no warning") };
-    assert!(slow.starts_with("a query took 15") && slow.ends_with("ms, more than 100ms"), "{slow}");
-    pool.query.store(500, Ordering::SeqCst);
-    let slow = why(find(&check).await);
-    assert!(slow.contains("more than 300ms; 0 of 4 connections in use, 2 idle, 0 callers waiting"), "{slow}");
-    pool.query.store(2_000, Ordering::SeqCst);
-    assert!(why(find(&check).await).starts_with("a query did not end within 900ms; 0 of 4"));
-    pool.query.store(FAILS, Ordering::SeqCst);
-    assert!(why(find(&check).await).starts_with("a query failed: no such table: two; 0 of 4"));
     pool.permits.close();
-    assert!(why(find(&check).await).starts_with("a query failed: the pool is closed; "));
+    assert!(check.run().await.message.as_deref().unwrap().starts_with("a query failed: the pool is closed"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,9 +90,9 @@ async fn an_exhausted_pool_warns_and_says_how_full_it_is() {
     // A pool that can still grow is not exhausted.
     let growing = Permits::new(2);
     let held = growing.permits.clone().acquire_many_owned(2).await.unwrap();
-    let check = PoolCheck::builder(growing.clone()).build().unwrap();
+    let check = growing.check();
     let full = why(find(&check).await);
-    assert_eq!(full, "a query did not end within 4s; 2 of 4 connections in use, 0 idle, 0 callers waiting");
+    assert_eq!(full, "a query did not end within 4.0s; 2 of 4 connections in use, 0 idle, 0 callers waiting");
     drop(held);
     growing.waiting.store(3, Ordering::SeqCst);
     assert_eq!(
@@ -95,7 +101,7 @@ async fn an_exhausted_pool_warns_and_says_how_full_it_is() {
     );
 
     let full = Permits::new(4);
-    let check = PoolCheck::builder(full.clone()).build().unwrap();
+    let check = full.check();
     let held = full.permits.clone().acquire_many_owned(3).await.unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
     let last = full.permits.clone().acquire_owned().await.unwrap();
@@ -107,20 +113,33 @@ async fn an_exhausted_pool_warns_and_says_how_full_it_is() {
     drop(held);
 }
 
-#[test]
-fn limits_must_be_in_ascending_order() {
-    let build = |warn, fail, timeout| {
-        let [warn, fail, timeout] = [warn, fail, timeout].map(Duration::from_millis);
-        let built =
-            PoolCheck::builder(Permits::new(1)).warn_after(warn).fail_after(fail).timeout(timeout).build();
-        built.map(drop).map_err(|error| error.setting().to_owned())
+#[cfg(feature = "prometheus")]
+#[tokio::test(start_paused = true)]
+async fn the_pool_and_its_queries_are_metrics_until_the_check_stops() {
+    let pool = Permits::new(3);
+    let telemetry = Telemetry::builder("test").variables(|_| None).prometheus().build().unwrap();
+    let every = Every::seconds(3_600).jitter(0.0);
+    let check = telemetry.health().check("measured-db", every, pool.check()).unwrap();
+    let held = pool.permits.clone().acquire_owned().await.unwrap();
+    pool.waiting.store(7, Ordering::SeqCst);
+    check.run().await;
+    let lines = || {
+        let text = telemetry.prometheus_text();
+        let own = |line: &&str| line.starts_with("db_client") && line.contains("measured-db");
+        text.lines().filter(own).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(build(1, 1, 1), Ok(()));
-    assert_eq!(build(0, 1, 1), Err("warn_after".to_owned()));
-    assert_eq!(build(2, 1, 1), Err("fail_after".to_owned()));
-    assert_eq!(build(1, 2, 1), Err("timeout".to_owned()));
-    assert_eq!(build(1, 2, 10_000_000), Err("timeout".to_owned()));
-    let settings: PoolCheckSettings = serde_json::from_str(r#"{"warn_after": "3s"}"#).unwrap();
-    assert!(PoolCheck::from_settings(Permits::new(1), &settings).is_err());
-    assert!(serde_json::from_str::<PoolCheckSettings>(r#"{"warn": "3s"}"#).is_err());
+    let found = lines();
+    for (name, state, value) in [
+        ("db_client_connection{", "db_client_connection_state=\"idle\"", "2"),
+        ("db_client_connection{", "db_client_connection_state=\"used\"", "1"),
+        ("db_client_connection_max", "", "4"),
+        ("db_client_connection_pending_requests", "", "7"),
+    ] {
+        let fits = |line: &&String| line.starts_with(name) && line.contains(state);
+        let line = found.iter().find(fits).unwrap_or_else(|| panic!("{name} {state}: {found:?}"));
+        assert_eq!(line.rsplit(' ').next(), Some(value), "{line}");
+    }
+    drop(held);
+    check.stop();
+    assert_eq!(lines(), [""; 0]);
 }

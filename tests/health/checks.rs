@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use campanile::health::{Check, CheckOutcome, Component, Every, Finding, Health, ServiceCheck};
+use campanile::health::{CheckOutcome, Component, Every, Finding, Health, ServiceCheck};
 use campanile::outcome::ByResult;
 use campanile::redact::RedactionSettings;
 use tokio::time::{Instant, sleep};
@@ -390,8 +390,8 @@ async fn any_check_can_have_limits_for_its_duration() {
     let took = Arc::new(AtomicUsize::new(0));
     let asked = Arc::clone(&took);
     let check = move || sleep(Duration::from_millis(asked.load(Ordering::SeqCst) as u64));
-    let check = check.warn_after(Duration::from_millis(100)).fail_after(Duration::from_millis(500));
-    let check = health.check("limited", exactly(), check).unwrap();
+    let every = exactly().warn_after(Duration::from_millis(100)).fail_after(Duration::from_millis(500));
+    let check = health.check("limited", every, check).unwrap();
     for (millis, outcome) in [
         (100, CheckOutcome::Pass),
         (101, CheckOutcome::Warn),

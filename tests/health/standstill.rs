@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use campanile::Health;
-use campanile::health::{
-    Action, Check, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When,
-};
+use campanile::health::{Action, CheckOutcome, Component, Every, Healing, HealthSettings, Status, When};
 use tokio::time::{Instant, advance, sleep, timeout};
 
 fn seconds(seconds: u64) -> Duration {
@@ -57,8 +55,8 @@ async fn a_run_during_a_standstill_exceeds_no_time_limit() {
             .await
         }
     };
-    let every = Every::seconds(30).jitter(0.0).timeout(seconds(5));
-    let check = health.check("stood-still", every, check.fail_after(seconds(2))).unwrap();
+    let every = Every::seconds(30).jitter(0.0).timeout(seconds(5)).fail_after(seconds(2));
+    let check = health.check("stood-still", every, check).unwrap();
     assert_eq!(check.run().await.outcome, CheckOutcome::Pass);
     for standstill in [3, 12, 4_000] {
         let before = runs.load(Ordering::Relaxed);

@@ -11,6 +11,8 @@ mod console;
 mod correlation;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod each_variable;
+#[cfg(feature = "prometheus")]
+mod event_counts;
 mod exceptions;
 #[cfg(feature = "prometheus")]
 mod exemplars;

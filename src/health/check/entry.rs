@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::every::Every;
+use super::measured::Measured;
 use super::poll_timer::PollTimer;
 use super::text::sanitize;
 use super::transitions::log_transition;
@@ -37,6 +38,7 @@ pub(super) struct Entry {
     /// A caller requested a run.
     wake: Notify,
     pub(super) poll_timer: PollTimer,
+    pub(super) measured: Arc<Measured>,
     task: Mutex<Option<AbortHandle>>,
     recorders: Mutex<[Option<Arc<DurationRecorder>>; OUTCOMES.len()]>,
     /// Called after each change of the outcome.
@@ -122,6 +124,7 @@ impl Entry {
             progress: watch::Sender::default(),
             wake: Notify::new(),
             poll_timer: PollTimer::default(),
+            measured: Arc::default(),
             task: Mutex::default(),
             recorders: Mutex::default(),
             changed,

@@ -2,9 +2,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::finding::Finding;
 use crate::base::error::ConfigError;
 
 /// How often a check runs, how long a run may take, and how many equal results in a row change the outcome.
+///
+/// Settings of a file hold it as a table: `{ interval = "30s", warn_after = "300ms", fail_after = "2s" }`.
 ///
 /// # Example
 /// ```
@@ -23,6 +26,10 @@ pub struct Every {
     pub(super) jitter: f64,
     pub(super) failures: u32,
     pub(super) successes: u32,
+    #[serde(with = "crate::base::duration::option")]
+    pub(super) warn_after: Option<Duration>,
+    #[serde(with = "crate::base::duration::option")]
+    pub(super) fail_after: Option<Duration>,
 }
 
 impl Default for Every {
@@ -33,6 +40,8 @@ impl Default for Every {
             jitter: 0.1,
             failures: 1,
             successes: 1,
+            warn_after: None,
+            fail_after: None,
         }
     }
 }
@@ -66,6 +75,36 @@ impl Every {
         /// Sets the number of passes in a row that make a failing check pass. At least 1. Default: 1.
         #[must_use]
         pub fn successes(successes: u32) { successes = successes; }
+        /// Turns a pass into a warning when the run took longer than this, so that the component is degraded. More than
+        /// zero. Default: no limit.
+        #[must_use]
+        pub fn warn_after(limit: Duration) { warn_after = Some(limit); }
+        /// Turns a pass or a warning into a failure when the run took longer than this. More than zero, at least
+        /// [`warn_after`](Self::warn_after) and at most [`timeout`](Self::timeout). Default: no limit.
+        ///
+        /// The run is not ended at this limit, so that the message can say how long it took.
+        #[must_use]
+        pub fn fail_after(limit: Duration) { fail_after = Some(limit); }
+    }
+
+    /// What counts as found by a run that took this long.
+    pub(super) fn judge(&self, found: Finding, took: Duration) -> Finding {
+        let exceeded = |limit: &Duration| took > *limit;
+        let slow = |limit: Duration, setting: &str| {
+            format!("took {took:.1?}, more than the {limit:?} of `{setting}`")
+        };
+        match (self.fail_after.filter(exceeded), self.warn_after.filter(exceeded), found) {
+            (.., Finding::Fail(reason)) => Finding::Fail(reason),
+            (Some(limit), _, Finding::Pass) => Finding::Fail(slow(limit, "fail_after")),
+            (Some(limit), _, Finding::Warn(warning)) => {
+                Finding::Fail(format!("{}; {warning}", slow(limit, "fail_after")))
+            }
+            (None, Some(limit), Finding::Pass) => Finding::Warn(slow(limit, "warn_after")),
+            (None, Some(limit), Finding::Warn(warning)) => {
+                Finding::Warn(format!("{warning}; {}", slow(limit, "warn_after")))
+            }
+            (None, None, found) => found,
+        }
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
@@ -74,6 +113,63 @@ impl Every {
         ConfigError::check(!self.timeout.is_zero(), "every.timeout", self.timeout, MORE_THAN_ZERO)?;
         ConfigError::check((0.0..=1.0).contains(&self.jitter), "every.jitter", self.jitter, "from 0 to 1")?;
         ConfigError::check(self.failures >= 1, "every.failures", self.failures, "at least 1")?;
-        ConfigError::check(self.successes >= 1, "every.successes", self.successes, "at least 1")
+        ConfigError::check(self.successes >= 1, "every.successes", self.successes, "at least 1")?;
+        if let Some(warn) = self.warn_after {
+            ConfigError::check(!warn.is_zero(), "every.warn_after", warn, MORE_THAN_ZERO)?;
+            let most = self.fail_after.unwrap_or(self.timeout);
+            ConfigError::check(warn <= most, "every.warn_after", warn, "at most `fail_after` and `timeout`")?;
+        }
+        if let Some(fail) = self.fail_after {
+            ConfigError::check(!fail.is_zero(), "every.fail_after", fail, MORE_THAN_ZERO)?;
+            ConfigError::check(fail <= self.timeout, "every.fail_after", fail, "at most `timeout`")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_apply_to_passes_and_warnings_and_keep_the_reason_of_a_failure() {
+        let ms = Duration::from_millis;
+        let limited = Every::seconds(1).warn_after(ms(10)).fail_after(ms(20));
+        let warn = |text: &str| Finding::Warn(text.to_owned());
+        let fail = |text: &str| Finding::Fail(text.to_owned());
+        for (found, took, expected) in [
+            (Finding::Pass, 10, Finding::Pass),
+            (warn("full"), 10, warn("full")),
+            (fail("gone"), 10, fail("gone")),
+            (Finding::Pass, 11, warn("took 11.0ms, more than the 10ms of `warn_after`")),
+            (warn("full"), 20, warn("full; took 20.0ms, more than the 10ms of `warn_after`")),
+            (fail("gone"), 11, fail("gone")),
+            (Finding::Pass, 21, fail("took 21.0ms, more than the 20ms of `fail_after`")),
+            (warn("full"), 21, fail("took 21.0ms, more than the 20ms of `fail_after`; full")),
+            (fail("gone"), 21, fail("gone")),
+        ] {
+            assert_eq!(limited.judge(found, ms(took)), expected);
+        }
+        assert_eq!(Every::seconds(1).judge(Finding::Pass, Duration::MAX), Finding::Pass);
+    }
+
+    #[test]
+    fn limits_must_be_in_ascending_order() {
+        let refused = |warn, fail, timeout| {
+            let [warn, fail, timeout] = [warn, fail, timeout].map(Duration::from_millis);
+            let every = Every::seconds(1).warn_after(warn).fail_after(fail).timeout(timeout);
+            every.validate().err().map(|error| error.setting().to_owned())
+        };
+        assert_eq!(refused(1, 1, 1), None);
+        for (limits, setting) in
+            [([0, 1, 1], "warn_after"), ([2, 1, 3], "warn_after"), ([1, 2, 1], "fail_after")]
+        {
+            let [warn, fail, timeout] = limits;
+            assert_eq!(refused(warn, fail, timeout), Some(format!("every.{setting}")));
+        }
+        let fail = Every::seconds(1).fail_after(Duration::ZERO);
+        assert_eq!(fail.validate().unwrap_err().setting(), "every.fail_after");
+        let warn = Every::seconds(1).warn_after(Duration::from_secs(6));
+        assert_eq!(warn.validate().unwrap_err().setting(), "every.warn_after");
     }
 }

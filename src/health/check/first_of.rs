@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check_trait::Check;
-use super::deadline::time_left;
 use super::erased::{ErasedCheck, panic_message};
 use super::finding::Finding;
+use super::run_scope::time_left;
 use crate::base::outcome::within;
 use crate::base::panics::caught;
 

@@ -1,7 +1,7 @@
 //! Checks: functions and services that health runs at an interval to test one component.
 //!
 //! Read `check_trait.rs` first, then `registry.rs`, which holds the checks of one health, and `runner.rs`, which runs
-//! one of them. `entry.rs` keeps its results. Each other file is one kind of check.
+//! one of them. `entry.rs` keeps its results, and `measured.rs` what a run measures beside its result. Each other file is one kind of check.
 //!
 //! # Why
 //! A component without calls leaves no vital signs, and the first call to a database that is gone should not be a
@@ -14,7 +14,6 @@ mod check_trait;
 mod client;
 #[cfg(feature = "dead-letters")]
 mod dead_letters;
-mod deadline;
 #[cfg(feature = "http")]
 mod endpoint;
 mod entry;
@@ -27,11 +26,13 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod measured;
 mod poll_timer;
 mod pool;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
+mod run_scope;
 mod runner;
 mod schedule;
 mod service;
@@ -57,7 +58,7 @@ pub use handle::CheckHandle;
 pub(crate) use http::status_ranges;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckSettings};
-pub use pool::{Pool, PoolCheck, PoolCheckBuilder, PoolCheckSettings, PoolState};
+pub use pool::{PoolCheck, PoolState};
 pub(super) use registry::Checks;
 pub use service::ServiceCheck;
 #[cfg(feature = "sqlite")]

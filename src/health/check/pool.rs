@@ -1,56 +1,15 @@
 //! Checks of connection pools.
 
-use std::future::Future;
-use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
-use tower::BoxError;
+use std::fmt;
 
 use super::check_trait::Check;
 use super::finding::Finding;
-use super::text::error_chain;
+use super::run_scope::{measure, time_left};
 use super::timeouts;
 use crate::base::clock;
-use crate::base::error::ConfigError;
 use crate::base::outcome::within;
 
-/// A connection pool, to a database or another service.
-///
-/// Implement it for your own pool to check it with [`PoolCheck`]: see `examples/postgres_health.rs` for that of `sqlx`.
-///
-/// # Example
-/// ```
-/// use campanile::health::{Check, Finding, Pool, PoolCheck, PoolState};
-/// use tower::BoxError;
-///
-/// struct MyPool;
-///
-/// impl Pool for MyPool {
-///     fn state(&self) -> PoolState {
-///         PoolState { size: 10, idle: 0, max: 10, waiting: None }
-///     }
-///
-///     async fn query(&self) -> Result<(), BoxError> {
-///         Ok(()) // SELECT 1
-///     }
-/// }
-///
-/// # tokio_test::block_on(async {
-/// let check = PoolCheck::builder(MyPool).build()?;
-/// assert_eq!(check.check().await, Finding::Warn("all 10 of 10 connections are in use".to_owned()));
-/// # Ok::<_, campanile::ConfigError>(())
-/// # }).unwrap();
-/// ```
-pub trait Pool: Send + Sync + 'static {
-    /// Returns how full the pool is.
-    fn state(&self) -> PoolState;
-
-    /// Takes a connection and runs a cheap query on it, such as `SELECT 1`. The check measures how long that takes. Health
-    /// shows the error, so it must not contain secrets.
-    fn query(&self) -> impl Future<Output = Result<(), BoxError>> + Send;
-}
-
-/// How full a [`Pool`] is.
+/// How full a connection pool is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolState {
     /// Number of open connections, in use or idle.
@@ -63,123 +22,111 @@ pub struct PoolState {
     pub waiting: Option<u64>,
 }
 
-/// The settings of a [`PoolCheck`], as a file can hold them. Unknown keys are refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
-pub struct PoolCheckSettings {
-    /// A query that takes longer, the wait for a connection included, is a warning: more than zero. Default: 500 ms.
-    #[serde(with = "crate::base::duration")]
-    pub warn_after: Duration,
-    /// A query that takes longer is a failure: at least `warn_after`. Default: 2 s.
-    #[serde(with = "crate::base::duration")]
-    pub fail_after: Duration,
-    /// A query that takes longer is ended: at least `fail_after` and at most an hour. Default: 4 s.
-    #[serde(with = "crate::base::duration")]
-    pub timeout: Duration,
-}
-
-impl Default for PoolCheckSettings {
-    fn default() -> Self {
-        Self {
-            warn_after: Duration::from_millis(500),
-            fail_after: Duration::from_secs(2),
-            timeout: timeouts::DEFAULT,
-        }
-    }
-}
-
-/// Runs a query on a [`Pool`] and looks at how full the pool is.
+/// Runs a query on a database and looks at how full its connection pool is.
 ///
-/// A query that fails or takes too long is a failure. A pool that is fully in use, or for which callers wait, is a warning.
-/// [`Pool`] has an example.
-#[derive(Clone, Debug)]
-pub struct PoolCheck<P> {
-    pool: P,
-    settings: PoolCheckSettings,
+/// It fails when the query fails, and when the query does not end in nine tenths of [`Every::timeout`]. It warns when the
+/// pool is fully in use, or when callers wait for a connection. [`Every::warn_after`] and [`Every::fail_after`] limit how
+/// long the query may take, the wait for a connection included.
+///
+/// Each run records the duration of the query as `db.client.operation.duration`. The state of the pool at the last run is
+/// in `db.client.connection.count`, `.max` and `.pending_requests`; the name of the pool is that of the check.
+///
+/// [`Every::timeout`]: super::Every::timeout
+/// [`Every::warn_after`]: super::Every::warn_after
+/// [`Every::fail_after`]: super::Every::fail_after
+///
+/// # Example
+/// ```
+/// use campanile::health::{CheckOutcome, Every, Health, PoolCheck, PoolState};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), campanile::ConfigError> {
+/// # #[derive(Clone)] struct MyPool;
+/// # impl MyPool {
+/// #     async fn ping(&self) -> Result<(), std::io::Error> { Ok(()) }
+/// #     fn size(&self) -> u64 { 10 }
+/// #     fn idle(&self) -> u64 { 0 }
+/// # }
+/// # let pool = MyPool;
+/// let health = Health::standalone();
+/// let state = {
+///     let pool = pool.clone();
+///     move || PoolState { size: pool.size(), idle: pool.idle(), max: 10, waiting: None }
+/// };
+/// let query = move || {
+///     let pool = pool.clone();
+///     async move { pool.ping().await } // SELECT 1
+/// };
+/// let check = PoolCheck::new(state, query).system("postgresql");
+/// let check = health.check("orders-db", Every::seconds(15), check)?;
+///
+/// let report = check.run().await;
+/// assert_eq!(report.outcome, CheckOutcome::Warn);
+/// assert_eq!(report.message.as_deref(), Some("all 10 of 10 connections are in use"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PoolCheck<S, Q> {
+    state: S,
+    query: Q,
+    system: &'static str,
 }
 
-/// Makes a [`PoolCheck`]: see [`PoolCheck::builder`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct PoolCheckBuilder<P> {
-    pool: P,
-    settings: PoolCheckSettings,
-}
-
-impl<P: Pool> PoolCheck<P> {
-    /// Starts a check of `pool`.
-    pub fn builder(pool: P) -> PoolCheckBuilder<P> {
-        PoolCheckBuilder { pool, settings: PoolCheckSettings::default() }
+impl<S, Q> PoolCheck<S, Q>
+where
+    S: Fn() -> PoolState + Send + Sync + 'static,
+    Q: Check,
+{
+    /// Makes a check of the pool whose state `state` returns at once. `query` takes a connection and runs a cheap query on
+    /// it, such as `SELECT 1`. Health shows its error, so it must not contain secrets.
+    pub fn new(state: S, query: Q) -> Self {
+        Self { state, query, system: "other_sql" }
     }
 
-    /// Makes the check of `pool` that `settings` describe.
-    ///
-    /// # Errors
-    /// When a limit is shorter than the one before it. The error names the setting.
-    pub fn from_settings(pool: P, settings: &PoolCheckSettings) -> Result<Self, ConfigError> {
-        let PoolCheckSettings { warn_after, fail_after, timeout } = *settings;
-        timeouts::validate(timeout)?;
-        ConfigError::check(!warn_after.is_zero(), "warn_after", warn_after, "more than zero")?;
-        ConfigError::check(warn_after <= fail_after, "fail_after", fail_after, "at least `warn_after`")?;
-        ConfigError::check(fail_after <= timeout, "timeout", timeout, "at least `fail_after`")?;
-        Ok(Self { pool, settings: settings.clone() })
-    }
-}
-
-impl<P: Pool> PoolCheckBuilder<P> {
     setters! {
-        /// See [`PoolCheckSettings::warn_after`].
-        pub fn warn_after(limit: Duration) { settings.warn_after = limit; }
-        /// See [`PoolCheckSettings::fail_after`].
-        pub fn fail_after(limit: Duration) { settings.fail_after = limit; }
-        /// See [`PoolCheckSettings::timeout`].
-        pub fn timeout(limit: Duration) { settings.timeout = limit; }
-    }
-
-    /// Makes the check.
-    ///
-    /// # Errors
-    /// As [`PoolCheck::from_settings`].
-    pub fn build(self) -> Result<PoolCheck<P>, ConfigError> {
-        PoolCheck::from_settings(self.pool, &self.settings)
+        /// Sets the database as the OpenTelemetry convention names it, such as `postgresql`, `mysql` or `redis`: the
+        /// attribute `db.system.name`. Default: `other_sql`.
+        #[must_use]
+        pub fn system(name: &'static str) { system = name; }
     }
 }
 
-impl<P: Pool> Check for PoolCheck<P> {
+impl<S, Q> Check for PoolCheck<S, Q>
+where
+    S: Fn() -> PoolState + Send + Sync + 'static,
+    Q: Check,
+{
     async fn check(&self) -> Finding {
         // Before the query, which takes a connection itself.
-        let state = self.pool.state();
-        let PoolCheckSettings { warn_after, fail_after, timeout: limit } = self.settings;
+        let state = (self.state)();
+        measure(|measured| measured.pool(state));
+        let limit = time_left().map_or(timeouts::DEFAULT, |left| left * 9 / 10);
         let began = clock::now();
-        match within(limit, self.pool.query()).await {
-            Err(_) => {
-                return Finding::Fail(format!("a query did not end within {limit:?}; {}", state.usage()));
-            }
-            Ok(Err(error)) => {
-                let reason = error_chain(error.as_ref());
-                return Finding::Fail(format!("a query failed: {reason}; {}", state.usage()));
-            }
-            Ok(Ok(())) => {}
-        }
+        let found = within(limit, self.query.check()).await;
         let took = clock::now().since(began);
-        if took > fail_after {
-            return Finding::Fail(format!(
-                "a query took {took:.1?}, more than {fail_after:?}; {}",
-                state.usage()
-            ));
+        let error = match &found {
+            Ok(Finding::Fail(_)) => "_OTHER",
+            Ok(_) => "",
+            Err(_) => "timeout",
+        };
+        measure(|measured| measured.query(self.system, error, took));
+        match found {
+            Ok(Finding::Fail(reason)) => {
+                Finding::Fail(format!("a query failed: {reason}; {}", state.usage()))
+            }
+            Ok(Finding::Pass) => state.exhaustion().map_or(Finding::Pass, Finding::Warn),
+            Ok(Finding::Warn(warning)) => Finding::Warn(match state.exhaustion() {
+                Some(exhausted) => format!("{warning}; {exhausted}"),
+                None => warning,
+            }),
+            Err(_) => Finding::Fail(format!("a query did not end within {limit:.1?}; {}", state.usage())),
         }
-        let mut warnings = Vec::new();
-        if took > warn_after {
-            warnings.push(format!("a query took {took:.1?}, more than {warn_after:?}"));
-        }
-        warnings.extend(state.exhaustion());
-        if warnings.is_empty() { Finding::Pass } else { Finding::Warn(warnings.join("; ")) }
     }
 }
 
 impl PoolState {
-    fn in_use(&self) -> u64 {
+    pub(super) fn in_use(&self) -> u64 {
         self.size.saturating_sub(self.idle)
     }
 
@@ -201,5 +148,11 @@ impl PoolState {
             _ if *idle == 0 && size >= max => Some(format!("all {size} of {max} connections are in use")),
             _ => None,
         }
+    }
+}
+
+impl<S, Q> fmt::Debug for PoolCheck<S, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolCheck").field("system", &self.system).finish_non_exhaustive()
     }
 }

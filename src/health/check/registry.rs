@@ -124,6 +124,7 @@ impl Checks {
             if report.outcome != CheckOutcome::Pending {
                 emit(&CHECK_PASSING, f64::from(u8::from(!report.outcome.is_failure())), &names);
             }
+            entry.measured.observe(&report.component, &report.check, emit);
         }
     }
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::deadline::with_deadline;
 use super::entry::{Entry, RunResult};
 use super::erased::{ErasedCheck, panic_message};
 use super::finding::Finding;
+use super::run_scope::in_run;
 use super::schedule::Schedule;
 use crate::base::clock;
 use crate::base::moment;
@@ -99,7 +99,7 @@ impl Runner {
                 timed_out(format!("took {took:.1?}, more than the timeout of {limit:?}"))
             }
             Some(Ok((found, took))) => {
-                let (outcome, message) = match found {
+                let (outcome, message) = match self.entry.every.judge(found, took) {
                     Finding::Pass => (CheckOutcome::Pass, None),
                     Finding::Warn(warning) => (CheckOutcome::Warn, Some(warning)),
                     Finding::Fail(reason) => (CheckOutcome::Fail, Some(reason)),
@@ -135,7 +135,8 @@ impl Run {
     fn spawn(entry: &Arc<Entry>, check: &Arc<dyn ErasedCheck>, limit: Duration) -> Self {
         let (entry, check) = (Arc::clone(entry), Arc::clone(check));
         let began = clock::now();
-        Self(Timed::spawn(with_deadline(began + limit, async move {
+        let measured = Arc::clone(&entry.measured);
+        Self(Timed::spawn(in_run(began + limit, measured, async move {
             // Measured from the first poll: waiting for a thread is not part of the check.
             let began = clock::now();
             let found = entry.poll_timer.watch(async { check.run().await }).await;

@@ -6,6 +6,7 @@
 //! Start with `red_metrics.rs`.
 
 mod callsite;
+mod event_counts;
 mod labels;
 mod red_metrics;
 mod rows;

@@ -13,13 +13,14 @@ use tracing::callsite::Identifier;
 use tracing::field::Visit;
 
 use super::callsite::{self, Callsite, SeriesId};
+use super::event_counts::EventCounts;
 use super::labels::{Labels, Values};
 use super::rows::Rows;
 use super::series::{Instruments, LONGEST, Recorders, Series};
 use crate::base::clock::Tick;
 use crate::base::cut::cut;
 use crate::base::sync::Mutex;
-use crate::signal::{ExemplarRegistry, ExemplarSpan, Vitals};
+use crate::signal::{Emit, ExemplarRegistry, ExemplarSpan, Vitals};
 use crate::telemetry::fields::SpecialFields;
 use crate::telemetry::hasher::IdHasher;
 use crate::telemetry::origin::is_own_target;
@@ -38,6 +39,7 @@ pub(in crate::telemetry) struct RedMetrics {
     callsites: ArcSwap<Callsites>,
     series: Rows<Series>,
     names: RwLock<Names>,
+    events: EventCounts,
     change: Mutex<()>,
 }
 
@@ -56,7 +58,7 @@ struct Names {
 }
 
 /// The maximum number of components. Others share one, as in [`Vitals`].
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 /// Separates the parts of a key. It does not occur in ordinary text.
 const SEPARATOR: char = '\u{1f}';
 
@@ -84,6 +86,7 @@ impl RedMetrics {
             callsites: ArcSwap::default(),
             series: Rows::with_capacity(rows),
             names: RwLock::default(),
+            events: EventCounts::default(),
             change: Mutex::new(()),
         }
     }
@@ -137,7 +140,8 @@ impl RedMetrics {
         if names.known.len() < self.capacity {
             let attributes = [("component", component), ("span.name", name)];
             let recorders = Recorders::new(attributes.into_iter().chain(self.labels.pairs(labels)));
-            let id = self.push(&mut names.next, Series::new(component, name, labels, recorders));
+            let events = self.events.of(component);
+            let id = self.push(&mut names.next, Series::new(component, name, labels, recorders, events));
             names.known.insert(key.into(), id);
             return id;
         }
@@ -146,7 +150,8 @@ impl RedMetrics {
         }
         let recorders =
             names.overflowed.get_or_insert_with(|| Recorders::new([("otel.metric.overflow", "true")]));
-        let series = Series::new(component, "", &self.labels.none(), Arc::clone(recorders));
+        let (recorders, events) = (Arc::clone(recorders), self.events.of(component));
+        let series = Series::new(component, "", &self.labels.none(), recorders, events);
         let id = self.push(&mut names.next, series);
         names.overflow.insert(component.into(), id);
         id
@@ -220,6 +225,26 @@ impl RedMetrics {
         if let Some(series) = self.series.get(id.0) {
             series.recorders.offer(duration, failure, exemplar);
         }
+    }
+
+    /// Counts a warning or an error: for the component that the event names, else for that of its span, else for the crate
+    /// of its `target`.
+    pub(in crate::telemetry) fn count_event(
+        &self,
+        error: bool,
+        named: Option<&str>,
+        span: Option<SeriesId>,
+        target: &str,
+    ) {
+        match (named, span.and_then(|id| self.series.get(id.0))) {
+            (None, Some(series)) => series.events.count(error),
+            (named, _) => self.events.of(named.unwrap_or_else(|| component_of(target))).count(error),
+        }
+    }
+
+    /// Emits the number of warnings and errors.
+    pub(in crate::telemetry) fn observe_events(&self, emit: &mut Emit<'_>) {
+        self.events.observe(emit);
     }
 
     /// Records the buffered durations, before a collection.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use opentelemetry::metrics::Meter;
 
+use super::event_counts::ComponentEvents;
 use crate::base::cut::cut;
 use crate::base::per_thread::PerThread;
 use crate::base::sync::Mutex;
@@ -24,6 +25,8 @@ pub(super) struct Series {
     pub(super) labels: Box<[Option<Box<str>>]>,
     pub(super) recorders: Arc<Recorders>,
     pub(super) vital: CachedVital,
+    /// The events of the component.
+    pub(super) events: Arc<ComponentEvents>,
 }
 
 impl Series {
@@ -32,6 +35,7 @@ impl Series {
         name: &str,
         labels: &[Option<String>],
         recorders: Arc<Recorders>,
+        events: Arc<ComponentEvents>,
     ) -> Self {
         Self {
             component: component.into(),
@@ -39,6 +43,7 @@ impl Series {
             labels: labels.iter().map(|value| value.as_deref().map(Into::into)).collect(),
             recorders,
             vital: CachedVital::default(),
+            events,
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::http::Uri;
 use campanile::breaker::Transition;
-use campanile::health::{Check, Component, Every, HttpCheck};
+use campanile::health::{Component, Every, HttpCheck};
 use campanile::sampler::SystemSnapshot;
 use campanile::telemetry::Console;
 use campanile::{DeadLetterQueue, LetterFilter, Redrive, Telemetry, Timing};
@@ -64,9 +64,9 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
     let payments = Payments::start().await?;
     let readyz = url(payments.address(), "/readyz")?;
-    let is_payments_ready = HttpCheck::builder(readyz.to_string()).build()?.warn_after(CHECK_WARN_AFTER);
-    let check =
-        health.check("payments", Every::interval(CHECK_EVERY).timeout(CHECK_EVERY), is_payments_ready)?;
+    let is_payments_ready = HttpCheck::builder(readyz.to_string()).build()?;
+    let every = Every::interval(CHECK_EVERY).timeout(CHECK_EVERY).warn_after(CHECK_WARN_AFTER);
+    let check = health.check("payments", every, is_payments_ready)?;
     let orders = Timing::new("orders");
     let checkout = Checkout::start(&stack, payments.address(), &telemetry, &health, &orders).await?;
     anstream::eprintln!("metrics  {}", url(checkout.address, "/metrics")?);

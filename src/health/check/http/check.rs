@@ -12,6 +12,7 @@ use super::super::check_trait::Check;
 use super::super::client::{Client, client, request_error};
 use super::super::endpoint::Endpoint;
 use super::super::finding::Finding;
+use super::super::run_scope::measure;
 use super::super::text::error_chain;
 use super::expectation::Expectation;
 use super::settings::HttpCheckSettings;
@@ -24,15 +25,19 @@ const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health c
 ///
 /// Each run opens a new connection and closes it, so that it tests whether a new client is served: name resolution,
 /// certificates and the server's backlog included. Redirects are not followed. The body is read to its end, up to
-/// [a limit](HttpCheckSettings::longest_body); a body that breaks off fails. To limit the duration, use
-/// [`warn_after`](super::super::Check::warn_after) and [`fail_after`](super::super::Check::fail_after).
+/// [a limit](HttpCheckSettings::longest_body); a body that breaks off fails.
+///
+/// [`Every::warn_after`](super::super::Every::warn_after) and [`Every::fail_after`](super::super::Every::fail_after) limit
+/// the response time: above the first the component is degraded, above the second the check fails. Response times are in
+/// `campanile.health.check.duration`, statuses in `campanile.health.check.responses`.
 ///
 /// # Example
 /// ```
-/// use campanile::health::HttpCheck;
+/// use campanile::health::{Every, Health, HttpCheck};
 /// use std::time::Duration;
 ///
-/// # fn main() -> Result<(), campanile::ConfigError> {
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), campanile::ConfigError> {
 /// let simple = HttpCheck::builder("http://search.internal:9200/").build()?;
 /// let exact = HttpCheck::builder("http://search.internal:9200/_cluster/health")
 ///     .header("authorization", "ApiKey c2VhcmNo")
@@ -40,6 +45,9 @@ const AGENT: &str = concat!("campanile/", env!("CARGO_PKG_VERSION"), " (health c
 ///     .json("/status", "green")
 ///     .timeout(Duration::from_secs(2))
 ///     .build()?;
+///
+/// let every = Every::seconds(30).warn_after(Duration::from_millis(300)).fail_after(Duration::from_secs(1));
+/// Health::standalone().check("search", every, exact)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -129,6 +137,7 @@ impl Inner {
         };
         let response = response.map_err(|error| request_error(&error))?;
         let status = response.status().as_u16();
+        measure(|measured| measured.response(status));
         // The body of an unexpected status is not read: the status says enough.
         self.expectation.verify_status(status)?;
         let body = self.read_body(status, response, deadline).await?;
