@@ -11,6 +11,7 @@ mod grpc;
 #[cfg(feature = "http")]
 mod http;
 mod plain;
+mod reconfigure;
 mod run;
 #[cfg(feature = "http")]
 mod server;

@@ -173,7 +173,10 @@ impl Shutdown {
         match (&mut server, &ended) {
             (Some(server), None) => {
                 let grace = settings.grace;
-                tracing::info!(?grace, "shutting down: not ready any more; requests are served until the grace period ends");
+                tracing::info!(
+                    ?grace,
+                    "shutting down: not ready any more; requests are served until the grace period ends"
+                );
                 let began = Instant::now();
                 tokio::select! {
                     output = server => ended = Some(output),

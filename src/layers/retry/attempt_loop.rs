@@ -76,8 +76,7 @@ impl<T: Target> AttemptLoop<T> {
         let policy = T::policy(&link);
         let call_state = CallState::begin(policy, T::NEEDS_ELAPSED);
         let panicked = CountPanic(policy);
-        let state =
-            attempt::<T>(policy, &call_state, request, |sent, attempt| call(&mut target, sent, attempt));
+        let state = attempt::<T>(&call_state, request, |sent, attempt| call(&mut target, sent, attempt));
         std::mem::forget(panicked);
         Self { link, target, call_state, timer: None, state }
     }
@@ -95,12 +94,11 @@ impl Drop for CountPanic<'_> {
 /// Makes the next attempt. The last one gets the request itself.
 #[inline]
 fn attempt<T: Target>(
-    policy: &Policy,
     call_state: &CallState,
     request: T::Request,
     call: impl FnOnce(T::Request, Attempt) -> T::Call,
 ) -> State<T::Call, T::Request, T::Upload> {
-    let copy = if call_state.is_last(policy) { None } else { T::copy(&request) };
+    let copy = if call_state.is_last() { None } else { T::copy(&request) };
     let (sent, retained) = match copy {
         Some(copy) => (copy, Retained::Request(request)),
         None => {
@@ -190,12 +188,9 @@ impl<T: Target> Future for AttemptLoop<T> {
                         if let Replaced::Readying { request } =
                             this.state.as_mut().project_replace(State::Done)
                         {
-                            this.state.set(attempt::<T>(
-                                policy,
-                                this.call_state,
-                                request,
-                                |sent, attempt| T::call(service, sent, attempt),
-                            ));
+                            this.state.set(attempt::<T>(this.call_state, request, |sent, attempt| {
+                                T::call(service, sent, attempt)
+                            }));
                         }
                     }
                     Poll::Ready(Err(result)) => {
@@ -205,7 +200,7 @@ impl<T: Target> Future for AttemptLoop<T> {
                         return Poll::Ready(result.output);
                     }
                     Poll::Pending => {
-                        let Some(deadline) = this.call_state.deadline(policy) else {
+                        let Some(deadline) = this.call_state.deadline_of(&policy.settings.load()) else {
                             return Poll::Pending;
                         };
                         ready!(poll_until(this.timer.as_mut(), deadline, cx));

@@ -87,15 +87,16 @@ const BATCH_PART: u64 = 256;
 pub(super) struct Budget {
     /// Calls whose first attempt succeeded.
     successes: AtomicU64,
-    /// The number of the next success that reads the clock.
+    /// The number of the next success that reads the clock; the largest number without a limit.
     next: AtomicU64,
-    limit: Option<(RetryBudget, Mutex<Ledger>)>,
+    ledger: Mutex<Ledger>,
 }
 
 /// Calls count in the newest slot and the 99 before it. Retries count for one slot more, so that the bound holds at any
 /// moment, not only at the boundaries of slots.
 #[derive(Debug)]
 struct Ledger {
+    limit: Option<RetryBudget>,
     /// The number of successes that are in a slot.
     counted: u64,
     newest: u64,
@@ -105,14 +106,34 @@ struct Ledger {
 
 impl Budget {
     pub(super) fn new(settings: Option<RetryBudget>) -> Self {
-        let slots =
-            Ledger { counted: 0, newest: 0, calls: [0; WINDOW as usize], retries: [0; WINDOW as usize + 1] };
+        let ledger = Ledger {
+            limit: settings,
+            counted: 0,
+            newest: 0,
+            calls: [0; WINDOW as usize],
+            retries: [0; WINDOW as usize + 1],
+        };
         Self {
             successes: AtomicU64::new(0),
             // Without a limit no success reads the clock.
             next: AtomicU64::new(if settings.is_some() { 0 } else { u64::MAX }),
-            limit: settings.map(|settings| (settings, Mutex::new(slots))),
+            ledger: Mutex::new(ledger),
         }
+    }
+
+    /// Replaces the limit. Calls that were counted before stay.
+    pub(super) fn replace(&self, settings: Option<RetryBudget>) {
+        let mut ledger = self.ledger.lock();
+        if ledger.limit.is_none() && settings.is_some() {
+            // What succeeded without a limit was not dated, and earns nothing.
+            ledger.counted = self.successes();
+        }
+        ledger.limit = settings;
+        self.next.store(if settings.is_some() { 0 } else { u64::MAX }, Ordering::Relaxed);
+    }
+
+    fn is_limited(&self) -> bool {
+        self.next.load(Ordering::Relaxed) != u64::MAX
     }
 
     /// Counts a call whose first attempt succeeded.
@@ -134,7 +155,7 @@ impl Budget {
 
     /// Counts a call whose first attempt failed and that asks for no retry.
     pub(super) fn failed(&self, now: impl FnOnce() -> Tick) {
-        if self.limit.is_some() {
+        if self.is_limited() {
             self.update(now(), 0, 1, |_, _| ());
         }
     }
@@ -168,8 +189,8 @@ impl Budget {
         failures: u64,
         then: impl FnOnce(&RetryBudget, &mut Ledger) -> T,
     ) -> Option<T> {
-        let (settings, ledger) = self.limit.as_ref()?;
-        let mut ledger = ledger.lock();
+        let mut ledger = self.ledger.lock();
+        let settings = ledger.limit?;
         // Under the lock, no value is less than the one before.
         let successes = self.successes();
         let new = successes - std::mem::replace(&mut ledger.counted, successes);
@@ -184,7 +205,7 @@ impl Budget {
         if ledger.newest - slot < WINDOW {
             ledger.calls[(slot % WINDOW) as usize] += own + failures;
         }
-        Some(then(settings, &mut ledger))
+        Some(then(&settings, &mut ledger))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::attempt::Attempt;
 use super::policy::{Policy, now};
+use super::settings::RetrySettings;
 use super::snapshot::GiveUp;
 use crate::base::clock::Tick;
 use crate::base::error::TimedOut;
@@ -18,6 +19,8 @@ pub(super) struct CallState {
     attempt_began: Tick,
     /// The running attempt, counted from 1.
     pub(super) number: u32,
+    /// The maximum number of attempts when the call began.
+    most: u32,
     /// The number of backoffs since the first attempt, or since the server set the delay.
     pub(super) backoffs: u32,
     /// The last backoff.
@@ -40,11 +43,12 @@ impl CallState {
     /// time (`needs_elapsed`).
     #[inline]
     pub(super) fn begin(policy: &Policy, needs_elapsed: bool) -> Self {
-        let now = if policy.timed || needs_elapsed { now() } else { Tick::default() };
+        let now = if policy.timed() || needs_elapsed { now() } else { Tick::default() };
         Self {
             began: now,
             attempt_began: now,
             number: 1,
+            most: policy.max_attempts(),
             backoffs: 0,
             backoff: Duration::ZERO,
             settled: false,
@@ -101,8 +105,8 @@ impl CallState {
 
     /// Whether the running attempt is the last allowed one.
     #[inline]
-    pub(super) fn is_last(&self, policy: &Policy) -> bool {
-        self.number >= policy.settings.max_attempts
+    pub(super) fn is_last(&self) -> bool {
+        self.number >= self.most
     }
 
     #[inline]
@@ -110,10 +114,15 @@ impl CallState {
         self.settled
     }
 
-    /// The limit that ends the running attempt.
+    /// The limit that ends the running attempt. A call that began before there was a limit has none.
     pub(super) fn limit(&self, policy: &Policy) -> Option<Limit> {
-        let attempt = policy.settings.attempt_timeout.map(|timeout| self.attempt_began + timeout);
-        match (self.deadline(policy), attempt) {
+        if !policy.timed() {
+            return None;
+        }
+        let settings = policy.settings.load();
+        let timeout = settings.attempt_timeout.filter(|_| self.attempt_began != Tick::default());
+        let attempt = timeout.map(|timeout| self.attempt_began + timeout);
+        match (self.deadline_of(&settings), attempt) {
             (Some(deadline), Some(attempt)) if attempt < deadline => {
                 Some(Limit { until: attempt, is_deadline: false })
             }
@@ -123,13 +132,15 @@ impl CallState {
         }
     }
 
-    pub(super) fn deadline(&self, policy: &Policy) -> Option<Tick> {
-        policy.settings.deadline.map(|deadline| self.began + deadline)
+    /// When the whole call must have ended.
+    pub(super) fn deadline_of(&self, settings: &RetrySettings) -> Option<Tick> {
+        let deadline = settings.deadline.filter(|_| self.began != Tick::default());
+        deadline.map(|deadline| self.began + deadline)
     }
 
     /// The error for an attempt that a limit ended.
     pub(super) fn timed_out(policy: &Policy, is_deadline: bool) -> TimedOut {
-        let settings = &policy.settings;
+        let settings = policy.settings.load();
         let timed_out = if is_deadline {
             TimedOut::new("a call with all its attempts", "deadline", settings.deadline.unwrap_or_default())
         } else {

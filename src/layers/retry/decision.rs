@@ -72,15 +72,16 @@ impl CallState {
         if let Some(veto) = result.veto {
             return Err(veto);
         }
-        if self.is_last(policy) {
+        if self.is_last() {
             return Err(GiveUp::Attempts);
         }
         if !has_copy {
             return Err(GiveUp::Body);
         }
-        let wait = self.next_wait(&policy.settings, result.server_delay);
+        let settings = policy.settings.load();
+        let wait = self.next_wait(&settings, result.server_delay);
         let now = now();
-        if self.deadline(policy).is_some_and(|deadline| now + wait >= deadline) {
+        if self.deadline_of(&settings).is_some_and(|deadline| now + wait >= deadline) {
             return Err(GiveUp::Deadline);
         }
         if policy.budget.withdraw(now, self.number == 1) { Ok(wait) } else { Err(GiveUp::Budget) }

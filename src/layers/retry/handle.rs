@@ -30,6 +30,36 @@ impl Retry {
         Ok(Self { policy })
     }
 
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> RetrySettings {
+        RetrySettings::clone(&self.policy.settings.load())
+    }
+
+    /// Replaces the settings of all layers that share this retry. What the budget has counted stays. Calls in progress keep
+    /// their number of attempts, and layers for gRPC their codes.
+    ///
+    /// # Errors
+    /// Returns an error that names the setting that is out of range. Then nothing changes.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Retry;
+    /// use campanile::retry::RetrySettings;
+    ///
+    /// # fn main() -> Result<(), campanile::ConfigError> {
+    /// let retry = Retry::builder().build()?;
+    /// retry.reconfigure(RetrySettings { max_attempts: 2, ..retry.settings() })?;
+    /// assert_eq!(retry.settings().max_attempts, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reconfigure(&self, settings: RetrySettings) -> Result<(), ConfigError> {
+        settings.validate(&self.policy.name)?;
+        self.policy.replace(settings);
+        Ok(())
+    }
+
     /// The retry's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use super::budget::Budget;
 use super::counters::Counters;
 use super::settings::RetrySettings;
 use super::snapshot::RetrySnapshot;
 use crate::base::clock::{self, Tick};
+use crate::base::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use crate::signal::{self, Emit, HandleKind, Place, Source, UnreadStatus};
 
 /// How warnings and metrics name a retry.
@@ -16,9 +19,11 @@ const KIND: HandleKind = HandleKind { layer: "retry", kind: "retry", http_layer:
 #[derive(Debug)]
 pub(super) struct Policy {
     pub(super) name: Arc<str>,
-    pub(super) settings: RetrySettings,
-    /// Whether a limit needs the start of each attempt.
-    pub(super) timed: bool,
+    /// Read by calls that wait, fail or time out.
+    pub(super) settings: ArcSwap<RetrySettings>,
+    /// Whether a limit needs the start of each attempt. This and the next one are read by each call.
+    timed: AtomicBool,
+    max_attempts: AtomicU32,
     pub(super) budget: Budget,
     pub(super) counters: Counters,
     unread: UnreadStatus,
@@ -28,12 +33,31 @@ impl Policy {
     pub(super) fn new(name: Arc<str>, settings: RetrySettings) -> Self {
         Self {
             name,
-            timed: settings.deadline.is_some() || settings.attempt_timeout.is_some(),
+            timed: AtomicBool::new(needs_start(&settings)),
+            max_attempts: AtomicU32::new(settings.max_attempts),
             budget: Budget::new(settings.budget),
             counters: Counters::default(),
             unread: UnreadStatus::default(),
-            settings,
+            settings: ArcSwap::from_pointee(settings),
         }
+    }
+
+    /// Replaces the settings, which must be valid. The counts of the budget stay.
+    pub(super) fn replace(&self, settings: RetrySettings) {
+        self.timed.store(needs_start(&settings), Ordering::Relaxed);
+        self.max_attempts.store(settings.max_attempts, Ordering::Relaxed);
+        self.budget.replace(settings.budget);
+        self.settings.store(Arc::new(settings));
+    }
+
+    #[inline]
+    pub(super) fn timed(&self) -> bool {
+        self.timed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn max_attempts(&self) -> u32 {
+        self.max_attempts.load(Ordering::Relaxed)
     }
 
     /// Counts a call whose response is a `Res`, if that has a status that the default classifier does not read.
@@ -45,6 +69,10 @@ impl Policy {
     pub(super) fn snapshot(&self) -> RetrySnapshot {
         self.counters.snapshot(self.budget.successes(), self.budget.left(now()))
     }
+}
+
+fn needs_start(settings: &RetrySettings) -> bool {
+    settings.deadline.is_some() || settings.attempt_timeout.is_some()
 }
 
 /// Not inlined, because most calls do not read the clock.

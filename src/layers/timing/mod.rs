@@ -47,6 +47,7 @@
 mod call;
 #[cfg(feature = "http")]
 mod exchange;
+mod function;
 mod handle;
 mod histograms;
 #[cfg(feature = "http")]

@@ -93,8 +93,7 @@ impl<C> Inner<C> {
         let probed = (*tried == 0)
             .then(|| (0..current).find(|place| self.entries[*place].claim_probe(&self.settings)))
             .flatten();
-        let place =
-            probed.or_else(|| (current..self.entries.len()).chain(0..current).find(is_new))?;
+        let place = probed.or_else(|| (current..self.entries.len()).chain(0..current).find(is_new))?;
         *tried |= 1 << place;
         Some((place, &self.entries[place]))
     }

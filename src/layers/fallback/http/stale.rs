@@ -64,9 +64,10 @@ impl StoredResponse {
         let of_headers = |headers: &HeaderMap| {
             headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>()
         };
-        let vary = self.vary.iter().flat_map(|(name, values)| {
-            values.iter().map(|value| name.as_str().len() + value.len() + 64)
-        });
+        let vary = self
+            .vary
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| name.as_str().len() + value.len() + 64));
         size_of::<Self>() + of_headers(&self.headers) + self.body.len() + vary.sum::<usize>()
     }
 

@@ -99,7 +99,7 @@ impl Retry {
     #[cfg(feature = "grpc")]
     #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
     pub fn grpc_layer<K>(&self) -> HttpRetryLayer<ByGrpcStatus, K> {
-        let protocol = Protocol::Grpc(Codes::new(&self.policy.settings.grpc_codes));
+        let protocol = Protocol::Grpc(Codes::new(&self.policy.settings.load().grpc_codes));
         HttpRetryLayer { policy: Arc::clone(&self.policy), classifier: ByCause::new(ByGrpcStatus), protocol }
     }
 }

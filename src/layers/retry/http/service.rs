@@ -60,7 +60,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let request = ReplayableRequest::new(request, &self.shared.policy.settings, self.protocol);
+        let request = ReplayableRequest::new(request, &self.shared.policy.settings.load(), self.protocol);
         let target = Exchange::new(self.classifier.clone(), self.protocol);
         let (link, inner) = (Arc::clone(&self.shared), &mut self.inner);
         HttpRetryFuture {

@@ -1,0 +1,104 @@
+//! Calls of functions.
+
+use std::future::Future;
+
+use tracing::Instrument;
+use tracing::field::Empty;
+
+use super::handle::Dependency;
+use crate::base::error::{CallError, Cause};
+
+impl Dependency {
+    /// Runs `work` behind the layers of this dependency, for code that is no service: each attempt is timed, has a span, and
+    /// counts for the circuit; a failed one is retried. Nothing is parked, because a function cannot be stored.
+    ///
+    /// # Errors
+    /// [`CallError::Rejected`] if the circuit is open, [`CallError::TimedOut`] after a time limit of the retry, otherwise
+    /// [`CallError::Inner`] with the error of the last attempt.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::Campanile;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let campanile = Campanile::builder("checkout").start().await?;
+    /// let db = campanile.dependency("db").build().await?;
+    /// let rows = db.call(|| async { Ok::<_, std::io::Error>(3) }).await?;
+    /// assert_eq!(rows, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn call<T, E, F, Fut, K>(&self, mut work: F) -> Result<T, CallError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: Cause<K>,
+        CallError<E>: Cause<K>,
+    {
+        let Some(retry) = &self.inner.retry else { return self.attempt(work()).await };
+        retry.run(|| self.attempt(work())).await.map_err(|error| match error {
+            CallError::Rejected(rejected) => CallError::Rejected(rejected),
+            CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
+            CallError::Inner(error) => error,
+        })
+    }
+
+    /// [`call`](Self::call), and `fallback` if that fails or the circuit is open.
+    ///
+    /// # Errors
+    /// The error of `work`, if `fallback` fails as well. What `fallback` failed with is logged and counted.
+    pub async fn call_or<T, E, F, Fut, G, Alt, K>(&self, work: F, fallback: G) -> Result<T, CallError<E>>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        G: FnOnce(&CallError<E>) -> Alt,
+        Alt: Future<Output = Result<T, E>>,
+        E: Cause<K>,
+        CallError<E>: Cause<K>,
+    {
+        self.inner.fallback.call_or(self.call(work), fallback).await
+    }
+
+    /// One attempt: circuit, then span, then timing.
+    async fn attempt<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, CallError<E>>
+    where
+        E: Cause<K>,
+    {
+        match &self.inner.breaker {
+            Some(breaker) => breaker.call(self.traced(work)).await,
+            None => self.traced(work).await.map_err(CallError::Inner),
+        }
+    }
+
+    async fn traced<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        E: Cause<K>,
+    {
+        if !self.inner.spans {
+            return self.timed(work).await;
+        }
+        let span = tracing::info_span!(
+            "call",
+            otel.name = &*self.inner.name,
+            otel.kind = "client",
+            component = &*self.inner.component,
+            otel.status_description = Empty,
+        );
+        let result = self.timed(work).instrument(span.clone()).await;
+        if let Err(error) = &result {
+            error.ask(|error| span.record("otel.status_description", tracing::field::display(error)));
+        }
+        result
+    }
+
+    async fn timed<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        E: Cause<K>,
+    {
+        match &self.inner.timing {
+            Some(timing) => timing.call(work).await,
+            None => work.await,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The handle of a dependency.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::base::error::ConfigError;
+use crate::dead_letter::DeadLetterQueue;
+use crate::hub::config::DependencySettings;
+use crate::layers::breaker::CircuitBreaker;
+use crate::layers::fallback::Fallback;
+use crate::layers::retry::Retry;
+use crate::layers::timing::Timing;
+
+/// Something that the program calls, under one name: letters, retry, circuit, timing and client spans, as far as its settings
+/// turn them on. See [`Campanile::dependency`](super::super::Campanile::dependency).
+#[derive(Clone)]
+pub struct Dependency {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) name: Arc<str>,
+    pub(super) component: Arc<str>,
+    pub(super) letters: Option<DeadLetterQueue>,
+    pub(super) retry: Option<Retry>,
+    pub(super) breaker: Option<CircuitBreaker>,
+    pub(super) timing: Option<Timing>,
+    pub(super) fallback: Fallback,
+    pub(super) spans: bool,
+}
+
+impl Dependency {
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The queue of calls that failed for good, if the settings turn it on.
+    #[must_use]
+    pub fn letters(&self) -> Option<&DeadLetterQueue> {
+        self.inner.letters.as_ref()
+    }
+
+    /// The retry, if the settings turn it on.
+    #[must_use]
+    pub fn retry(&self) -> Option<&Retry> {
+        self.inner.retry.as_ref()
+    }
+
+    /// The circuit breaker, if the settings turn it on.
+    #[must_use]
+    pub fn breaker(&self) -> Option<&CircuitBreaker> {
+        self.inner.breaker.as_ref()
+    }
+
+    /// The timing, if the settings turn it on.
+    #[must_use]
+    pub fn timing(&self) -> Option<&Timing> {
+        self.inner.timing.as_ref()
+    }
+
+    /// Takes over new settings of the layers that are there.
+    pub(in crate::hub) fn take_over(&self, new: &DependencySettings) -> Result<(), ConfigError> {
+        if let (Some(breaker), Some(settings)) = (&self.inner.breaker, &new.breaker) {
+            breaker.reconfigure(settings.clone())?;
+        }
+        if let (Some(retry), Some(settings)) = (&self.inner.retry, &new.retry) {
+            retry.reconfigure(settings.clone())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dependency")
+            .field("name", &self.inner.name)
+            .field("letters", &self.inner.letters.is_some())
+            .field("retry", &self.inner.retry.is_some())
+            .field("breaker", &self.inner.breaker.is_some())
+            .field("timing", &self.inner.timing.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! What did not start.
+
+use std::error::Error;
+use std::fmt;
+
+use super::config::ConfigErrors;
+use crate::base::error::ConfigError;
+use crate::telemetry::TelemetryError;
+
+/// A part that did not start, and was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartFault {
+    part: String,
+    reason: String,
+}
+
+impl StartFault {
+    pub(super) fn new(part: impl Into<String>, reason: impl fmt::Display) -> Self {
+        Self { part: part.into(), reason: reason.to_string() }
+    }
+
+    /// The part, such as ``metrics listener`` or ``letters of dependency `payments` ``.
+    #[must_use]
+    pub fn part(&self) -> &str {
+        &self.part
+    }
+
+    /// Why it did not start, and what is done instead.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for StartFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} did not start: {}", self.part, self.reason)
+    }
+}
+
+impl Error for StartFault {}
+
+/// The error of a program that cannot start.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration is not valid.
+    Config(ConfigErrors),
+    /// A setting that the program itself chose is not valid.
+    Setting(ConfigError),
+    /// There is no pipeline, not even one without exporters.
+    Telemetry(TelemetryError),
+    /// A part did not start, and the start is [`strict`](super::CampanileBuilder::strict).
+    Part(StartFault),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(errors) => errors.fmt(f),
+            Self::Setting(error) => error.fmt(f),
+            Self::Telemetry(error) => error.fmt(f),
+            Self::Part(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Config(errors) => Some(errors),
+            Self::Setting(error) => Some(error),
+            Self::Telemetry(error) => Some(error),
+            Self::Part(fault) => Some(fault),
+        }
+    }
+}
+
+impl From<ConfigErrors> for StartError {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors)
+    }
+}
+
+impl From<ConfigError> for StartError {
+    fn from(error: ConfigError) -> Self {
+        Self::Setting(error)
+    }
+}

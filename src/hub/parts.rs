@@ -1,0 +1,55 @@
+//! The parts of a program by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::dependency::Dependency;
+use super::server::Server;
+use crate::base::error::ConfigError;
+use crate::worker::Worker;
+
+/// The maximum number of parts of one kind: names are chosen in code, not by callers.
+const MOST: usize = 1_000;
+
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) servers: Named<Server>,
+    pub(super) dependencies: Named<Dependency>,
+    pub(super) workers: Named<Worker>,
+}
+
+/// Parts of one kind.
+pub(super) struct Named<T>(BTreeMap<Arc<str>, T>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Clone> Named<T> {
+    pub(super) fn get(&self, name: &str) -> Option<T> {
+        self.0.get(name).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<T> {
+        self.0.values().cloned().collect()
+    }
+
+    /// Adds a part, unless there is one of this name. Returns the one that is there now.
+    ///
+    /// # Errors
+    /// When there are too many.
+    pub(super) fn add(&mut self, name: &Arc<str>, part: T) -> Result<T, ConfigError> {
+        if self.0.len() >= MOST && !self.0.contains_key(name) {
+            return Err(ConfigError::because("name", format_args!("`{name}`"), "there are 1,000 of this kind already; names must not be made from requests"));
+        }
+        Ok(self.0.entry(Arc::clone(name)).or_insert(part).clone())
+    }
+}
+
+/// Checks the name of a part.
+pub(super) fn check_name(kind: &str, name: &str) -> Result<(), ConfigError> {
+    let valid = !name.trim().is_empty() && name.len() <= 128;
+    ConfigError::check(valid, "name", name, "a text of 1 to 128 bytes that is not blank").map_err(|error| error.of(kind, name))
+}
