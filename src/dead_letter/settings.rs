@@ -110,7 +110,7 @@ impl Default for DeadLetterSettings {
 }
 
 impl DeadLetterSettings {
-    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, name: &str) -> Result<(), ConfigError> {
         ConfigError::check(!name.trim().is_empty(), "name", name, "not empty")?;
         for (setting, value) in [
             ("component", &self.component),

@@ -160,7 +160,7 @@ impl Default for Thresholds {
 }
 
 impl HealthSettings {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         const ONE: &str = "at least 1";
         const SOME: &str = "more than zero";
         ConfigError::check(self.minimum_calls >= 1, "health.minimum_calls", self.minimum_calls, ONE)?;

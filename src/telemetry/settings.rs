@@ -157,7 +157,7 @@ impl TelemetrySettings {
         settings.unwrap_or_else(|error| unreachable!("every other setting has a default: {error}"))
     }
 
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(
             !self.service_name.trim().is_empty(),
             "service_name",

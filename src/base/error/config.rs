@@ -70,6 +70,22 @@ impl ConfigError {
         self
     }
 
+    /// The refused value and what is allowed, without the name of the setting.
+    pub(crate) fn refusal(&self) -> String {
+        match &self.rule {
+            Rule::Allowed(allowed) => format!("cannot be {}; allowed: {allowed}", self.value),
+            Rule::Reason(reason) => format!("cannot be {}: {reason}", self.value),
+        }
+    }
+
+    /// What is allowed, without the value.
+    pub(crate) fn rule(&self) -> String {
+        match &self.rule {
+            Rule::Allowed(allowed) => format!("allowed: {allowed}"),
+            Rule::Reason(reason) => reason.to_string(),
+        }
+    }
+
     /// The name of the setting, with dots between its parts.
     #[must_use]
     pub fn setting(&self) -> &str {
@@ -89,10 +105,7 @@ impl fmt::Display for ConfigError {
         if !self.owner.is_empty() {
             write!(f, " of {}", self.owner)?;
         }
-        match &self.rule {
-            Rule::Allowed(allowed) => write!(f, " cannot be {}; allowed: {allowed}", self.value),
-            Rule::Reason(reason) => write!(f, " cannot be {}: {reason}", self.value),
-        }
+        write!(f, " {}", self.refusal())
     }
 }
 

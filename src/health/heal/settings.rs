@@ -74,7 +74,7 @@ impl Default for HealingSettings {
 }
 
 impl HealingSettings {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let often = self.at_most_per_hour;
         ConfigError::check((1..=60).contains(&often), "healing.at_most_per_hour", often, "from 1 to 60")?;
         self.backoff.validate("healing.backoff")?;
@@ -133,7 +133,7 @@ impl Default for HealingLimits {
 }
 
 impl HealingLimits {
-    pub(in crate::health) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let at_once = self.at_once;
         let usable = (1..=1_024).contains(&at_once);
         ConfigError::check(usable, "healing.at_once", at_once, "from 1 to 1,024")?;

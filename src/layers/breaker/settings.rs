@@ -131,7 +131,7 @@ impl BreakerSettings {
     }
 
     /// Validates the settings of the breaker called `name`, which the error names.
-    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, name: &str) -> Result<(), ConfigError> {
         self.check().map_err(|error| error.of("circuit breaker", name))
     }
 

@@ -74,7 +74,7 @@ impl Default for RetrySettings {
 
 impl RetrySettings {
     /// Validates the settings of the retry called `name`, which the error names.
-    pub(super) fn validate(&self, name: &str) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self, name: &str) -> Result<(), ConfigError> {
         self.check().map_err(|error| error.of("retry", name))
     }
 

@@ -55,7 +55,7 @@ impl Default for RedisSettings {
 }
 
 impl RedisSettings {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         ConfigError::check(
             (Duration::from_millis(10)..=Duration::from_secs(30)).contains(&self.response_timeout),
             "response_timeout",
