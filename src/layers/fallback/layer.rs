@@ -162,10 +162,7 @@ where
         owner.to.answer(&owner.policy, self.held.take()?)
     }
 
-    fn attach(
-        first: Result<S::Response, BoxError>,
-        failed: FallbackFailed,
-    ) -> Result<S::Response, BoxError> {
+    fn attach(first: Result<S::Response, BoxError>, failed: FallbackFailed) -> Result<S::Response, BoxError> {
         first.map_err(|first| BothFailed { first, failed }.into())
     }
 }

@@ -59,8 +59,7 @@ impl<V> Answers<V> {
 
 impl<V> Store<V> {
     pub(super) fn new() -> Self {
-        let answers =
-            Answers { by_key: HashMap::new(), by_age: BTreeMap::new(), bytes: 0, next: 0 };
+        let answers = Answers { by_key: HashMap::new(), by_age: BTreeMap::new(), bytes: 0, next: 0 };
         let hashers = [RandomState::new(), RandomState::new()];
         Self { answers: Mutex::new(answers), hashers, policy: OnceLock::new() }
     }
@@ -89,8 +88,8 @@ impl<V> Store<V> {
             dropped.push(entry);
         }
         while let Some((oldest, at)) = answers.oldest() {
-            let is_full = answers.by_key.len() >= settings.max_answers
-                || answers.bytes + bytes > settings.max_bytes;
+            let is_full =
+                answers.by_key.len() >= settings.max_answers || answers.bytes + bytes > settings.max_bytes;
             if !is_full && now.since(at) <= settings.max_age {
                 break;
             }

@@ -80,7 +80,12 @@ impl<C: Clone + Send + Sync + 'static> AlternativesBuilder<C> {
     fn check(&self) -> Result<(), ConfigError> {
         self.settings.validate()?;
         let count = self.entries.len();
-        ConfigError::check((1..=MAX_ALTERNATIVES).contains(&count), "add", count, "from 1 to 16 alternatives")?;
+        ConfigError::check(
+            (1..=MAX_ALTERNATIVES).contains(&count),
+            "add",
+            count,
+            "from 1 to 16 alternatives",
+        )?;
         for (place, entry) in self.entries.iter().enumerate() {
             let is_new = self.entries[..place].iter().all(|other| other.name != entry.name);
             ConfigError::check(is_new, "add", &entry.name, "a name for each alternative")?;

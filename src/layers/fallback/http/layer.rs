@@ -117,9 +117,7 @@ impl<S: Clone, T, C: Clone, K> Clone for HttpWithFallback<S, T, C, K> {
 
 impl<S, T, C, K> fmt::Debug for HttpWithFallback<S, T, C, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpWithFallback")
-            .field("fallback", &self.shared.policy.name)
-            .finish_non_exhaustive()
+        f.debug_struct("HttpWithFallback").field("fallback", &self.shared.policy.name).finish_non_exhaustive()
     }
 }
 
@@ -197,10 +195,7 @@ where
         owner.to.answer(&owner.policy, self.held.take()?)
     }
 
-    fn attach(
-        mut first: Result<Self::Response, E>,
-        failed: FallbackFailed,
-    ) -> Result<Self::Response, E> {
+    fn attach(mut first: Result<Self::Response, E>, failed: FallbackFailed) -> Result<Self::Response, E> {
         if let Ok(response) = &mut first {
             response.extensions_mut().insert(failed);
         }

@@ -59,14 +59,20 @@ impl StoredResponse {
         Self { body, ..self }
     }
 
+    /// The `Content-Length`, if there is one.
+    pub(super) fn announced_length(&self) -> Option<usize> {
+        self.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    }
+
     /// The size in bytes, of head and body.
     pub(super) fn size(&self) -> usize {
         let of_headers = |headers: &HeaderMap| {
             headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 64).sum::<usize>()
         };
-        let vary = self.vary.iter().flat_map(|(name, values)| {
-            values.iter().map(|value| name.as_str().len() + value.len() + 64)
-        });
+        let vary = self
+            .vary
+            .iter()
+            .flat_map(|(name, values)| values.iter().map(|value| name.as_str().len() + value.len() + 64));
         size_of::<Self>() + of_headers(&self.headers) + self.body.len() + vary.sum::<usize>()
     }
 
