@@ -13,6 +13,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use crate::support::secs;
 
 type Body = Full<Bytes>;
+type MakeRequest = fn() -> Request<Body>;
 
 fn response(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Response<Body> {
     let mut response = Response::builder().status(status);
@@ -132,11 +133,7 @@ async fn the_last_good_response_says_that_it_is_stale() {
 
 /// Sends a request that succeeds with this response, then one that fails. Returns whether the fallback answered, and why it kept
 /// nothing.
-async fn kept(
-    fallback: &Fallback,
-    request: fn() -> Request<Body>,
-    good: Response<Body>,
-) -> Result<(), Vec<NotKept>> {
+async fn kept(fallback: &Fallback, request: MakeRequest, good: Response<Body>) -> Result<(), Vec<NotKept>> {
     let service = fallback.http_layer(fallback::last_good(by_uri)).layer(script(vec![good]));
     let before = fallback.snapshot().not_kept;
     text(service.clone().oneshot(request()).await.unwrap()).await;
@@ -152,8 +149,8 @@ async fn kept(
 async fn what_may_be_meant_for_one_caller_is_not_kept_unless_asked() {
     let fallback = Fallback::new("prices");
     let private = Fallback::builder("prices").keep_private(true).build().unwrap();
-    let plain: fn() -> Request<Body> = || get(&[]);
-    let cases: &[(fn() -> Request<Body>, &[(&str, &str)])] = &[
+    let plain: MakeRequest = || get(&[]);
+    let cases: &[(MakeRequest, &[(&str, &str)])] = &[
         (|| get(&[("authorization", "Bearer x")]), &[]),
         (|| get(&[("cookie", "id=1")]), &[]),
         (|| get(&[("cache-control", "no-store")]), &[]),
@@ -182,9 +179,9 @@ async fn what_may_be_meant_for_one_caller_is_not_kept_unless_asked() {
 #[tokio::test]
 async fn only_whole_answers_to_safe_methods_are_kept() {
     let fallback = Fallback::builder("prices").max_body(10).build().unwrap();
-    let plain: fn() -> Request<Body> = || get(&[]);
+    let plain: MakeRequest = || get(&[]);
     let not_whole = Err(vec![NotKept::NotWhole]);
-    let post: fn() -> Request<Body> = || Request::post("/").body(Body::default()).unwrap();
+    let post: MakeRequest = || Request::post("/").body(Body::default()).unwrap();
     assert_eq!(kept(&fallback, post, response(200, &[], "42")).await, not_whole);
     assert_eq!(kept(&fallback, || get(&[("range", "bytes=0-1")]), response(200, &[], "42")).await, not_whole);
     assert_eq!(
@@ -199,7 +196,7 @@ async fn only_whole_answers_to_safe_methods_are_kept() {
     assert_eq!(kept(&fallback, plain, large).await, Err(vec![NotKept::TooLarge]));
     let short = response(200, &[("content-length", "9")], "42");
     assert_eq!(kept(&fallback, plain, short).await, Err(vec![NotKept::Incomplete]));
-    let head: fn() -> Request<Body> = || Request::head("/").body(Body::default()).unwrap();
+    let head: MakeRequest = || Request::head("/").body(Body::default()).unwrap();
     assert_eq!(kept(&fallback, head, response(200, &[("content-length", "9")], "")).await, Ok(()));
 }
 

@@ -11,7 +11,7 @@ use crate::support::{Count, secs};
 
 /// A service that answers even numbers, and fails for odd ones.
 async fn even(n: u32) -> Result<u32, BoxError> {
-    if n % 2 == 0 { Ok(n) } else { Err(format!("{n} is odd").into()) }
+    if n.is_multiple_of(2) { Ok(n) } else { Err(format!("{n} is odd").into()) }
 }
 
 #[tokio::test]
