@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use campanile::{Backoff, CircuitBreaker, DeadLetterQueue, Retry, RetryBudget, Timing, Window};
+use campanile::{
+    Backoff, CircuitBreaker, DeadLetterQueue, Fallback, Retry, RetryBudget, Timing, Window, fallback,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use tower::retry::{Policy, RetryLayer};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
@@ -255,6 +257,20 @@ fn retry(c: &mut Criterion) {
     bench_success(c, group, "tower-resilience", peer.layer(service_fn(answer)));
 }
 
+fn fallbacks(c: &mut Criterion) {
+    let group = "fallback, the first try succeeds";
+    let prices = Fallback::new("bench");
+    bench_success(c, group, "bare service", service_fn(answer));
+    let value = prices.layer(fallback::value(7)).layer(service_fn(answer));
+    bench_success(c, group, "campanile: a value", value);
+    let other = prices.layer(fallback::service(service_fn(answer))).layer(service_fn(answer));
+    bench_success(c, group, "campanile: another service", other);
+    let last_good = prices.layer(fallback::last_good(|n: &u64| *n)).layer(service_fn(answer));
+    bench_success(c, group, "campanile: the last good answer", last_good);
+    let function = service_fn(|n| prices.call_or(answer(n), |_| async { 7 }));
+    bench_success(c, group, "campanile: `call_or`", function);
+}
+
 fn stack(c: &mut Criterion) {
     let group = "the whole stack, a success";
     let queue = DeadLetterQueue::in_memory(1_000);
@@ -277,5 +293,5 @@ fn stack(c: &mut Criterion) {
     bench_success(c, group, "tower-resilience: retry, breaker", peer.layer(guarded));
 }
 
-criterion_group!(layers, closed, keyed, slow_calls, open, two_threads, retry, timing, stack);
+criterion_group!(layers, closed, keyed, slow_calls, open, two_threads, retry, timing, fallbacks, stack);
 criterion_main!(layers);

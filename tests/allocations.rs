@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Timing, Window};
+use campanile::{CircuitBreaker, DeadLetterQueue, Fallback, Retry, Timing, Window, fallback};
 use tower::{BoxError, Layer, Service, ServiceBuilder, service_fn};
 
 struct Counting;
@@ -78,7 +78,11 @@ async fn p12_a_plain_call_that_succeeds_allocates_nothing() {
     assert_eq!(allocations(keyed.layer().layer(inner), || next.replace(next.get() + 1)), 0);
     let queue = DeadLetterQueue::in_memory(10);
     assert_eq!(allocations(queue.layer().layer(inner), || 1), 0);
+    let other = Fallback::new("test");
+    assert_eq!(allocations(other.layer(fallback::value(7)).layer(inner), || 1), 0);
+    assert_eq!(allocations(other.layer(fallback::service(inner)).layer(inner), || 1), 0);
     let stack = ServiceBuilder::new()
+        .layer(other.layer(fallback::value(7)))
         .layer(queue.layer())
         .layer(retry().layer())
         .layer(breaker().layer())
@@ -96,6 +100,14 @@ async fn p12_a_function_that_succeeds_allocates_nothing() {
     let runs = service_fn(|()| retry.run(|| async { Ok::<_, BoxError>(1) }));
     assert_eq!(allocations(runs, || ()), 0);
     let calls = service_fn(|()| breaker.call(async { Ok::<_, BoxError>(1) }));
+    assert_eq!(allocations(calls, || ()), 0);
+    let fallback = Fallback::new("test");
+    let work = || async { Ok::<_, std::io::Error>(1) };
+    let calls = service_fn(|()| fallback.call_or(breaker.call(work()), |_| async { 2 }));
+    assert_eq!(allocations(calls, || ()), 0);
+    let connect = || async { Ok::<_, std::io::Error>(1) };
+    let db = fallback::Alternatives::builder("test").add("primary", connect).build().unwrap();
+    let calls = service_fn(|()| db.call(|n| async move { Ok::<_, std::io::Error>(n) }));
     assert_eq!(allocations(calls, || ()), 0);
 }
 
@@ -137,6 +149,9 @@ mod http {
         let keyed = CircuitBreaker::keyed("test", authority).build().unwrap();
         assert_eq!(allocations(read(keyed.http_layer().layer(inner)), || ()), 0);
         assert_eq!(allocations(read(timing.http_server_layer().layer(inner)), || ()), 0);
+        let value = fallback::value(Response::new(Bytes::from_static(b"other")));
+        let layer = Fallback::new("test").http_layer(value);
+        assert_eq!(allocations(read(layer.layer(inner)), || ()), 0);
         assert_eq!(allocations(read(timing.http_client_layer().layer(inner)), || ()), 0);
         #[cfg(feature = "grpc")]
         assert_eq!(allocations(read(timing.grpc_client_layer().layer(inner)), || ()), 0);

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use campanile::outcome::ByGrpcStatus;
 use campanile::retry::ReplayBody;
 use campanile::{
-    Backoff, CircuitBreaker, CircuitState, DeadLetterQueue, Jitter, Redrive, Retry, RetryBudget, Timing,
+    Backoff, CircuitBreaker, CircuitState, DeadLetterQueue, Fallback, Jitter, Redrive, Retry, RetryBudget,
+    Timing, fallback,
 };
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -105,6 +106,30 @@ async fn a_hyper_client_goes_through_the_whole_stack() {
     // The body of a success arrives.
     let response = client.oneshot(order(6)).await.unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "order 6");
+}
+
+#[tokio::test]
+async fn a_fallback_answers_for_the_whole_stack_which_parks_and_counts_the_failure() {
+    let Parts { queue, retry, breaker, timing } = parts();
+    let (address, taken) = upstream(vec![StatusCode::SERVICE_UNAVAILABLE; 10]).await;
+    let fallback = Fallback::new("upstream");
+    let client = ServiceBuilder::new()
+        .layer(fallback.http_layer(fallback::value(http::Response::new(Bytes::from_static(b"later")))))
+        .layer(queue.http_layer())
+        .layer(retry.http_layer())
+        .layer(breaker.http_layer())
+        .layer(timing.http_client_layer())
+        .service(Client::builder(TokioExecutor::new()).build_http::<ReplayBody>());
+    let order = || Request::post(format!("http://{address}/")).body(Full::new(Bytes::from("order"))).unwrap();
+    for parked in 1..=5 {
+        let response = client.clone().oneshot(order()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "later");
+        assert_eq!(queue.len().await.unwrap(), parked);
+    }
+    assert_eq!(breaker.state(), CircuitState::Open);
+    assert_eq!((taken.load(Ordering::SeqCst), timing.snapshot().failed), (9, 9));
+    assert_eq!(fallback.snapshot().answered[&fallback::FallbackKind::Value], 5);
 }
 
 #[tokio::test]

@@ -20,19 +20,19 @@ pub trait Answer<T, A> {
 
 /// Marks a value: see [`Answer`].
 #[derive(Clone, Copy, Debug)]
-pub struct ByValue(Infallible);
+pub struct FromValue(Infallible);
 
 /// Marks a result whose error is a `Cause<K>`: see [`Answer`].
 #[derive(Clone, Copy, Debug)]
-pub struct ByResult<K>(Infallible, std::marker::PhantomData<fn() -> K>);
+pub struct FromResult<K>(Infallible, std::marker::PhantomData<fn() -> K>);
 
-impl<T> Answer<T, ByValue> for T {
+impl<T> Answer<T, FromValue> for T {
     fn or_ask<R>(self, _: impl FnOnce(&(dyn Error + 'static)) -> R) -> Result<T, R> {
         Ok(self)
     }
 }
 
-impl<T, X: Cause<K>, K> Answer<T, ByResult<K>> for Result<T, X> {
+impl<T, X: Cause<K>, K> Answer<T, FromResult<K>> for Result<T, X> {
     fn or_ask<R>(self, ask: impl FnOnce(&(dyn Error + 'static)) -> R) -> Result<T, R> {
         self.map_err(|error| error.ask(ask))
     }

@@ -88,7 +88,7 @@ pub use alternatives::{
     AlternativeFailure, AlternativeSnapshot, Alternatives, AlternativesBuilder, AlternativesError,
     AlternativesSettings, AlternativesSnapshot, Infrastructure,
 };
-pub use answer::{Answer, ByResult, ByValue};
+pub use answer::{Answer, FromResult, FromValue};
 pub use builder::FallbackBuilder;
 pub use error::{FallbackError, FallbackFailed};
 pub use handle::Fallback;

@@ -137,7 +137,7 @@ impl Owner for &Policy {
 
 /// Counts one call. If it is dropped before the end of the call, the call was cancelled.
 #[derive(Debug)]
-pub struct Tally<O: Owner> {
+pub(super) struct Tally<O: Owner> {
     pub(super) owner: O,
     kind: FallbackKind,
     ended: bool,
@@ -176,5 +176,47 @@ impl<O: Owner> Drop for Tally<O> {
         if !self.ended {
             self.end(CallEnd::Cancelled);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Fallback;
+    use crate::layers::fallback::{last_good, value};
+    use crate::signal;
+    use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+    #[tokio::test]
+    async fn metrics_have_the_counts() {
+        let fallback = Fallback::new("for the metrics");
+        let inner =
+            service_fn(|n: u32| async move { if n == 0 { Err(BoxError::from("broken")) } else { Ok(n) } });
+        let valued = fallback.layer(value(7)).layer(inner);
+        valued.clone().oneshot(0).await.unwrap();
+        valued.oneshot(1).await.unwrap();
+        let remembering = fallback.layer(last_good(|n: &u32| *n)).layer(inner);
+        remembering.clone().oneshot(5).await.unwrap();
+        remembering.clone().oneshot(0).await.unwrap_err();
+        fallback.call_or(async { Err::<u32, _>("a") }, |_| async { Err::<u32, _>("b") }).await.unwrap_err();
+        let mut seen = Vec::new();
+        signal::observe(&mut |metric, value, attributes| {
+            if attributes.first() == Some(&("fallback", "for the metrics")) && value > 0.0 {
+                let words: Vec<_> = attributes[1..].iter().map(|(_, value)| *value).collect();
+                seen.push((metric.name, words.join(" "), value));
+            }
+            assert!(attributes.iter().all(|(key, _)| metric.attributes.contains(key)));
+        });
+        let calls = signal::FALLBACK_CALLS.name;
+        let expected = [
+            (calls, "function failed", 1.0),
+            (calls, "value success", 1.0),
+            (calls, "value answered", 1.0),
+            (calls, "last_good success", 1.0),
+            (calls, "last_good missing", 1.0),
+            (signal::FALLBACK_KEPT.name, "", 1.0),
+            // Its four bytes, and what an entry takes.
+            (signal::FALLBACK_KEPT_SIZE.name, "", 132.0),
+        ];
+        assert_eq!(seen, expected.map(|(name, words, value)| (name, words.to_owned(), value)));
     }
 }

@@ -87,13 +87,17 @@ impl<C: Clone> Alternatives<C> {
 }
 
 impl<C> Inner<C> {
-    /// The next alternative to try: one before that in use whose probe is due, then that in use and those behind it, then the rest.
+    /// The next alternative to try: one before that in use whose probe is due; then that in use and those behind it, except those
+    /// that failed a short time ago; then the rest.
     fn next(&self, current: usize, tried: &mut u64) -> Option<(usize, &Entry<C>)> {
         let is_new = |place: &usize| *tried & (1 << place) == 0;
         let probed = (*tried == 0)
             .then(|| (0..current).find(|place| self.entries[*place].claim_probe(&self.settings)))
             .flatten();
-        let place = probed.or_else(|| (current..self.entries.len()).chain(0..current).find(is_new))?;
+        let end = self.entries.len();
+        let place = probed
+            .or_else(|| (current..end).filter(is_new).find(|place| !self.entries[*place].is_waiting()))
+            .or_else(|| (current..end).chain(0..current).find(is_new))?;
         *tried |= 1 << place;
         Some((place, &self.entries[place]))
     }

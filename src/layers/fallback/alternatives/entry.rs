@@ -154,6 +154,12 @@ impl<C> Entry<C> {
         }
     }
 
+    /// Whether it failed and its backoff has not ended.
+    pub(super) fn is_waiting(&self) -> bool {
+        let state = self.state.lock();
+        state.failed > 0 && clock::now() < state.until
+    }
+
     /// When it is tried again; `None` if it does not wait.
     pub(super) fn waits(&self) -> Option<Duration> {
         let state = self.state.lock();

@@ -101,7 +101,12 @@ fn record<E>(
     if !is_added {
         *recorder = None;
     } else if frame.is_none() || is_last() {
-        recorder.take().into_iter().for_each(|recorder| recorder.end());
+        // A body of another length than announced is not whole.
+        recorder
+            .take()
+            .filter(|recorder| recorder.is_complete())
+            .into_iter()
+            .for_each(|recorder| recorder.end());
     }
 }
 
@@ -142,6 +147,12 @@ impl Recorder {
         }
         self.body.extend_from_slice(data);
         true
+    }
+
+    /// Whether the body has the length that the head announced.
+    fn is_complete(&self) -> bool {
+        let announced = self.head.as_ref().and_then(StoredResponse::announced_length);
+        announced.is_none_or(|length| length == self.body.len())
     }
 
     /// Keeps the response, whose body has ended.

@@ -59,6 +59,11 @@ impl StoredResponse {
         Self { body, ..self }
     }
 
+    /// The `Content-Length`, if there is one.
+    pub(super) fn announced_length(&self) -> Option<usize> {
+        self.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    }
+
     /// The size in bytes, of head and body.
     pub(super) fn size(&self) -> usize {
         let of_headers = |headers: &HeaderMap| {
