@@ -41,6 +41,11 @@ use crate::base::outcome::within;
 /// # Ok::<_, campanile::ConfigError>(())
 /// # }).unwrap();
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a pool that health can check",
+    label = "implement `campanile::health::Pool` for a type of your own that holds this pool",
+    note = "`examples/postgres_health.rs` does so for the pool of `sqlx`"
+)]
 pub trait Pool: Send + Sync + 'static {
     /// Returns how full the pool is.
     fn state(&self) -> PoolState;
