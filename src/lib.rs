@@ -80,6 +80,7 @@ pub use base::redact;
 pub use base::tls::TlsSettings;
 pub use base::{
     backoff::{self, Backoff, Jitter},
+    bounds,
     error::{self, CallError, ConfigError, RejectReason, Rejected, TimedOut},
     outcome::{self, Classify, FailureKind, Outcome},
     window::Window,

@@ -100,3 +100,14 @@ macro_rules! words {
         }
     };
 }
+
+/// Implements tonic's `NamedService` for a service around another one, whose name it takes. tonic's `add_service` needs it.
+#[cfg(feature = "grpc")]
+macro_rules! named {
+    ($name:ident<S $(, $of:ident)*>) => {
+        #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+        impl<S: tonic::server::NamedService $(, $of)*> tonic::server::NamedService for $name<S $(, $of)*> {
+            const NAME: &'static str = S::NAME;
+        }
+    };
+}

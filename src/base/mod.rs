@@ -7,6 +7,7 @@
 mod macros;
 
 pub mod backoff;
+pub mod bounds;
 pub(crate) mod clock;
 pub(crate) mod cut;
 pub(crate) mod duration;

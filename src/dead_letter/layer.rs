@@ -15,6 +15,7 @@ use super::failure::{FailedCall, Failure, classified};
 use super::park::{DeadLetterFuture, Draft, Job, Parking, park_value};
 use super::queue::DeadLetterQueue;
 use super::sending;
+use crate::base::bounds::{IntoBoxError, LetterRequest};
 use crate::base::clock::Tick;
 use crate::base::outcome::{ByResult, Classify};
 
@@ -73,7 +74,10 @@ impl<C> fmt::Debug for DeadLetterLayer<C> {
 
 /// A service whose failed requests are parked: see [`DeadLetterQueue::layer`].
 #[derive(Clone)]
-pub struct DeadLetter<S, C = ByResult> {
+pub struct DeadLetter<
+    S, // a `Service<Req>` with `Req: Clone + Serialize + DeserializeOwned`, whose error becomes a `tower::BoxError`
+    C = ByResult, // a `Classify<S::Response, tower::BoxError>`
+> {
     inner: S,
     core: Arc<Core>,
     classifier: C,
@@ -83,9 +87,9 @@ pub struct DeadLetter<S, C = ByResult> {
 impl<S, C, Req> Service<Req> for DeadLetter<S, C>
 where
     S: Service<Req>,
-    S::Error: Into<BoxError>,
+    S::Error: IntoBoxError,
     C: Classify<S::Response, BoxError> + Clone,
-    Req: Clone + Serialize + DeserializeOwned,
+    Req: LetterRequest,
 {
     type Response = S::Response;
     type Error = BoxError;

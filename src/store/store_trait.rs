@@ -26,6 +26,11 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + S
 /// panics.
 ///
 /// [`LetterFilter::limit`] limits the number of entries, oldest first; for groups, the number of groups.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a store of dead letters",
+    label = "this has to implement `campanile::store::Store`",
+    note = "the queue's own stores have constructors: `DeadLetterQueue::in_memory`, `sqlite` and `redis`"
+)]
 pub trait Store: Any + fmt::Debug + Send + Sync {
     /// Keeps `entry`. The future ends when the entry is stored as durably as the store can. If the id exists already,
     /// the existing entry stays.

@@ -70,6 +70,7 @@ pub struct ByBox(Infallible);
 #[derive(Clone, Copy, Debug)]
 pub struct ByText(Infallible);
 
+#[diagnostic::do_not_recommend]
 impl<E: Error + 'static> Cause<ByError> for E {
     fn ask<R>(&self, ask: impl FnOnce(&(dyn Error + 'static)) -> R) -> R {
         ask(self)

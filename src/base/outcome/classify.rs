@@ -85,6 +85,13 @@ impl FailureKind {
 /// let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
 /// assert_eq!(rule.classify(Err(&full)), Outcome::Permanent(FailureKind::Error));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not decide the outcome of a `Result<&{Res}, &{E}>`",
+    label = "this layer needs a `Classify<{Res}, {E}>`, such as a closure `|result: Result<&{Res}, &{E}>| Outcome::Success`",
+    note = "a closure has to name the type of its argument",
+    note = "for the layers of HTTP and gRPC that is `Result<&http::response::Parts, &(dyn std::error::Error + 'static)>`",
+    note = "for `layer` it is the response of the service, with `&tower::BoxError`; of a timing, with `&(dyn std::error::Error + 'static)`"
+)]
 pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
     /// The outcome of a result; for a streaming response, of its head.
     fn classify(&self, result: Result<&Res, &E>) -> Outcome;
@@ -99,6 +106,7 @@ pub trait Classify<Res, E: ?Sized = dyn Error + 'static> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Res, E: ?Sized> Classify<Res, E> for F
 where
     F: Fn(Result<&Res, &E>) -> Outcome,

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -13,6 +12,7 @@ use pin_project_lite::pin_project;
 use tower::{BoxError, Layer, Service};
 
 use super::job::{HttpJob, failure_of_head};
+use crate::base::bounds::{HttpService, RequestBody, ResponseBody};
 use crate::base::clock;
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByGrpcStatus, Classify, Outcome};
@@ -96,7 +96,11 @@ impl<C, K> fmt::Debug for GrpcDeadLetterLayer<C, K> {
 }
 
 /// A gRPC service whose failed calls are parked: see [`DeadLetterQueue::grpc_layer`].
-pub struct GrpcDeadLetter<S, C = ByGrpcStatus, K = ByError> {
+pub struct GrpcDeadLetter<
+    S,                // a `Service<http::Request<ReplayBody>, Response = http::Response<_>>`
+    C = ByGrpcStatus, // a `Classify<http::response::Parts>`
+    K = ByError,      // the error of `S` is a `Cause<K>`
+> {
     inner: S,
     core: Arc<Core>,
     classifier: ByCause<C, K>,
@@ -104,15 +108,16 @@ pub struct GrpcDeadLetter<S, C = ByGrpcStatus, K = ByError> {
 
 cloned! { GrpcDeadLetter<S, C; K> { inner, core, classifier } }
 
+#[cfg(feature = "grpc")]
+named! { GrpcDeadLetter<S, C, K> }
+
 impl<S, C, K, B, R> Service<Request<B>> for GrpcDeadLetter<S, C, K>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>>,
+    S: HttpService<ReplayBody, ResBody = R>,
     S::Error: Cause<K>,
     C: Classify<Parts> + Clone,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
-    R: Body,
-    R::Error: Into<BoxError>,
+    B: RequestBody,
+    R: ResponseBody,
 {
     type Response = Response<GrpcDeadLetterBody<R, C, K>>;
     type Error = S::Error;

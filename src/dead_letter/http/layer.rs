@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::{Request, Response, response};
-use http_body::Body;
-use tower::{BoxError, Layer, Service};
+use tower::{Layer, Service};
 
 use super::job::HttpJob;
+use crate::base::bounds::{HttpService, RequestBody};
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
 use crate::dead_letter::core::Core;
@@ -36,8 +35,7 @@ impl DeadLetterQueue {
     /// use campanile::DeadLetterQueue;
     /// use campanile::dead_letter::LetterFilter;
     /// use campanile::retry::ReplayBody;
-    /// use bytes::Bytes;
-    /// use http::{Request, Response, StatusCode};
+    ///     /// use http::{Request, Response, StatusCode};
     /// use http_body_util::Full;
     /// use tower::{ServiceBuilder, ServiceExt};
     ///
@@ -96,7 +94,11 @@ impl<C, K> fmt::Debug for HttpDeadLetterLayer<C, K> {
 }
 
 /// An HTTP service whose failed requests are parked: see [`DeadLetterQueue::http_layer`].
-pub struct HttpDeadLetter<S, C = ByHttpStatus, K = ByError> {
+pub struct HttpDeadLetter<
+    S,                // a `Service<http::Request<ReplayBody>, Response = http::Response<_>>`
+    C = ByHttpStatus, // a `Classify<http::response::Parts>`
+    K = ByError,      // the error of `S` is a `Cause<K>`
+> {
     inner: S,
     core: Arc<Core>,
     classifier: ByCause<C, K>,
@@ -104,13 +106,15 @@ pub struct HttpDeadLetter<S, C = ByHttpStatus, K = ByError> {
 
 cloned! { HttpDeadLetter<S, C; K> { inner, core, classifier } }
 
+#[cfg(feature = "grpc")]
+named! { HttpDeadLetter<S, C, K> }
+
 impl<S, C, K, B, ResB> Service<Request<B>> for HttpDeadLetter<S, C, K>
 where
-    S: Service<Request<ReplayBody>, Response = Response<ResB>>,
+    S: HttpService<ReplayBody, ResBody = ResB>,
     S::Error: Cause<K>,
     C: Classify<response::Parts> + Clone,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: RequestBody,
 {
     type Response = Response<ResB>;
     type Error = S::Error;

@@ -9,11 +9,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Request, Response, Uri, Version};
 use http_body::Body;
-use tower::{BoxError, Service};
+use tower::BoxError;
 
 use super::automatic::RedriveHandle;
 use super::request::{Judged, Redrivable, Verdict, describe, judge_error};
 use super::settings::Redrive;
+use crate::base::bounds::{HttpService, ResponseBody};
 use crate::base::error::{Cause, Rejected};
 use crate::base::outcome::{ByHttpStatus, Classify, FailureKind};
 #[cfg(feature = "grpc")]
@@ -50,11 +51,9 @@ impl DeadLetterQueue {
         redrive: Redrive,
     ) -> Result<RedriveReport, StoreError>
     where
-        S: Service<Request<ReplayBody>, Response = Response<B>>,
+        S: HttpService<ReplayBody, ResBody = B>,
         S::Error: Cause<K>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        B: ResponseBody<Data: Send> + Send + 'static,
     {
         self.redrive::<S, Request<ReplayBody>, ViaHttp<K>>(service, redrive).await
     }
@@ -70,11 +69,9 @@ impl DeadLetterQueue {
         redrive: Redrive,
     ) -> Result<RedriveHandle, StoreError>
     where
-        S: Service<Request<ReplayBody>, Response = Response<B>, Future: Send> + Send + 'static,
+        S: HttpService<ReplayBody, ResBody = B, Future: Send> + Send + 'static,
         S::Error: Cause<K>,
-        B: Body + Send + 'static,
-        B::Data: Send,
-        B::Error: Into<BoxError>,
+        B: ResponseBody<Data: Send> + Send + 'static,
     {
         self.redrive_automatically::<S, Request<ReplayBody>, ViaHttp<K>>(service, redrive)
     }
@@ -84,6 +81,7 @@ impl DeadLetterQueue {
 #[derive(Debug)]
 pub struct ViaHttp<K>(Infallible, PhantomData<fn() -> K>);
 
+#[diagnostic::do_not_recommend]
 impl<B, ResB, E, K> Redrivable<ViaHttp<K>, Response<ResB>, E> for Request<B>
 where
     B: From<Bytes>,

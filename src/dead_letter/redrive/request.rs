@@ -26,6 +26,12 @@ use crate::layers::attempts::MESSAGE;
 ///
 /// Every type that serde can deserialize is one, and so is `http::Request<B>` for a body `B: From<Bytes>`. `Via` keeps the
 /// two implementations apart; the compiler infers it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be made from a dead letter for this service",
+    label = "requests of this service have to be `serde::de::DeserializeOwned`, or `http::Request<B>` with `B: From<Bytes>`",
+    note = "the error of the service is `{E}`: it has to become a `tower::BoxError`",
+    note = "for a service of `http::Request` use `redrive_http`: it makes requests with a `ReplayBody`"
+)]
 pub trait Redrivable<Via, Res, E>: Sized {
     /// Returns the request in `letter`.
     ///
@@ -74,6 +80,7 @@ impl fmt::Debug for Judged {
 #[derive(Debug)]
 pub struct ViaSerde(Infallible);
 
+#[diagnostic::do_not_recommend]
 impl<T, Res, E> Redrivable<ViaSerde, Res, E> for T
 where
     T: DeserializeOwned,

@@ -25,11 +25,18 @@ use super::finding::Finding;
 /// # Ok(())
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a check",
+    label = "this has to be a closure without arguments that returns a future, or a type that implements `Check`",
+    note = "the closure and its future have to be `Send`, and the closure `Sync + 'static`: `move || {{ let pool = pool.clone(); async move {{ ping(&pool).await }} }}`",
+    note = "the output of the future is `()`, a `Result` whose error becomes a `tower::BoxError`, or a `Finding`"
+)]
 pub trait Check: Send + Sync + 'static {
     /// Runs the check. It may fail, hang or panic: health ends it at [`Every::timeout`](super::Every::timeout).
     fn check(&self) -> impl Future<Output = Finding> + Send;
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Fut> Check for F
 where
     F: Fn() -> Fut + Send + Sync + 'static,

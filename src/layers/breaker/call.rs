@@ -1,12 +1,13 @@
 //! Calls through a circuit for code that is not a service.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
 use super::wait::{WaitMode, poll_admit};
+use crate::base::bounds::Work;
 use crate::base::error::{CallError, Cause, Rejected};
 use crate::base::outcome::{ByCause, ByResult, Classify, Guarded};
 use crate::signal::Place;
@@ -33,7 +34,7 @@ impl CircuitBreaker {
     /// ```
     pub async fn call<T, E, F, K>(&self, work: F) -> Result<T, CallError<E>>
     where
-        F: Future<Output = Result<T, E>>,
+        F: Work<T, E>,
         E: Cause<K>,
     {
         self.circuit.see::<T>(Place::Method { name: "call", with: "call_with" });
@@ -50,7 +51,7 @@ impl CircuitBreaker {
         work: F,
     ) -> Result<T, CallError<E>>
     where
-        F: Future<Output = Result<T, E>>,
+        F: Work<T, E>,
     {
         let permit = self.permit().await.map_err(CallError::Rejected)?;
         let mut call = pin!(Guarded::new(work, permit));

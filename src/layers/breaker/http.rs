@@ -18,6 +18,7 @@ use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::permit::Permit;
 use super::wait::WaitMode;
+use crate::base::bounds::{CloneService, HttpService};
 use crate::base::error::{ByError, Cause, Rejected};
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify, ObservedBody, Streamed};
 #[cfg(feature = "grpc")]
@@ -119,7 +120,7 @@ impl<C, K> HttpBreakerLayer<C, K> {
     }
 }
 
-impl<S, C: Clone, K> Layer<S> for HttpBreakerLayer<C, K> {
+impl<S: CloneService, C: Clone, K> Layer<S> for HttpBreakerLayer<C, K> {
     type Service = HttpBreaker<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -139,7 +140,11 @@ impl<C, K> fmt::Debug for HttpBreakerLayer<C, K> {
 
 /// An HTTP or gRPC service behind a circuit; made by [`HttpBreakerLayer`].
 #[derive(Debug)]
-pub struct HttpBreaker<S, C = ByHttpStatus, K = ByError> {
+pub struct HttpBreaker<
+    S,                // a `Service<http::Request<_>, Response = http::Response<_>> + Clone`
+    C = ByHttpStatus, // a `Classify<http::response::Parts>`
+    K = ByError,      // the error of `S` is a `Cause<K>`
+> {
     gate: Gate<S>,
     classifier: ByCause<C, K>,
     refuse: Refuse,
@@ -147,9 +152,12 @@ pub struct HttpBreaker<S, C = ByHttpStatus, K = ByError> {
 
 cloned! { HttpBreaker<S, C; K> { gate, classifier, refuse } }
 
+#[cfg(feature = "grpc")]
+named! { HttpBreaker<S, C, K> }
+
 impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C, K>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S: HttpService<ReqBody, ResBody = ResBody> + CloneService,
     S::Error: Cause<K>,
     ResBody: Body,
     C: Classify<Parts> + Clone,

@@ -10,6 +10,7 @@ use super::gate::Gate;
 use super::handle::CircuitBreaker;
 use super::service::Breaker;
 use super::wait::WaitMode;
+use crate::base::bounds::CloneService;
 use crate::base::outcome::ByResult;
 
 impl CircuitBreaker {
@@ -52,7 +53,7 @@ impl<C> BreakerLayer<C> {
     }
 }
 
-impl<S, C: Clone> Layer<S> for BreakerLayer<C> {
+impl<S: CloneService, C: Clone> Layer<S> for BreakerLayer<C> {
     type Service = Breaker<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {

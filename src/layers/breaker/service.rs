@@ -6,12 +6,16 @@ use tower::{BoxError, Service};
 
 use super::future::ResponseFuture;
 use super::gate::Gate;
+use crate::base::bounds::{CloneService, IntoBoxError};
 use crate::base::outcome::{ByResult, Classify};
 
 /// A service behind a circuit; made by [`BreakerLayer`](super::layer::BreakerLayer). The error of a refused call holds
 /// [`Rejected`](crate::Rejected).
 #[derive(Clone, Debug)]
-pub struct Breaker<S, C = ByResult> {
+pub struct Breaker<
+    S,            // a `Service<Req> + Clone` whose error becomes a `tower::BoxError`
+    C = ByResult, // a `Classify<S::Response, tower::BoxError>`
+> {
     gate: Gate<S>,
     classifier: C,
     by_default: bool,
@@ -25,8 +29,8 @@ impl<S, C> Breaker<S, C> {
 
 impl<S, C, Req> Service<Req> for Breaker<S, C>
 where
-    S: Service<Req> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<Req> + CloneService,
+    S::Error: IntoBoxError,
     C: Classify<S::Response, BoxError> + Clone,
 {
     type Response = S::Response;

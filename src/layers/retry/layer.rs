@@ -8,6 +8,7 @@ use tower::Layer;
 use super::handle::Retry;
 use super::policy::Policy;
 use super::service::Retrying;
+use crate::base::bounds::CloneService;
 use crate::base::outcome::ByResult;
 
 impl Retry {
@@ -42,7 +43,7 @@ impl<C> RetryLayer<C> {
     }
 }
 
-impl<S: Clone, C: Clone> Layer<S> for RetryLayer<C> {
+impl<S: CloneService, C: Clone> Layer<S> for RetryLayer<C> {
     type Service = Retrying<S, C>;
 
     fn layer(&self, inner: S) -> Self::Service {

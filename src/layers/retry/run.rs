@@ -11,6 +11,7 @@ use super::attempt_result::AttemptResult;
 use super::handle::Retry;
 use super::policy::Policy;
 use super::target::Target;
+use crate::base::bounds::{self, Attempts};
 use crate::base::error::{CallError, Cause, TimedOut};
 use crate::base::outcome::{ByCause, ByResult, Classify, FailureKind, Outcome};
 use crate::layers::attempts::ErrorText;
@@ -45,8 +46,8 @@ impl Retry {
     /// ```
     pub async fn run<F, Fut, T, E, K>(&self, work: F) -> Result<T, CallError<E>>
     where
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        F: Attempts<Fut>,
+        Fut: bounds::Work<T, E>,
         E: Cause<K>,
     {
         self.policy.see::<T>(Place::Method { name: "run", with: "run_with" });
@@ -61,8 +62,8 @@ impl Retry {
     pub async fn run_with<C, F, Fut, T, E>(&self, classifier: C, work: F) -> Result<T, CallError<E>>
     where
         C: Classify<T, E>,
-        F: FnMut() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        F: Attempts<Fut>,
+        Fut: bounds::Work<T, E>,
     {
         Work::attempts(&self.policy, work, classifier, |_| ErrorText::of_type::<E>()).await
     }

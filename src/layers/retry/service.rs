@@ -17,6 +17,7 @@ use super::policy::Policy;
 use super::prototype::{Prototype, Shared};
 use super::snapshot::GiveUp;
 use super::target::Target;
+use crate::base::bounds::{CloneRequest, CloneService, IntoBoxError};
 use crate::base::error::{Rejected, TimedOut};
 use crate::base::outcome::{ByResult, Classify, FailureKind, Outcome};
 use crate::layers::attempts::ErrorText;
@@ -24,7 +25,10 @@ use crate::signal::Place;
 
 /// A service whose failed calls are retried; made by [`RetryLayer`](super::layer::RetryLayer).
 #[derive(Clone, Debug)]
-pub struct Retrying<S, C = ByResult> {
+pub struct Retrying<
+    S,            // a `Service<Req> + Clone` with `Req: Clone`, whose error becomes a `tower::BoxError`
+    C = ByResult, // a `Classify<S::Response, tower::BoxError>`
+> {
     inner: S,
     shared: Arc<Shared<S>>,
     classifier: C,
@@ -40,10 +44,10 @@ impl<S: Clone, C> Retrying<S, C> {
 
 impl<S, C, Req> Service<Req> for Retrying<S, C>
 where
-    S: Service<Req> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<Req> + CloneService,
+    S::Error: IntoBoxError,
     C: Classify<S::Response, BoxError> + Clone,
-    Req: Clone,
+    Req: CloneRequest,
 {
     type Response = S::Response;
     type Error = BoxError;

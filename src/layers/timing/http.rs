@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::handle::Timing;
 use super::meter::Meter;
 use super::server_timing::ServerTiming;
+use crate::base::bounds::HttpService;
 use crate::base::error::{ByError, Cause, ConfigError};
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;
@@ -175,16 +176,23 @@ impl<C, K> fmt::Debug for HttpTimingLayer<C, K> {
 
 /// An HTTP or gRPC service whose exchanges are timed; made by [`HttpTimingLayer`].
 #[derive(Debug)]
-pub struct HttpTimed<S, C = ByHttpStatus, K = ByError> {
+pub struct HttpTimed<
+    S,                // a `Service<http::Request<_>, Response = http::Response<_>>`
+    C = ByHttpStatus, // a `Classify<http::response::Parts>`
+    K = ByError,      // the error of `S` is a `Cause<K>`
+> {
     inner: S,
     layer: HttpTimingLayer<C, K>,
 }
 
 cloned! { HttpTimed<S, C; K> { inner, layer } }
 
+#[cfg(feature = "grpc")]
+named! { HttpTimed<S, C, K> }
+
 impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpTimed<S, C, K>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: HttpService<ReqBody, ResBody = ResBody>,
     S::Error: Cause<K>,
     ResBody: Body,
     C: Classify<Parts> + Clone,

@@ -59,7 +59,11 @@ impl<C, K> fmt::Debug for TimingLayer<C, K> {
 
 /// A service whose calls are timed; made by [`TimingLayer`].
 #[derive(Debug)]
-pub struct Timed<S, C = ByResult, K = ByError> {
+pub struct Timed<
+    S,            // a `Service<_>`
+    C = ByResult, // a `Classify<S::Response>`
+    K = ByError,  // the error of `S` is a `Cause<K>`
+> {
     inner: S,
     meter: Arc<Meter>,
     classifier: ByCause<C, K>,

@@ -9,6 +9,7 @@ use super::key::Key;
 use super::probe::KeyedProbe;
 use super::settings::KeyedSettings;
 use super::snapshot::KeyedSnapshot;
+use crate::base::bounds::Work;
 use crate::base::error::{CallError, Cause, ConfigError};
 use crate::base::outcome::Classify;
 use crate::layers::breaker::handle::CircuitBreaker;
@@ -182,7 +183,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
     /// [`CallError::Rejected`] if the circuit refused the call, [`CallError::Inner`] if the work failed.
     pub async fn call<T, E, W, M>(&self, key: K, work: W) -> Result<T, CallError<E>>
     where
-        W: Future<Output = Result<T, E>>,
+        W: Work<T, E>,
         E: Cause<M>,
     {
         self.circuit(key).call(work).await
@@ -199,7 +200,7 @@ impl<K: Key, F> KeyedBreaker<K, F> {
         work: W,
     ) -> Result<T, CallError<E>>
     where
-        W: Future<Output = Result<T, E>>,
+        W: Work<T, E>,
     {
         self.circuit(key).call_with(classifier, work).await
     }

@@ -11,6 +11,7 @@ use tower::{Layer, Service};
 use super::gate::Gate;
 use super::handle::KeyedBreaker;
 use super::key::Key;
+use crate::base::bounds::{CloneService, HttpService};
 use crate::base::error::{ByError, Cause};
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;
@@ -58,7 +59,7 @@ impl<K, F, C, M> KeyedHttpLayer<K, F, C, M> {
     }
 }
 
-impl<S, K, F: Clone, C: Clone, M> Layer<S> for KeyedHttpLayer<K, F, C, M> {
+impl<S: CloneService, K, F: Clone, C: Clone, M> Layer<S> for KeyedHttpLayer<K, F, C, M> {
     type Service = KeyedHttpService<S, K, F, C, M>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -83,15 +84,24 @@ impl<K, F, C, M> fmt::Debug for KeyedHttpLayer<K, F, C, M> {
 }
 
 /// An HTTP or gRPC service behind a circuit for each key; made by [`KeyedHttpLayer`].
-pub struct KeyedHttpService<S, K, F, C = ByHttpStatus, M = ByError> {
+pub struct KeyedHttpService<
+    S,                // a `Service<http::Request<_>, Response = http::Response<_>> + Clone`
+    K,                // a `Key`
+    F,                // a `Fn(&http::Request<_>) -> K`
+    C = ByHttpStatus, // a `Classify<http::response::Parts>`
+    M = ByError,      // the error of `S` is a `Cause<M>`
+> {
     gate: Gate<S, K, F>,
     classifier: ByCause<C, M>,
     refuse: Refuse,
 }
 
+#[cfg(feature = "grpc")]
+named! { KeyedHttpService<S, K, F, C, M> }
+
 impl<S, K, F, C, M, ReqBody, ResBody> Service<Request<ReqBody>> for KeyedHttpService<S, K, F, C, M>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    S: HttpService<ReqBody, ResBody = ResBody> + CloneService,
     S::Error: Cause<M>,
     ResBody: Body,
     K: Key,

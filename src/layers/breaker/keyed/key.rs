@@ -9,6 +9,13 @@ use std::hash::Hash;
 ///
 /// `Eq` runs under a lock, and so does `Clone` in [`KeyedBreaker::circuits`](super::KeyedBreaker::circuits): they must
 /// not call the breaker. `Hash` and `Display` run outside of locks.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a key of a keyed breaker",
+    label = "the closure has to return `Hash + Eq + Clone + Display + Send + Sync + 'static`",
+    note = "derive `Clone`, `PartialEq`, `Eq` and `Hash`, and implement `Display`, or return a number, an `Arc<str>` or a `String`",
+    note = "a key that borrows from the request is not `'static`: clone it"
+)]
 pub trait Key: Hash + Eq + Clone + Display + Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<K: Hash + Eq + Clone + Display + Send + Sync + 'static> Key for K {}

@@ -8,6 +8,7 @@ use tower::{BoxError, Layer, Service};
 use super::gate::Gate;
 use super::handle::KeyedBreaker;
 use super::key::Key;
+use crate::base::bounds::{CloneService, IntoBoxError};
 use crate::base::outcome::{ByResult, Classify};
 use crate::layers::breaker::future::ResponseFuture;
 
@@ -40,7 +41,7 @@ impl<K, F, C> KeyedLayer<K, F, C> {
     }
 }
 
-impl<S, K, F: Clone, C: Clone> Layer<S> for KeyedLayer<K, F, C> {
+impl<S: CloneService, K, F: Clone, C: Clone> Layer<S> for KeyedLayer<K, F, C> {
     type Service = KeyedService<S, K, F, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
@@ -64,7 +65,12 @@ impl<K, F, C> fmt::Debug for KeyedLayer<K, F, C> {
 
 /// A service behind a circuit for each key; made by [`KeyedLayer`]. The error of a refused call holds
 /// [`Rejected`](crate::Rejected).
-pub struct KeyedService<S, K, F, C = ByResult> {
+pub struct KeyedService<
+    S,            // a `Service<Req> + Clone` whose error becomes a `tower::BoxError`
+    K,            // a `Key`
+    F,            // a `Fn(&Req) -> K`
+    C = ByResult, // a `Classify<S::Response, tower::BoxError>`
+> {
     gate: Gate<S, K, F>,
     classifier: C,
     by_default: bool,
@@ -72,8 +78,8 @@ pub struct KeyedService<S, K, F, C = ByResult> {
 
 impl<S, K, F, C, Req> Service<Req> for KeyedService<S, K, F, C>
 where
-    S: Service<Req> + Clone,
-    S::Error: Into<BoxError>,
+    S: Service<Req> + CloneService,
+    S::Error: IntoBoxError,
     K: Key,
     F: Fn(&Req) -> K,
     C: Classify<S::Response, BoxError> + Clone,

@@ -9,6 +9,7 @@ use tower::Layer;
 use super::grpc::Codes;
 use super::protocol::Protocol;
 use super::service::HttpRetrying;
+use crate::base::bounds::CloneService;
 use crate::base::error::ByError;
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;
@@ -131,7 +132,7 @@ impl<C, K> HttpRetryLayer<C, K> {
     }
 }
 
-impl<S: Clone, C: Clone, K> Layer<S> for HttpRetryLayer<C, K> {
+impl<S: CloneService, C: Clone, K> Layer<S> for HttpRetryLayer<C, K> {
     type Service = HttpRetrying<S, C, K>;
 
     fn layer(&self, inner: S) -> Self::Service {

@@ -6,16 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::response::Parts;
 use http::{Request, Response};
-use http_body::Body;
 use pin_project_lite::pin_project;
-use tower::{BoxError, Service};
+use tower::Service;
 
 use super::body::RetryBody;
 use super::exchange::{Exchange, ReplayableRequest, send};
 use super::protocol::Protocol;
+use crate::base::bounds::{CloneService, HttpService, RequestBody};
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::{ByCause, ByHttpStatus, Classify};
 use crate::layers::replay::ReplayBody;
@@ -26,7 +25,11 @@ use crate::layers::retry::prototype::{Prototype, Shared};
 /// An HTTP or gRPC service whose failed requests are sent again; made by
 /// [`HttpRetryLayer`](super::layer::HttpRetryLayer).
 #[derive(Debug)]
-pub struct HttpRetrying<S, C = ByHttpStatus, K = ByError> {
+pub struct HttpRetrying<
+    S,                // a `Service<http::Request<ReplayBody>, Response = http::Response<_>> + Clone`
+    C = ByHttpStatus, // a `Classify<http::response::Parts>`
+    K = ByError,      // the error of `S` is a `Cause<K>`
+> {
     inner: S,
     shared: Arc<Shared<S>>,
     classifier: ByCause<C, K>,
@@ -42,13 +45,15 @@ impl<S: Clone, C, K> HttpRetrying<S, C, K> {
     }
 }
 
+#[cfg(feature = "grpc")]
+named! { HttpRetrying<S, C, K> }
+
 impl<S, C, K, B, R> Service<Request<B>> for HttpRetrying<S, C, K>
 where
-    S: Service<Request<ReplayBody>, Response = Response<R>> + Clone,
+    S: HttpService<ReplayBody, ResBody = R> + CloneService,
     S::Error: Cause<K>,
     C: Classify<Parts> + Clone,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: RequestBody,
 {
     type Response = Response<RetryBody<R>>;
     type Error = S::Error;
