@@ -8,26 +8,15 @@ use super::body::{Watch, outgoing, replayable};
 use crate::base::redact::MARKER;
 use crate::layers::replay::ReplayBody;
 
-/// The URL of a request as the caller wrote it. `http::Uri` has no fragment.
-#[derive(Clone)]
-struct Written(Url);
-
 /// The request for the layers.
 pub(super) fn to_http(request: Request) -> Result<http::Request<ReplayBody>, Error> {
-    let url = request.url().clone();
-    let mut request = http::Request::<Body>::try_from(request)?.map(replayable);
-    request.extensions_mut().insert(Written(url));
-    Ok(request)
+    Ok(http::Request::<Body>::try_from(request)?.map(replayable))
 }
 
-/// The request for reqwest. It is watched unless it may be sent twice.
-pub(super) fn to_reqwest(mut request: http::Request<ReplayBody>) -> Result<(Request, Option<Watch>), Error> {
-    let written = request.extensions_mut().remove::<Written>();
+/// The request for reqwest. Its body is watched if it may not be sent twice.
+pub(super) fn to_reqwest(request: http::Request<ReplayBody>) -> Result<(Request, Option<Watch>), Error> {
     let watch = (!request.method().is_idempotent()).then(Watch::default);
-    let mut request = Request::try_from(request.map(|body| outgoing(body, watch.as_ref())))?;
-    if let Some(Written(url)) = written {
-        *request.url_mut() = url;
-    }
+    let request = Request::try_from(request.map(|body| outgoing(body, watch.as_ref())))?;
     Ok((request, watch))
 }
 

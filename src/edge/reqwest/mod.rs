@@ -32,7 +32,7 @@
 //!     .build();
 //! let response = payments.send(http.post(url).body("two cups")).await?;
 //! assert_eq!(response.text().await?, "order 7");
-//! assert_eq!(timing.snapshot().successes, 1);
+//! assert_eq!((timing.snapshot().calls, timing.snapshot().failed), (1, 0));
 //! # Ok(())
 //! # }
 //! ```
