@@ -9,6 +9,8 @@ mod macros;
 pub mod backoff;
 pub mod bounds;
 pub(crate) mod clock;
+#[cfg(feature = "http")]
+pub(crate) mod conventions;
 pub(crate) mod cut;
 pub(crate) mod duration;
 pub mod error;
