@@ -93,6 +93,8 @@ pub use edge::reqwest;
 pub use edge::serve::{self, shutdown_signal};
 #[cfg(feature = "telemetry")]
 pub use health::Health;
+#[cfg(feature = "hub")]
+pub use hub::Campanile;
 #[cfg(feature = "breaker")]
 pub use layers::breaker::{self, CircuitBreaker, CircuitState, HalfOpen, KeyedBreaker};
 #[cfg(feature = "fallback")]

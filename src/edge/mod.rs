@@ -6,3 +6,5 @@
 pub mod reqwest;
 #[cfg(feature = "serve")]
 pub mod serve;
+#[cfg(any(feature = "hub", feature = "reqwest"))]
+pub(crate) mod stack;

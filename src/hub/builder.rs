@@ -43,10 +43,7 @@ impl CampanileBuilder {
     }
 
     /// Takes these variables instead of those of the process; for tests.
-    pub fn environment<N: Into<String>, V: Into<String>>(
-        mut self,
-        variables: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
+    pub fn environment<'a>(mut self, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         self.loader = self.loader.environment(variables);
         self
     }

@@ -55,7 +55,11 @@ impl Faults {
         if self.strict {
             return Err(StartError::Part(fault));
         }
-        tracing::error!(part = fault.part(), reason = fault.reason(), "a part did not start; the rest runs without it");
+        tracing::error!(
+            part = fault.part(),
+            reason = fault.reason(),
+            "a part did not start; the rest runs without it"
+        );
         self.found.lock().push(fault);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dependency::Dependency;
 use super::server::Server;
 use crate::base::error::ConfigError;
-use crate::worker::Worker;
+use crate::dead_letter::DeadLetterQueue;
 
 /// The maximum number of parts of one kind: names are chosen in code, not by callers.
 const MOST: usize = 1_000;
@@ -15,7 +15,6 @@ const MOST: usize = 1_000;
 pub(super) struct Parts {
     pub(super) servers: Named<Server>,
     pub(super) dependencies: Named<Dependency>,
-    pub(super) workers: Named<Worker>,
 }
 
 /// Parts of one kind.
@@ -42,7 +41,11 @@ impl<T: Clone> Named<T> {
     /// When there are too many.
     pub(super) fn add(&mut self, name: &Arc<str>, part: T) -> Result<T, ConfigError> {
         if self.0.len() >= MOST && !self.0.contains_key(name) {
-            return Err(ConfigError::because("name", format_args!("`{name}`"), "there are 1,000 of this kind already; names must not be made from requests"));
+            return Err(ConfigError::because(
+                "name",
+                format_args!("`{name}`"),
+                "there are 1,000 of this kind already; names must not be made from requests",
+            ));
         }
         Ok(self.0.entry(Arc::clone(name)).or_insert(part).clone())
     }
@@ -51,5 +54,19 @@ impl<T: Clone> Named<T> {
 /// Checks the name of a part.
 pub(super) fn check_name(kind: &str, name: &str) -> Result<(), ConfigError> {
     let valid = !name.trim().is_empty() && name.len() <= 128;
-    ConfigError::check(valid, "name", name, "a text of 1 to 128 bytes that is not blank").map_err(|error| error.of(kind, name))
+    ConfigError::check(valid, "name", name, "a text of 1 to 128 bytes that is not blank")
+        .map_err(|error| error.of(kind, name))
+}
+
+/// The error of a part whose settings are changed where it is not built first.
+pub(super) fn built_already(name: &str) -> ConfigError {
+    let reason = "it is built already; change its settings where it is built first";
+    ConfigError::because("name", format_args!("`{name}`"), reason)
+}
+
+impl Parts {
+    /// All queues of dead letters.
+    pub(super) fn queues(&self) -> Vec<DeadLetterQueue> {
+        self.dependencies.all().iter().filter_map(|dependency| dependency.letters().cloned()).collect()
+    }
 }

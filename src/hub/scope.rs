@@ -145,17 +145,15 @@ impl ScopeCounts {
 }
 
 fn of_server(server: &Server) -> ScopeCounts {
-    let timed = server.timing().map(|timing| timing.snapshot());
-    let (calls, failed) = timed.map_or((0, 0), |timed| (timed.calls, timed.failed));
-    ScopeCounts { calls, failed, ..ScopeCounts::default() }
+    let timed = server.timing().snapshot();
+    ScopeCounts { calls: timed.calls, failed: timed.failed, ..ScopeCounts::default() }
 }
 
 fn of_dependency(dependency: &Dependency) -> ScopeCounts {
-    let timed = dependency.timing().map(|timing| timing.snapshot());
-    let (calls, failed) = timed.map_or((0, 0), |timed| (timed.calls, timed.failed));
+    let timed = dependency.timing().snapshot();
     ScopeCounts {
-        calls,
-        failed,
+        calls: timed.calls,
+        failed: timed.failed,
         retries: dependency.retry().map_or(0, |retry| retry.snapshot().retries),
         rejected: dependency.breaker().map_or(0, |breaker| breaker.snapshot().totals.rejected),
         parked: dependency.letters().map_or(0, |queue| queue.snapshot().parked),

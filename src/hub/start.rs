@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::builder::SetUp;
 use super::campanile::Campanile;
 use super::config::{Config, Settings};
+use super::endpoint;
 use super::fault::{StartError, StartFault};
 use super::inner::{Faults, Inner};
 use super::parts::Parts;
 use super::reload;
 use crate::base::sync::Mutex;
 use crate::edge::serve::MetricsServer;
-use crate::health::{Health, HttpCheck};
+use crate::health::Health;
 use crate::telemetry::{Telemetry, TelemetryBuilder, TelemetryError};
 
 /// Starts all that the settings say.
@@ -82,7 +83,7 @@ fn listener(
 /// The checks of `[endpoint.NAME]`.
 fn endpoints(health: &Health, settings: &Settings, faults: &Faults) -> Result<(), StartError> {
     for (name, endpoint) in &settings.endpoint {
-        if let Err(error) = endpoint.watch(health, name) {
+        if let Err(error) = endpoint::watch(health, &name.as_str().into(), endpoint) {
             faults.add(StartFault::new(format!("the check of endpoint `{name}`"), error))?;
         }
     }

@@ -76,6 +76,7 @@ impl TelemetryBuilder {
         global::set_text_map_propagator(Formats::clone(&inner.propagator));
         #[cfg(not(feature = "otlp"))]
         super::selection::warn_about_unused_endpoint(&variables);
+        telemetry.set_installed();
         let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));
         Ok(telemetry)
     }

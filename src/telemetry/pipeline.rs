@@ -3,7 +3,7 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use opentelemetry::metrics::Meter;
 use opentelemetry_sdk::Resource;
@@ -78,6 +78,8 @@ pub(super) struct Inner {
     pub(super) sampler: Mutex<Option<crate::sampler::Sampler>>,
     pub(super) ended: AtomicBool,
 }
+
+static INSTALLED: Mutex<Weak<Inner>> = Mutex::new(Weak::new());
 
 impl Telemetry {
     /// Returns the layer that makes traces, metrics and health from `tracing` spans. `install` adds it.
@@ -184,6 +186,16 @@ impl Telemetry {
     #[must_use]
     pub fn redactor(&self) -> Redactor {
         self.inner.layer.core.secrets.redactor()
+    }
+
+    /// The pipeline that was installed, unless its last handle was dropped.
+    pub(crate) fn installed() -> Option<Self> {
+        INSTALLED.lock().upgrade().map(|inner| Self { inner })
+    }
+
+    /// Called by `install`.
+    pub(super) fn set_installed(&self) {
+        *INSTALLED.lock() = Arc::downgrade(&self.inner);
     }
 
     /// The vital signs of every component.

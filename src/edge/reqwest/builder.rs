@@ -6,11 +6,12 @@ use std::sync::Arc;
 use ::reqwest::Client;
 
 use super::client::HttpClient;
-use super::layers::Layers;
 use crate::dead_letter::DeadLetterQueue;
+use crate::edge::stack::{Layers, Spans};
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::retry::Retry;
 use crate::layers::timing::Timing;
+use crate::telemetry::Telemetry;
 
 impl HttpClient {
     /// Returns a builder. Without its setters, the client has no layer but the trace context in its requests.
@@ -40,10 +41,23 @@ impl HttpClientBuilder {
         pub fn timing(timing: &Timing) { layers.timing = Some(timing.clone()); }
     }
 
+    /// Sets the pipeline that gets a client span for each attempt; the name of this client is its component. Default: the
+    /// [installed](crate::telemetry::TelemetryBuilder::install) one, if there is one.
+    pub fn telemetry(mut self, telemetry: &Telemetry) -> Self {
+        self.layers.telemetry =
+            Some(Spans { telemetry: telemetry.clone(), component: Arc::clone(&self.name) });
+        self
+    }
+
     /// Builds the client.
     #[must_use]
     pub fn build(self) -> HttpClient {
-        HttpClient::with(self.name, self.client, self.layers)
+        let Self { name, client, mut layers } = self;
+        if layers.telemetry.is_none() {
+            let component = Arc::clone(&name);
+            layers.telemetry = Telemetry::installed().map(|telemetry| Spans { telemetry, component });
+        }
+        HttpClient::with(name, client, layers)
     }
 }
 

@@ -11,10 +11,10 @@ use pin_project_lite::pin_project;
 use tower::{Service, ServiceExt};
 
 use super::convert::{HidesSecrets, to_http};
-use super::layers::Layers;
 use super::send::Sender;
 use super::service::{HttpService, HttpServiceFuture};
 use crate::base::error::{CallError, ConfigError};
+use crate::edge::stack::Layers;
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::retry::Retry;
 use crate::layers::timing::Timing;
@@ -44,13 +44,10 @@ impl HttpClient {
     /// ```
     pub fn new(name: impl Into<Arc<str>>, client: Client) -> Result<Self, ConfigError> {
         let name = name.into();
-        let layers = Layers {
-            letters: None,
-            retry: Some(Retry::builder().name(Arc::clone(&name)).build()?),
-            breaker: Some(CircuitBreaker::builder(Arc::clone(&name)).build()?),
-            timing: Some(Timing::new(Arc::clone(&name))),
-        };
-        Ok(Self::with(name, client, layers))
+        let retry = Retry::builder().name(Arc::clone(&name)).build()?;
+        let breaker = CircuitBreaker::builder(Arc::clone(&name)).build()?;
+        let timing = Timing::new(Arc::clone(&name));
+        Ok(Self::builder(name, client).retry(&retry).breaker(&breaker).timing(&timing).build())
     }
 
     pub(super) fn with(name: Arc<str>, client: Client, layers: Layers) -> Self {

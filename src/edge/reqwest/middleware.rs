@@ -11,7 +11,7 @@ use tower::{Service, ServiceExt};
 
 use super::client::HttpClient;
 use super::convert::{HidesSecrets, to_http};
-use super::layers::result_of;
+use super::ending::result_of;
 use super::send::Sending;
 use crate::base::error::{CallError, SendError};
 use crate::layers::replay::ReplayBody;

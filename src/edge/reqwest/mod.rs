@@ -1,7 +1,7 @@
 //! All layers around a [`reqwest::Client`](::reqwest::Client), in one line.
 //!
-//! To read the code, start with `client.rs`, then `layers.rs`, which puts the layers around a client. `send.rs` sends one
-//! attempt through reqwest.
+//! To read the code, start with `client.rs`, then `edge/stack`, which puts the layers around a client. `send.rs` sends
+//! one attempt through reqwest.
 //!
 //! # Why
 //! A layer for any service cannot read a [`reqwest::Response`](::reqwest::Response): twenty 503s in a row are twenty
@@ -40,8 +40,8 @@
 //! [`HttpClient::new`] has a retry, a circuit breaker and a timing with their defaults, and no queue.
 //!
 //! # What each layer sees
-//! From the outside in: dead letters, retry, circuit breaker, timing, and trace context (feature `telemetry`) around each
-//! attempt. A layer that is not set costs nothing.
+//! From the outside in: dead letters, retry, circuit breaker, timing, and a client span around each attempt, as far as there
+//! is a [`Telemetry`](crate::Telemetry): the one that was set, otherwise the installed one. A layer that is not set costs nothing.
 //!
 //! - **Statuses** are classified by [`ByHttpStatus`](crate::outcome::ByHttpStatus). A 404 is no failure. `Retry-After` of a
 //!   429 or 503 is honoured.
@@ -71,16 +71,13 @@
 
 mod body;
 mod builder;
-mod classifier;
 mod client;
 mod convert;
-mod layers;
+mod ending;
 #[cfg(feature = "reqwest-middleware")]
 mod middleware;
-mod optional;
 mod send;
 mod service;
-mod trace;
 
 pub use builder::HttpClientBuilder;
 pub use client::{HttpClient, HttpClientFuture};

@@ -9,9 +9,10 @@ use ::reqwest::{Body, Error};
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use super::layers::{Stack, result_of};
+use super::ending::result_of;
 use super::send::Sender;
 use crate::base::error::CallError;
+use crate::edge::stack::Stack;
 use crate::layers::replay::ReplayBody;
 
 type Inner = Stack<Sender>;

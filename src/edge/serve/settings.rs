@@ -59,7 +59,7 @@ impl Default for ShutdownSettings {
 }
 
 impl ShutdownSettings {
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let steps = [
             ("grace", self.grace),
             ("drain", self.drain),

@@ -9,7 +9,8 @@ use super::sections::Settings;
 use super::tree::{KeyPath, Node, Source, Value};
 
 /// The settings that the parts take over while they run. `*` is any name.
-const LIVE: [&[&str]; 3] = [&["health"], &["healing"], &["dependency", "*", "breaker"]];
+const LIVE: [&[&str]; 4] =
+    [&["health"], &["healing"], &["dependency", "*", "breaker"], &["dependency", "*", "retry"]];
 
 /// One setting that a reload changed. Secrets are masked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,8 +9,9 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::health::{Action, Check, Component, Every, Healing, Health};
 use crate::hub::campanile::Campanile;
 use crate::hub::config::DependencySettings;
+use crate::hub::endpoint;
 use crate::hub::fault::{StartError, StartFault};
-use crate::hub::parts::check_name;
+use crate::hub::parts::{built_already, check_name};
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
@@ -43,7 +44,10 @@ impl Campanile {
         DependencyBuilder {
             campanile: self.clone(),
             in_config: section.is_some(),
-            settings: section.unwrap_or_else(|| all.new_dependency()),
+            settings: section.unwrap_or_else(|| DependencySettings {
+                letters: all.letters.of_new(&name),
+                ..DependencySettings::default()
+            }),
             name,
             changed: false,
             letters: None,
@@ -101,15 +105,16 @@ impl DependencyBuilder {
         let existing = hub.parts.lock().dependencies.get(&name);
         if let Some(existing) = existing {
             if changed {
-                let reason = "it is built already; change its settings where it is built first";
-                return Err(ConfigError::because("name", format_args!("`{name}`"), reason).into());
+                return Err(built_already(&name).into());
             }
             return Ok(existing);
         }
         let component: Arc<str> = settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into);
         let retry = settings.retry.as_ref().map(|retry| Retry::from_settings(Arc::clone(&name), retry));
-        let breaker =
-            settings.breaker.as_ref().map(|breaker| CircuitBreaker::from_settings(Arc::clone(&name), breaker));
+        let breaker = settings
+            .breaker
+            .as_ref()
+            .map(|breaker| CircuitBreaker::from_settings(Arc::clone(&name), breaker));
         let (retry, breaker) = (retry.transpose()?, breaker.transpose()?);
         let letters = match (letters, &settings.letters) {
             (Some(queue), _) => Some(queue),
@@ -118,9 +123,8 @@ impl DependencyBuilder {
         };
         let dependency = Dependency {
             inner: Arc::new(Inner {
-                timing: settings.timing.then(|| Timing::new(Arc::clone(&name))),
+                timing: Timing::new(Arc::clone(&name)),
                 fallback: Fallback::new(Arc::clone(&name)),
-                spans: settings.spans,
                 name: Arc::clone(&name),
                 component: Arc::clone(&component),
                 letters,
@@ -158,7 +162,7 @@ fn watch(
         add(health, component)?;
     }
     if let Some(endpoint) = &settings.check {
-        endpoint.watch(health, component)?;
+        endpoint::watch(health, component, endpoint)?;
     }
     if !settings.restart_command.is_empty() {
         let healing = Healing::new(format!("restart-{name}"), Arc::clone(component))
@@ -172,6 +176,9 @@ fn watch(
 
 impl fmt::Debug for DependencyBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DependencyBuilder").field("name", &self.name).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("DependencyBuilder")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

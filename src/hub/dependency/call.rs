@@ -7,6 +7,7 @@ use tracing::field::Empty;
 
 use super::handle::Dependency;
 use crate::base::error::{CallError, Cause};
+use crate::layers::fallback::{Answer, FallbackError};
 
 impl Dependency {
     /// Runs `work` behind the layers of this dependency, for code that is no service: each attempt is timed, has a span, and
@@ -48,12 +49,17 @@ impl Dependency {
     ///
     /// # Errors
     /// The error of `work`, if `fallback` fails as well. What `fallback` failed with is logged and counted.
-    pub async fn call_or<T, E, F, Fut, G, Alt, K>(&self, work: F, fallback: G) -> Result<T, CallError<E>>
+    pub async fn call_or<T, E, F, Fut, G, Alt, A, K>(
+        &self,
+        work: F,
+        fallback: G,
+    ) -> Result<T, FallbackError<CallError<E>>>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, E>>,
         G: FnOnce(&CallError<E>) -> Alt,
-        Alt: Future<Output = Result<T, E>>,
+        Alt: Future,
+        Alt::Output: Answer<T, A>,
         E: Cause<K>,
         CallError<E>: Cause<K>,
     {
@@ -75,9 +81,6 @@ impl Dependency {
     where
         E: Cause<K>,
     {
-        if !self.inner.spans {
-            return self.timed(work).await;
-        }
         let span = tracing::info_span!(
             "call",
             otel.name = &*self.inner.name,
@@ -85,20 +88,10 @@ impl Dependency {
             component = &*self.inner.component,
             otel.status_description = Empty,
         );
-        let result = self.timed(work).instrument(span.clone()).await;
+        let result = self.inner.timing.call(work).instrument(span.clone()).await;
         if let Err(error) = &result {
             error.ask(|error| span.record("otel.status_description", tracing::field::display(error)));
         }
         result
-    }
-
-    async fn timed<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
-    where
-        E: Cause<K>,
-    {
-        match &self.inner.timing {
-            Some(timing) => timing.call(work).await,
-            None => work.await,
-        }
     }
 }

@@ -11,8 +11,8 @@ use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
 use crate::layers::timing::Timing;
 
-/// Something that the program calls, under one name: letters, retry, circuit, timing and client spans, as far as its settings
-/// turn them on. See [`Campanile::dependency`](super::super::Campanile::dependency).
+/// Something that the program calls, under one name: letters, retry and circuit as far as its settings turn them on, timing
+/// and client spans. See [`Campanile::dependency`](super::super::Campanile::dependency).
 #[derive(Clone)]
 pub struct Dependency {
     pub(super) inner: Arc<Inner>,
@@ -24,9 +24,8 @@ pub(super) struct Inner {
     pub(super) letters: Option<DeadLetterQueue>,
     pub(super) retry: Option<Retry>,
     pub(super) breaker: Option<CircuitBreaker>,
-    pub(super) timing: Option<Timing>,
+    pub(super) timing: Timing,
     pub(super) fallback: Fallback,
-    pub(super) spans: bool,
 }
 
 impl Dependency {
@@ -54,10 +53,10 @@ impl Dependency {
         self.inner.breaker.as_ref()
     }
 
-    /// The timing, if the settings turn it on.
+    /// The timing.
     #[must_use]
-    pub fn timing(&self) -> Option<&Timing> {
-        self.inner.timing.as_ref()
+    pub fn timing(&self) -> &Timing {
+        &self.inner.timing
     }
 
     /// Takes over new settings of the layers that are there.
@@ -79,7 +78,6 @@ impl fmt::Debug for Dependency {
             .field("letters", &self.inner.letters.is_some())
             .field("retry", &self.inner.retry.is_some())
             .field("breaker", &self.inner.breaker.is_some())
-            .field("timing", &self.inner.timing.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -64,7 +64,17 @@ impl DatabaseSettings {
     /// Returns how often the check runs, and how long a run may take.
     #[must_use]
     pub fn schedule(&self) -> Every {
-        Every::interval(self.every).timeout(self.timeout).failures(self.failures).successes(self.successes)
+        let mut every = Every::interval(self.every)
+            .timeout(self.timeout)
+            .failures(self.failures)
+            .successes(self.successes);
+        if let Some(limit) = self.warn_above {
+            every = every.warn_after(limit);
+        }
+        if let Some(limit) = self.error_above {
+            every = every.fail_after(limit);
+        }
+        every
     }
 
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {

@@ -23,10 +23,6 @@ pub struct DependencySettings {
     pub critical: bool,
     /// Names of the components that this dependency depends on. Default: none.
     pub depends_on: Vec<String>,
-    /// Whether each call has a span, with the trace context in its headers. Default: `true`.
-    pub spans: bool,
-    /// Whether the durations of calls are recorded. Default: `true`.
-    pub timing: bool,
     /// The circuit breaker. Default: on.
     #[serde(with = "super::switch")]
     pub breaker: Option<BreakerSettings>,
@@ -53,8 +49,6 @@ impl Default for DependencySettings {
             component: None,
             critical: false,
             depends_on: Vec::new(),
-            spans: true,
-            timing: true,
             breaker: Some(BreakerSettings::default()),
             retry: Some(RetrySettings::default()),
             letters: None,

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::dead_letter::DeadLetterSettings;
+#[cfg(feature = "sqlite")]
+use crate::dead_letter::StoreSettings;
 
 /// What all queues of dead letters have in common: `[letters]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,4 +20,16 @@ pub struct LettersSettings {
     pub directory: Option<PathBuf>,
     /// Settings of each queue, unless its own section says otherwise.
     pub queue: DeadLetterSettings,
+}
+
+impl LettersSettings {
+    /// The queue of a thing that has no section.
+    pub(in crate::hub) fn of_new(&self, name: &str) -> Option<DeadLetterSettings> {
+        let mut queue = self.everywhere.then(|| self.queue.clone())?;
+        #[cfg(feature = "sqlite")]
+        if let (StoreSettings::Memory, Some(directory)) = (&queue.store, &self.directory) {
+            queue.store = StoreSettings::Sqlite { path: directory.join(format!("{name}.db")) };
+        }
+        Some(queue)
+    }
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::edge::serve::MetricsServerSettings;
+
 /// The listener of `/metrics` and probes: `[metrics]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,5 +20,13 @@ pub struct MetricsSettings {
 impl Default for MetricsSettings {
     fn default() -> Self {
         Self { listen: None, probes: true }
+    }
+}
+
+impl MetricsSettings {
+    /// The settings of the listener, if there is one.
+    pub(in crate::hub) fn server(&self) -> Option<MetricsServerSettings> {
+        let listen = self.listen?;
+        Some(MetricsServerSettings { listen, probes: self.probes, ..MetricsServerSettings::default() })
     }
 }

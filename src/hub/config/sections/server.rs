@@ -11,10 +11,6 @@ use crate::base::error::ConfigError;
 pub struct ServerSettings {
     /// Component that the requests count for. Default: the name of the section.
     pub component: Option<String>,
-    /// Whether each request has a span. Default: `true`.
-    pub spans: bool,
-    /// Whether the durations of requests are recorded. Default: `true`.
-    pub timing: bool,
     /// Whether each request is logged. Default: `false`.
     pub access_log: bool,
     /// Whether each request has a correlation id: the one of its headers, or else a new one. Default: `true`.
@@ -22,25 +18,35 @@ pub struct ServerSettings {
     /// Headers that may hold the correlation id; the first that the request has is used. Default: `x-request-id` and
     /// `x-correlation-id`.
     pub correlation_headers: Vec<String>,
-    /// Whether callers are trusted: their sampling decision, and their headers about who called them. Default: `false`.
-    pub trust_callers: bool,
-    /// Paths without spans and without access log. Default: those of probes and metrics.
-    pub quiet_paths: Vec<String>,
+    /// Whether correlation ids of callers are accepted. Default: `true`. Set it to `false` at the edge.
+    pub trust_correlation: bool,
+    /// Whether `Forwarded` and `X-Forwarded-…` are trusted, behind a proxy that replaces them. Default: `false`.
+    pub trust_forwarded: bool,
+    /// Paths without spans and without access log; a `*` at the end stands for any rest. Default: those of probes and
+    /// metrics.
+    pub untraced: Vec<String>,
 }
 
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             component: None,
-            spans: true,
-            timing: true,
             access_log: false,
             correlation: true,
             correlation_headers: vec!["x-request-id".to_owned(), "x-correlation-id".to_owned()],
-            trust_callers: false,
-            quiet_paths: ["/livez", "/readyz", "/startupz", "/healthz", "/metrics"]
-                .map(str::to_owned)
-                .to_vec(),
+            trust_correlation: true,
+            trust_forwarded: false,
+            untraced: [
+                "/livez",
+                "/readyz",
+                "/startupz",
+                "/healthz",
+                "/metrics",
+                "/grpc.health.v1*",
+                "/grpc.reflection*",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     }
 }
@@ -52,8 +58,9 @@ impl ServerSettings {
             let is_name = http::HeaderName::from_bytes(name.as_bytes()).is_ok();
             ConfigError::check(is_name, "correlation_headers", name, "names of headers")?;
         }
-        for path in &self.quiet_paths {
-            ConfigError::check(path.starts_with('/'), "quiet_paths", path, "paths that begin with `/`")?;
+        for path in &self.untraced {
+            let is_path = path.starts_with('/') || path == "*";
+            ConfigError::check(is_path, "untraced", path, "paths that begin with `/`, or `*` for all")?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::{
     DataSettings, DatabaseSettings, DependencySettings, EndpointSettings, LettersSettings, LoggingSettings,
     MetricsSettings, ServerSettings, WorkerSettings,
 };
+use crate::edge::serve::ShutdownSettings;
 use crate::health::{HealingLimits, HealthSettings};
 use crate::sampler::SamplerSettings;
 use crate::telemetry::TelemetrySettings;
@@ -48,6 +49,8 @@ pub struct Settings {
     pub letters: LettersSettings,
     /// The directory of what outlives the process.
     pub data: DataSettings,
+    /// The limits of the steps of a shutdown.
+    pub shutdown: ShutdownSettings,
     /// The servers of this program: what it offers.
     pub server: BTreeMap<String, ServerSettings>,
     /// The dependencies of this program: what it calls.
@@ -74,6 +77,7 @@ impl Default for Settings {
             healing: HealingLimits::default(),
             letters: LettersSettings::default(),
             data: DataSettings::default(),
+            shutdown: ShutdownSettings::default(),
             server: BTreeMap::new(),
             dependency: BTreeMap::new(),
             worker: BTreeMap::new(),

@@ -1,0 +1,52 @@
+//! Checks of endpoints.
+
+use std::sync::Arc;
+
+use super::config::EndpointSettings;
+use crate::base::error::ConfigError;
+#[cfg(feature = "grpc")]
+use crate::health::GrpcCheck;
+use crate::health::{Component, Health, HttpCheck, TcpCheck};
+
+/// Adds the check of an endpoint, if it has an address.
+///
+/// # Errors
+/// When the address or another setting is not valid.
+pub(super) fn watch(
+    health: &Health,
+    component: &Arc<str>,
+    settings: &EndpointSettings,
+) -> Result<(), ConfigError> {
+    let Some(address) = &settings.address else { return Ok(()) };
+    if settings.critical {
+        health.register(Component::new(Arc::clone(component)).critical(true))?;
+    }
+    let (name, every) = (Arc::clone(component), settings.schedule());
+    let (scheme, place) = address.split_once("://").unwrap_or(("http", address));
+    let added = match scheme {
+        "tcp" => health.check(name, every, TcpCheck::builder(place).timeout(settings.timeout).build()?),
+        #[cfg(feature = "grpc")]
+        "grpc" | "grpcs" => {
+            let url = format!("http{}://{place}", &scheme[4..]);
+            health.check(name, every, GrpcCheck::builder(url).timeout(settings.timeout).build()?)
+        }
+        #[cfg(not(feature = "grpc"))]
+        "grpc" | "grpcs" => {
+            let reason = "the feature `grpc` of this crate is off";
+            return Err(ConfigError::because("address", format_args!("{scheme}://…"), reason));
+        }
+        _ => {
+            let mut check = HttpCheck::builder(address.as_str())
+                .timeout(settings.timeout)
+                .statuses(settings.statuses.iter().copied());
+            if settings.method == "HEAD" {
+                check = check.method(http::Method::HEAD);
+            }
+            for (header, value) in &settings.headers {
+                check = check.header(header, value);
+            }
+            health.check(name, every, check.build()?)
+        }
+    };
+    added.map(drop)
+}
