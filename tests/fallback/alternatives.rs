@@ -299,6 +299,36 @@ async fn the_failures_of_calls_on_one_connection_count_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_fails_on_an_earlier_connection_changes_nothing() {
+    let servers = Servers::default();
+    let db = servers.alternatives();
+    let slow = tokio::spawn({
+        let db = db.clone();
+        async move {
+            let work = |connection: Connection| async move {
+                if connection.name == "primary" {
+                    tokio::time::sleep(secs(60)).await;
+                    return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+                }
+                Ok(connection.name)
+            };
+            db.call(work).await.unwrap()
+        }
+    });
+    tokio::time::sleep(secs(1)).await;
+    servers.primary.set(true);
+    assert_eq!(ask(&db).await, "replica");
+    servers.primary.set(false);
+    tokio::time::sleep(secs(2)).await;
+    assert_eq!(ask(&db).await, "primary");
+    assert_eq!(slow.await.unwrap(), "replica");
+    let snapshot = db.snapshot();
+    assert_eq!((&*snapshot.in_use, snapshot.changes), ("primary", 2));
+    assert_eq!(ask(&db).await, "primary");
+    assert_eq!(servers.primary.connects.get(), 2, "the new connection stays");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connect_that_panics_is_a_failure() {
     let db = Alternatives::<u32>::builder("db")
         .add("primary", || async {

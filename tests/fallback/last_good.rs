@@ -81,7 +81,7 @@ async fn answers_are_bounded_by_bytes() {
         assert!(fallback.snapshot().kept_bytes <= 10_000);
     }
     assert_eq!(fallback.snapshot().kept, 8);
-    service.oneshot(10_000).await.unwrap();
+    service.clone().oneshot(10_000).await.unwrap();
     assert_eq!(fallback.snapshot().not_kept[&NotKept::TooLarge], 1);
     assert_eq!(fallback.snapshot().kept, 8);
 }

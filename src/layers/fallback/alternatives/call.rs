@@ -104,7 +104,10 @@ impl<C> Inner<C> {
 
     /// Uses the alternative at `place` for the next calls, unless another call has decided in the meantime.
     fn use_from_now(&self, before: usize, place: usize) {
+        // A connection from before may have failed while the alternative has a new one, which works.
+        let has_reason = place < before || self.entries[before].has_failed();
         let decided = before != place
+            && has_reason
             && self.current.compare_exchange(before, place, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if !decided {
             return;

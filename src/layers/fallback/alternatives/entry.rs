@@ -154,6 +154,11 @@ impl<C> Entry<C> {
         }
     }
 
+    /// Whether it failed and has not worked since.
+    pub(super) fn has_failed(&self) -> bool {
+        self.state.lock().failed > 0
+    }
+
     /// Whether it failed and its backoff has not ended.
     pub(super) fn is_waiting(&self) -> bool {
         let state = self.state.lock();
