@@ -173,7 +173,10 @@ impl Shutdown {
         match (&mut server, &ended) {
             (Some(server), None) => {
                 let grace = settings.grace;
-                tracing::info!(?grace, "shutting down: not ready any more; requests are served until the grace period ends");
+                tracing::info!(
+                    ?grace,
+                    "shutting down: not ready any more; requests are served until the grace period ends"
+                );
                 let began = Instant::now();
                 tokio::select! {
                     output = server => ended = Some(output),
@@ -182,7 +185,7 @@ impl Shutdown {
                 let (step, result) = (ShutdownStep::Grace, StepResult::Completed);
                 steps.add(StepReport { step, result, took: began.elapsed(), left: None });
             }
-            _ => tracing::error!("shutting down: the server ended before a signal"),
+            _ => tracing::info!("shutting down: the server ended by itself"),
         }
 
         stopper.send_replace(true);

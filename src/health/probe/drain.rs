@@ -7,7 +7,10 @@ impl Health {
     /// served.
     ///
     /// gRPC streams of `Watch` get the change, and end 5 s later, so that they do not delay a graceful shutdown.
-    #[cfg_attr(feature = "serve", doc = "[`Shutdown`](crate::serve::Shutdown) does all that a shutdown needs.")]
+    #[cfg_attr(
+        feature = "serve",
+        doc = "[`Shutdown`](crate::serve::Shutdown) does all that a shutdown needs."
+    )]
     #[cfg_attr(not(feature = "serve"), doc = "`Shutdown` (feature `serve`) does all that a shutdown needs.")]
     pub fn drain(&self) {
         self.inner.lifecycle.drain(None);

@@ -65,7 +65,10 @@ impl MetricsServer {
     ///
     /// # Errors
     /// As of [`MetricsServerBuilder::build`](super::builder::MetricsServerBuilder::build).
-    pub fn from_settings(telemetry: &Telemetry, settings: &MetricsServerSettings) -> Result<Self, ConfigError> {
+    pub fn from_settings(
+        telemetry: &Telemetry,
+        settings: &MetricsServerSettings,
+    ) -> Result<Self, ConfigError> {
         settings.validate().map_err(|error| error.within("metrics"))?;
         let refused = |error: io::Error| {
             let why = match error.kind() {

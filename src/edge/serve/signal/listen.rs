@@ -67,7 +67,8 @@ fn listen() -> io::Result<watch::Receiver<bool>> {
                 let hint = "a second signal ends the process at once";
                 tracing::info!(signal, hint, "the process was asked to end");
             };
-            let logged = thread::Builder::new().name("campanile-signals".to_owned()).spawn(move || drop(catch(log)));
+            let logged =
+                thread::Builder::new().name("campanile-signals".to_owned()).spawn(move || drop(catch(log)));
             let (_, code) = signals.next().await;
             drop((logged, sender));
             process::exit(code);
