@@ -55,14 +55,14 @@ async fn sigterm_under_load_loses_no_request_of_http2() {
 #[test]
 fn sigterm_loses_no_request_of_wrk() {
     const CONNECTIONS: u64 = 32;
-    let child = Child::start(r#"{ "grace": "8s" }"#, &[]);
+    let child = Child::start(r#"{ "grace": "5s" }"#, &[]);
     let wrk = std::process::Command::new(crate::support::tool("wrk"))
-        .args(["--threads", "2", "--connections", &CONNECTIONS.to_string(), "--duration", "4s"])
+        .args(["--threads", "2", "--connections", &CONNECTIONS.to_string(), "--duration", "3s"])
         .arg(format!("http://{}/work/1", child.address))
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(Duration::from_millis(1_500));
     child.signal("TERM");
     let output = wrk.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
