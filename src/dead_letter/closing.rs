@@ -40,14 +40,14 @@ impl Closing {
         let in_memory = if store.is::<MemoryStore>() { counts.waiting } else { 0 };
         let redrives = self.core.redrives.progress().len() as u64;
         let left: Vec<_> = [
-            (redrives, "redrives run"),
-            (counts.parking, "letters are on their way to the store"),
-            (counts.dropped_total().saturating_sub(self.dropped), "letters were dropped"),
-            (in_memory, "letters wait in memory, and end with the process"),
+            ("redrives that run", redrives),
+            ("letters on their way to the store", counts.parking),
+            ("dropped letters", counts.dropped_total().saturating_sub(self.dropped)),
+            ("letters in memory, which end with the process", in_memory),
         ]
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter(|(_, count)| *count > 0)
+        .map(|(what, count)| format!("{what}: {count}"))
         .collect();
         (!left.is_empty()).then(|| format!("queue `{}`: {}", self.core.name, left.join(", ")))
     }

@@ -19,8 +19,6 @@ mod outlook;
 #[cfg(feature = "http")]
 mod probes;
 #[cfg(feature = "http")]
-mod probes_drain;
-#[cfg(feature = "http")]
 mod probes_flood;
 #[cfg(feature = "http")]
 mod probes_startup;

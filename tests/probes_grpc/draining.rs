@@ -77,10 +77,16 @@ async fn a_drain_before_the_signal_does_not_shorten_the_grace_period() {
     assert_eq!(next(&mut stream).await, Some(ServingStatus::Serving));
     let before = tokio::time::Instant::now();
     health.drain();
-    let shutdown = tokio::spawn(health.drain_after(std::future::ready(()), Duration::from_secs(20)));
+    let twenty = Duration::from_secs(20);
+    let shutdown = Shutdown::builder().health(&health).grace(twenty).total(2 * twenty);
+    let shutdown = shutdown.signal(std::future::ready(())).build().unwrap();
+    let shutdown = tokio::spawn(shutdown.run(|stop| async {
+        stop.await;
+        Ok::<_, std::convert::Infallible>(())
+    }));
     tokio::task::yield_now().await;
     health.drain();
     assert_eq!(next(&mut stream).await, Some(ServingStatus::NotServing));
     assert_eq!((next(&mut stream).await, before.elapsed()), (None, Duration::from_secs(20)));
-    shutdown.await.unwrap();
+    shutdown.await.unwrap().unwrap();
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use campanile::CircuitBreaker;
 use campanile::health::{Component, Health, HealthSettings};
+use campanile::serve::{Shutdown, ShutdownReport};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -24,7 +25,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 struct HealthServer {
     address: SocketAddr,
     signal: oneshot::Sender<()>,
-    ended: JoinHandle<Result<(), tonic::transport::Error>>,
+    ended: JoinHandle<Result<ShutdownReport, tonic::transport::Error>>,
 }
 
 impl HealthServer {
@@ -38,11 +39,11 @@ impl HealthServer {
                 std::future::pending::<()>().await;
             }
         };
-        let server = Server::builder().add_service(health.grpc_service()).serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
-            health.drain_after(signalled, grace),
-        );
-        Self { address, signal, ended: tokio::spawn(server) }
+        let server = Server::builder().add_service(health.grpc_service());
+        let shutdown = Shutdown::builder().health(health).grace(grace).signal(signalled).build().unwrap();
+        let incoming = TcpListenerStream::new(listener);
+        let ended = tokio::spawn(shutdown.run(|stop| server.serve_with_incoming_shutdown(incoming, stop)));
+        Self { address, signal, ended }
     }
 
     fn client(&self) -> HealthClient<Channel> {

@@ -185,7 +185,7 @@ impl Shutdown {
                 let (step, result) = (ShutdownStep::Grace, StepResult::Completed);
                 steps.add(StepReport { step, result, took: began.elapsed(), left: None });
             }
-            _ => tracing::error!("shutting down: the server ended before a signal"),
+            _ => tracing::info!("shutting down: the server ended by itself"),
         }
 
         stopper.send_replace(true);

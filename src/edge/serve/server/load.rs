@@ -26,7 +26,11 @@ impl Load {
         let connections = self.connections.load(Ordering::Relaxed);
         match (connections, self.requests.load(Ordering::Relaxed)) {
             (0, _) => "the server had not ended".to_owned(),
-            (_, requests) => format!("{requests} requests on {connections} connections"),
+            (_, requests) => {
+                let plural = |count: usize| if count == 1 { "" } else { "s" };
+                let (more, others) = (plural(requests), plural(connections));
+                format!("{requests} request{more} on {connections} connection{others}")
+            }
         }
     }
 }

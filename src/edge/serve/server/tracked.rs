@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use axum::extract::ConnectInfo;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower::Service;
@@ -68,7 +68,8 @@ where
         let this = self.project();
         let mut response = ready!(this.future.poll(cx))?;
         let in_progress = this.in_progress.take();
-        if *this.is_http1 && in_progress.as_ref().is_some_and(InProgress::is_closing) {
+        let ends = *this.is_http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+        if ends && in_progress.as_ref().is_some_and(InProgress::is_closing) {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Poll::Ready(Ok(response.map(|body| TrackedBody { body, _in_progress: in_progress })))
