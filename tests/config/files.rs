@@ -19,7 +19,7 @@ fn broken_syntax_is_named_with_line_and_column() {
     assert_eq!(
         said("a.toml", "[health]\nletters = 5\nerror_share = = 1\n\n[data\n"),
         [
-            "a.toml:3: column 15: string values must be quoted, expected literal string",
+            "a.toml:3: column 15: extra `=`, expected nothing",
             "a.toml:5: column 6: unclosed table, expected `]`"
         ]
     );

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use campanile::hub::config::{Config, Preset};
 use campanile::telemetry::Console;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::Folder;
 
@@ -45,7 +46,7 @@ fn json(layer: &Layer) -> Folder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, rng_seed: proptest::test_runner::RngSeed::Fixed(19), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(19), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn arguments_win_over_variables_and_variables_over_the_file(

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::Folder;
 
@@ -65,7 +66,7 @@ fn a_changed_secret_is_a_change_and_is_not_shown() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, rng_seed: proptest::test_runner::RngSeed::Fixed(19), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, rng_seed: RngSeed::Fixed(19), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn after_any_files_the_last_valid_one_is_in_force(

@@ -2,6 +2,7 @@
 
 use campanile::hub::config::{Config, ConfigLoader};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use crate::Folder;
 
@@ -40,7 +41,7 @@ fn shown(config: &Config) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, rng_seed: proptest::test_runner::RngSeed::Fixed(19), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(19), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_planted_secret_is_shown(
