@@ -130,7 +130,6 @@ impl Config {
 impl fmt::Debug for Config {
     /// Omits the settings, which may hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let service = &self.settings().telemetry.service_name;
-        f.debug_struct("Config").field("service", service).finish_non_exhaustive()
+        f.debug_struct("Config").field("service", &self.inner.layers.service).finish_non_exhaustive()
     }
 }

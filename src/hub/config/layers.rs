@@ -56,11 +56,11 @@ impl Layers {
             // What the rest lacks may be in the file.
             ConfigErrors::check(std::mem::take(&mut faults))?;
         }
+        shape::refuse(&mut tree, &mut faults);
+        sources::resolve(&mut tree, &KeyPath::default(), &variables, &mut faults);
         if let Some(mode) = open_to_others {
             warnings.extend(plain_secrets(&tree, mode));
         }
-        shape::refuse(&mut tree, &mut faults);
-        sources::resolve(&mut tree, &KeyPath::default(), &variables, &mut faults);
         shape::inherit(&mut tree);
         let settings = typed::settings(tree.clone(), &mut faults);
         ConfigErrors::check(faults)?;

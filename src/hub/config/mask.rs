@@ -35,9 +35,12 @@ impl Mask {
         if self.secrets.contains(text) || path.keys().rev().skip(1).any(|key| key == "headers") {
             return Cow::Borrowed(MARKER);
         }
+        // What is to be redacted has names like secrets, and is none.
         let keys: Vec<_> = path.keys().collect();
-        if let [.., "redaction", "key"] = keys[..] {
-            return Cow::Borrowed(MARKER);
+        match keys.iter().position(|key| *key == "redaction").map(|at| &keys[at + 1..]) {
+            Some(["key"]) => return Cow::Borrowed(MARKER),
+            Some(_) => return Cow::Borrowed(text),
+            None => {}
         }
         // Without a redactor nothing may be shown.
         self.redactor.as_ref().map_or(Cow::Borrowed(MARKER), |redactor| {

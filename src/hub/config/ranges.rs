@@ -6,6 +6,9 @@ use crate::base::error::ConfigError;
 use crate::base::redact::Redactor;
 use crate::dead_letter::DeadLetterSettings;
 
+/// What a message calls the value of a required setting that is not there.
+pub(super) const LEFT_OUT: &str = "left out";
+
 /// The first setting of each section that is out of its range. Names of settings begin below the path.
 pub(super) fn check(settings: &Settings) -> Vec<(KeyPath, ConfigError)> {
     let mut found = Found(Vec::new());
@@ -57,7 +60,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(KeyPath, ConfigError)> {
         let path = top("endpoint").key(name);
         if endpoint.address.is_none() {
             let reason = "an endpoint needs an address, such as \"http://search:9200/\"";
-            found.add(path.clone(), Err(ConfigError::because("address", "left out", reason)));
+            found.add(path.clone(), Err(ConfigError::because("address", LEFT_OUT, reason)));
         }
         found.add(path, endpoint.check());
     }

@@ -8,6 +8,7 @@ use super::nearest;
 use super::ranges;
 use super::sections::Settings;
 use super::tree::{KeyPath, Node, Refusal, Source, Step, read};
+use crate::base::error::ConfigError;
 
 /// Reads the tree as settings. What is refused is taken out of the tree and the rest is read again, so that one fault does
 /// not hide the next.
@@ -23,7 +24,8 @@ pub(super) fn settings(mut tree: Node, faults: &mut Vec<ConfigFault>) -> Setting
             }
             Err((path, refusal)) => {
                 let path = match &refusal {
-                    Refusal::UnknownKey { name, .. } => path.key(name),
+                    // A table that is read twice, such as one with a `kind`, leaves the key out of the path.
+                    Refusal::UnknownKey { name, .. } if path.last_key() != name => path.key(name),
                     _ => path,
                 };
                 // A key that is missing only because it was refused is no second fault.
@@ -56,6 +58,11 @@ fn take_out(tree: &mut Node, path: &KeyPath) -> bool {
     false
 }
 
+/// Whether the value of an error is the default of a setting: a value that is left out says so itself.
+fn is_default(error: &ConfigError) -> bool {
+    error.value() != ranges::LEFT_OUT
+}
+
 /// Takes out what is out of its range. Returns whether there was anything.
 fn take_out_of_range(
     settings: &Settings,
@@ -72,7 +79,8 @@ fn take_out_of_range(
             let touched = refused.iter().any(|path| path.0.starts_with(&section.0));
             if !touched {
                 let source = &tree.nearest(&path).source;
-                let message = format!("{}, with the default of this setting", error.refusal());
+                let default = if is_default(&error) { ", which is the default of this setting" } else { "" };
+                let message = error.refusal() + default;
                 faults.push(ConfigFault::new(&path, source, message));
                 refused.insert(path);
             }

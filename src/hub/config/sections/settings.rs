@@ -1,6 +1,7 @@
 //! The whole tree.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +29,7 @@ use crate::telemetry::TelemetrySettings;
 /// assert_eq!(settings.dependency["payments"].breaker.as_ref().unwrap().failure_rate, 0.2);
 /// # Ok::<_, campanile::hub::config::ConfigErrors>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Settings {
@@ -99,5 +100,19 @@ impl Settings {
         pipeline.sampler.clone_from(&self.sampler);
         pipeline.prometheus |= self.metrics.listen.is_some();
         pipeline
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// Names the things that have sections. Values are omitted, because any of them may be a secret. `Config::show` knows
+    /// which are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("server", &self.server.keys())
+            .field("dependency", &self.dependency.keys())
+            .field("worker", &self.worker.keys())
+            .field("database", &self.database.keys())
+            .field("endpoint", &self.endpoint.keys())
+            .finish_non_exhaustive()
     }
 }

@@ -18,8 +18,10 @@ pub(in crate::hub::config) fn arguments(arguments: &[String], faults: &mut Vec<C
 
 fn parsed(argument: &str) -> Result<Node, (Source, String)> {
     let Some((path, value)) = split(argument) else {
-        let source = Source::Argument(argument.into());
-        return Err((source, "has no `=`; write section.key=value".to_owned()));
+        // What stands behind `=` may be a secret, also if a quote before it has no end.
+        let shown = argument.split('=').next().unwrap_or_default();
+        let why = if shown == argument { "has no `=`" } else { "has a quote without an end" };
+        return Err((Source::Argument(shown.into()), format!("{why}; write section.key=value")));
     };
     let (path, value) = (path.trim(), value.trim());
     let source = Source::Argument(path.into());
@@ -42,9 +44,11 @@ fn parsed(argument: &str) -> Result<Node, (Source, String)> {
 
 /// Splits at the first `=` outside of quotes.
 fn split(argument: &str) -> Option<(&str, &str)> {
-    let mut quote = None;
+    let (mut quote, mut escaped) = (None, false);
     for (place, character) in argument.char_indices() {
         match (quote, character) {
+            _ if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
             (None, '=') => return Some((&argument[..place], &argument[place + 1..])),
             (None, '"' | '\'') => quote = Some(character),
             (Some(open), close) if open == close => quote = None,

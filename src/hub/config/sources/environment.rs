@@ -9,7 +9,7 @@ use crate::hub::config::tree::{KeyPath, Node, Source, Value, merge};
 
 const PREFIX: &str = "CAMPANILE__";
 
-/// Why a variable cannot set what somebody tried to set with it.
+/// What a variable cannot address, and what can.
 const NAMES: &str = "a variable cannot address names with dots, spaces or lower-case letters in it: its parts are in capital \
                      letters and separated by `__`; set it in the file or by an argument";
 

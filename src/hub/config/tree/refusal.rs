@@ -49,7 +49,7 @@ fn plain(expected: &dyn Expected) -> String {
         "a string" | "a borrowed string" | "path string" | "string or map" => "a text".to_owned(),
         "a sequence" => "a list".to_owned(),
         "a map" | "map" => "a table".to_owned(),
-        "socket address" => "an address with a port, such as 127.0.0.1:9464".to_owned(),
+        "socket address" => "an address with a port, such as \"127.0.0.1:9464\"".to_owned(),
         text if text.starts_with("struct ") => "a table".to_owned(),
         text if text.starts_with("enum ") => "one of its values".to_owned(),
         _ => expected,
@@ -58,7 +58,12 @@ fn plain(expected: &dyn Expected) -> String {
 
 impl de::Error for Refusal {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::Message(message.to_string())
+        match message.to_string() {
+            text if text == "invalid socket address syntax" => {
+                Self::Expected("an address with a port, such as \"127.0.0.1:9464\"".to_owned())
+            }
+            text => Self::Message(text),
+        }
     }
 
     fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
