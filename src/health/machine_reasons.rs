@@ -33,6 +33,7 @@ fn kind(watched: Watched) -> ReasonKind {
         Watched::Load => ReasonKind::Load,
         Watched::Temperature => ReasonKind::Temperature,
         Watched::State => ReasonKind::DeviceState,
+        Watched::Measurement => ReasonKind::Measurement,
     }
 }
 
@@ -56,6 +57,10 @@ fn text(sign: &MachineSign) -> String {
                 format!("{degrees:.0} \u{b0}C")
             })
         }
+        Watched::Measurement => {
+            let which = sign.which.as_deref().unwrap_or("the value");
+            (format!("{which} is {}", number(sign.value)), &number)
+        }
         Watched::State => {
             let which = sign.which.as_deref().unwrap_or("the device");
             let state = if sign.level == Level::Critical { "failed" } else { "is degraded" };
@@ -66,6 +71,12 @@ fn text(sign: &MachineSign) -> String {
     format!("{what}; {level} from {} until it falls below {}", unit(sign.limit), unit(sign.left_below))
 }
 
+/// A value of any unit, without more digits than people read.
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -74,8 +85,15 @@ pub(super) mod tests {
     use crate::health::{HealthSettings, Status};
     use proptest::prelude::*;
 
-    const WATCHED: [Watched; 6] =
-        [Watched::Cpu, Watched::Memory, Watched::Disk, Watched::Load, Watched::Temperature, Watched::State];
+    const WATCHED: [Watched; 7] = [
+        Watched::Cpu,
+        Watched::Memory,
+        Watched::Disk,
+        Watched::Load,
+        Watched::Temperature,
+        Watched::State,
+        Watched::Measurement,
+    ];
 
     prop_compose! {
         pub(in crate::health) fn sign()(
@@ -145,6 +163,15 @@ pub(super) mod tests {
             ),
             (warm, "the temperature is 88 \u{b0}C; warning from 85 \u{b0}C until it falls below 81 \u{b0}C"),
             (at(Watched::State, Warning, None), "the device is degraded"),
+            (
+                MachineSign {
+                    value: 1_200.0,
+                    limit: 1_000.0,
+                    left_below: 950.0,
+                    ..at(Watched::Measurement, Critical, Some("queue.depth"))
+                },
+                "queue.depth is 1200; critical from 1000 until it falls below 950",
+            ),
             (at(Watched::State, Critical, Some("GPU-1")), "GPU-1 failed"),
         ] {
             assert_eq!(text(&sign), expected);

@@ -132,6 +132,8 @@ mod metrics;
 mod numbers;
 mod outlook;
 mod overall;
+mod overview;
+mod overview_text;
 mod points;
 #[cfg(feature = "predict")]
 mod predict;
@@ -178,6 +180,7 @@ pub use heal::{
     HealingStatus, When, Withheld,
 };
 pub use outlook::{Anomaly, Forecast, Outlook, RiskReason, VitalSign};
+pub use overview::Overview;
 #[cfg(feature = "predict")]
 #[cfg_attr(docsrs, doc(cfg(feature = "predict")))]
 pub use predict::PredictSettings;

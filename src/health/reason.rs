@@ -63,6 +63,8 @@ pub enum ReasonKind {
     Temperature,
     /// A device reports that it is degraded or failed.
     DeviceState,
+    /// A value of a collector is at one of its limits, in the unit of its metric.
+    Measurement,
 }
 
 impl fmt::Display for Reason {

@@ -1,10 +1,13 @@
 //! The sampler and its builder.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(feature = "system")]
 use super::allocator::{AllocatorStats, Allocators};
+use super::collector::Collectors;
 use super::latest::Latest;
+use super::measurement::Measurement;
 use super::probe::Plan;
 #[cfg(feature = "system")]
 use super::runtime::Runtimes;
@@ -37,7 +40,39 @@ impl Sampler {
         Self::builder().settings(settings.clone()).build()
     }
 
-    /// A builder, for what settings cannot hold: other Tokio runtimes, and an allocator.
+    /// Starts to read one collector, until the result is dropped: for what a program measures while a pipeline runs already.
+    /// See [`SamplerBuilder::collector`].
+    ///
+    /// Each such sampler has threads of its own, two while all is well. Collectors that are known from the start share
+    /// those of one sampler.
+    ///
+    /// # Errors
+    /// As [`SamplerBuilder::build`].
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::sampler::{Measurement, Sampler};
+    /// use std::time::Duration;
+    ///
+    /// # fn cached() -> f64 { 7.0 }
+    /// let every = Duration::from_secs(10);
+    /// let entries = Sampler::collector("cache", every, || [Measurement::gauge("shop.cache.entries", cached())])?;
+    /// // … the life of the cache …
+    /// drop(entries);
+    /// # Ok::<(), campanile::ConfigError>(())
+    /// ```
+    pub fn collector<M>(
+        name: &str,
+        every: Duration,
+        collect: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Result<Self, ConfigError>
+    where
+        M: IntoIterator<Item = Measurement>,
+    {
+        Self::builder().settings(SamplerSettings::nothing()).collector(name, every, collect).build()
+    }
+
+    /// A builder, for what settings cannot hold: other Tokio runtimes, an allocator, and collectors.
     pub fn builder() -> SamplerBuilder {
         SamplerBuilder::default()
     }
@@ -48,6 +83,7 @@ impl Sampler {
 #[must_use = "nothing is read before `build`"]
 pub struct SamplerBuilder {
     settings: SamplerSettings,
+    collectors: Collectors,
     #[cfg(feature = "system")]
     allocators: Allocators,
     #[cfg(feature = "system")]
@@ -157,13 +193,60 @@ impl SamplerBuilder {
         self
     }
 
+    /// Reads metrics of the program: calls `collect` at this interval, from 100 ms to one hour. `name` is that of the source
+    /// in `campanile.sampler.failures` and others, and of the component whose health the limits of its measurements change.
+    ///
+    /// `collect` is called on the threads of the sampler, so it may take its time. If it panics or takes longer than five
+    /// seconds, this source fails and the others are read. A series that it does not return any more is not reported any
+    /// more.
+    ///
+    /// A collector has at most 1,000 series with 256 KiB of attributes, and all collectors of a process 256 metrics. What
+    /// exceeds that, or has an invalid name, kind, unit, value or limit, is left out. Each such reading is counted in
+    /// `campanile.sampler.failures` with what was wrong as `part`, and the first one is logged with the reason.
+    ///
+    /// With a pipeline, call this in [`sampler_with`](crate::telemetry::TelemetryBuilder::sampler_with), or use
+    /// [`Sampler::collector`] while it runs.
+    ///
+    /// # Example
+    /// ```
+    /// use campanile::sampler::{Measurement, Sampler};
+    /// use std::time::Duration;
+    ///
+    /// # fn waiting(queue: &str) -> f64 { 17.0 }
+    /// let sampler = Sampler::builder()
+    ///     .collector("queues", Duration::from_secs(10), || {
+    ///         ["mail", "invoices"].map(|queue| {
+    ///             Measurement::gauge("shop.queue.depth", waiting(queue))
+    ///                 .unit("{job}")
+    ///                 .attribute("queue", queue)
+    ///                 .limits(1_000.0, 5_000.0)
+    ///         })
+    ///     })
+    ///     .build()?;
+    /// # drop(sampler);
+    /// # Ok::<(), campanile::ConfigError>(())
+    /// ```
+    pub fn collector<M>(
+        mut self,
+        name: &str,
+        every: Duration,
+        collect: impl Fn() -> M + Send + Sync + 'static,
+    ) -> Self
+    where
+        M: IntoIterator<Item = Measurement>,
+    {
+        self.collectors.add(name, every, collect);
+        self
+    }
+
     /// Starts the sampler.
     ///
     /// # Errors
-    /// If a setting is out of range, if two runtimes or two allocators have the same name, or if the operating system
-    /// refuses a thread.
+    /// If a setting is out of range, if two runtimes, two allocators or two collectors have the same name, or if the
+    /// operating system refuses a thread.
     pub fn build(self) -> Result<Sampler, ConfigError> {
         self.settings.validate()?;
+        self.collectors.validate()?;
         #[cfg(feature = "system")]
         self.allocators.validate()?;
         #[cfg(feature = "system")]
@@ -205,6 +288,7 @@ impl SamplerBuilder {
         if let Some(gpu) = &self.settings.gpu {
             plans.extend(super::gpu::plans(gpu, self.settings.every));
         }
+        plans.extend(self.collectors.plans());
         plans
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! To read the code, start with `builder.rs`, which makes the list of sources; `probe.rs` defines what a source is.
 //! `schedule` reads the sources on its threads, and `latest.rs` keeps their last values for the collection of metrics. The
-//! sources are in `host`, `container`, `process`, `runtime`, `gpu` and `allocator.rs`. `thresholds` compares figures with
+//! sources are in `host`, `container`, `process`, `runtime`, `gpu`, `allocator.rs` and `collector.rs`. `thresholds` compares figures with
 //! their limits.
 //!
 //! The collection of metrics must not wait for `/proc` or a driver, because a callback that hangs stalls the export of
@@ -31,6 +31,7 @@
 #[cfg(feature = "system")]
 mod allocator;
 mod builder;
+mod collector;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod container;
 mod counter;
@@ -45,6 +46,7 @@ mod host;
 mod latest;
 #[cfg(feature = "system")]
 mod limits;
+mod measurement;
 #[cfg(all(feature = "system", target_os = "linux"))]
 mod mounts;
 #[cfg(all(feature = "system", target_os = "linux"))]
@@ -69,6 +71,7 @@ pub use builder::{Sampler, SamplerBuilder};
 pub use gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};
 #[cfg(feature = "system")]
 pub use host::SystemSettings;
+pub use measurement::Measurement;
 pub use settings::SamplerSettings;
 pub(crate) use settings::check_interval;
 #[cfg(feature = "system")]

@@ -61,7 +61,7 @@ pub(super) struct Figure {
     /// Which of several, such as a mount point. `None` if there is only one.
     pub(super) which: Option<Arc<str>>,
     pub(super) value: f64,
-    /// The limits that the device states, which replace those of the settings.
+    /// The limits that the device or a measurement states, which replace those of the settings.
     pub(super) own: Option<(f64, f64)>,
 }
 
@@ -86,7 +86,6 @@ pub(super) type Make = Arc<dyn Fn() -> Box<dyn Probe> + Send + Sync>;
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Checks that each of these sources has a name, and that no two have the same.
-#[cfg(feature = "system")]
 pub(super) fn check_names<T>(
     setting: &'static str,
     sources: &[(Box<str>, T)],

@@ -1,28 +1,26 @@
 //! Reports the metrics of all sources to OpenTelemetry. Without the feature `telemetry` it does nothing.
 
 #[cfg(feature = "telemetry")]
-pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, instrument, publish, withdraw};
+pub(crate) use with_telemetry::{BoundDuration, DurationRecorder, publish, withdraw};
 #[cfg(not(feature = "telemetry"))]
 pub(crate) use without_telemetry::DurationRecorder;
 
 #[cfg(feature = "telemetry")]
 mod with_telemetry {
     use std::borrow::Cow;
-    use std::sync::{Arc, LazyLock, Weak};
+    use std::sync::Arc;
     use std::time::Duration;
 
     use arc_swap::ArcSwapOption;
-    use opentelemetry::metrics::{AsyncInstrument, BoundHistogram, Histogram, Meter};
+    use opentelemetry::metrics::{BoundHistogram, Histogram, Meter};
     use opentelemetry::{KeyValue, Value};
 
-    use crate::base::panics::catch;
     use crate::base::sync::Mutex;
     use crate::base::sync::atomic::{AtomicU64, Ordering};
     use crate::signal::bounds::SECONDS;
     use crate::signal::exemplars::{ExemplarRegistry, ExemplarSpan, Exemplars};
-    use crate::signal::gathered::{Gathered, Values, key_value};
-    use crate::signal::names::{Kind, METRICS, Metric};
-    use crate::signal::source::{self, Source};
+    use crate::signal::gathered::key_value;
+    use crate::signal::names::Metric;
     use crate::signal::trace::{SampledSpan, want_sampled_spans};
 
     /// The meter to which the layers record durations.
@@ -52,111 +50,6 @@ mod with_telemetry {
             METER.store(None);
             want_sampled_spans(false);
             GENERATION.fetch_add(1, Ordering::AcqRel);
-        }
-    }
-
-    /// Creates an observable instrument on `meter` for every metric that is not a histogram. They report the values of all
-    /// sources, and those of `own`, which belong to this meter only.
-    pub(crate) fn instrument(meter: &Meter, own: &Arc<impl Source>) {
-        let own: Weak<dyn Source> = Arc::downgrade(own) as Weak<dyn Source>;
-        let readings = Arc::new(Readings { own, last: Mutex::new(Reading::default()) });
-        for (place, metric) in METRICS.iter().enumerate() {
-            let readings = Arc::clone(&readings);
-            let callback = move |observer: &dyn AsyncInstrument<f64>| {
-                for (value, attributes) in readings.take(place) {
-                    observer.observe(value, &attributes);
-                }
-            };
-            let (name, unit, description) = (metric.name, metric.unit, metric.description);
-            macro_rules! observable {
-                ($kind:ident) => {{
-                    let builder = meter.$kind(name).with_unit(unit).with_description(description);
-                    builder.with_callback(callback).build();
-                }};
-            }
-            match metric.kind {
-                Kind::Counter => observable!(f64_observable_counter),
-                Kind::UpDownCounter => observable!(f64_observable_up_down_counter),
-                Kind::Gauge => observable!(f64_observable_gauge),
-                Kind::Histogram => {}
-            }
-        }
-    }
-
-    /// Whether a series reports its last value, by the place of the metric in the table. Two handles with the same name
-    /// are one series. Their counts are added up. A gauge, or a metric that two samplers read from the same machine,
-    /// reports the last value instead.
-    static LAST_VALUE: LazyLock<Box<[bool]>> = LazyLock::new(|| {
-        METRICS.iter().map(|metric| metric.kind == Kind::Gauge || metric.is_shared()).collect()
-    });
-
-    /// The values of the sources, kept for one collection.
-    ///
-    /// The SDK calls the instruments one by one, in the order in which they were made. The sources are read once for all of
-    /// them.
-    struct Readings {
-        own: Weak<dyn Source>,
-        last: Mutex<Reading>,
-    }
-
-    #[derive(Default)]
-    struct Reading {
-        /// Indexed like the table of metrics.
-        values: Vec<Values>,
-        /// The first place whose values were not taken yet.
-        next: usize,
-    }
-
-    impl Reading {
-        /// The values of the metric at `place`; `None` if they were taken already, because a new collection has begun.
-        fn take(&mut self, place: usize) -> Option<Values> {
-            if place < self.next {
-                return None;
-            }
-            let values = self.values.get_mut(place)?;
-            self.next = place + 1;
-            Some(std::mem::take(values))
-        }
-    }
-
-    impl Readings {
-        fn take(&self, place: usize) -> Values {
-            if let Some(values) = self.last.lock().take(place) {
-                return values;
-            }
-            // A new collection begins. Read without the lock, because sources may be slow.
-            let mut reading = self.read();
-            let values = reading.take(place);
-            *self.last.lock() = reading;
-            values.unwrap_or_default()
-        }
-
-        fn read(&self) -> Reading {
-            let mut gathered: Vec<Gathered> = METRICS.iter().map(|_| Gathered::default()).collect();
-            let mut near = 0;
-            let mut emit = |metric: &'static Metric, value: f64, attributes: &[(&'static str, &str)]| {
-                // Sources emit their metrics roughly in the order of the table.
-                let is = |known: &&Metric| std::ptr::eq(*known, metric);
-                let (before, after) = METRICS.split_at(near);
-                let place = after.iter().position(is).map(|place| near + place);
-                let Some(place) = place.or_else(|| before.iter().position(is)) else { return };
-                near = place;
-                if let Some(gathered) = gathered.get_mut(place) {
-                    if LAST_VALUE.get(place).is_some_and(|last_value| *last_value) {
-                        gathered.push(value, attributes);
-                    } else {
-                        gathered.add(value, attributes);
-                    }
-                }
-            };
-            // A panic would end the collecting thread.
-            let _ = catch(|| {
-                source::observe(&mut emit);
-                if let Some(own) = self.own.upgrade() {
-                    own.observe(&mut emit);
-                }
-            });
-            Reading { values: gathered.into_iter().map(|gathered| gathered.values).collect(), next: 0 }
         }
     }
 
@@ -310,32 +203,8 @@ mod with_telemetry {
     #[cfg(test)]
     mod tests {
         use super::*;
-        use crate::signal::names::WHOLE_NUMBERS;
-        use crate::signal::source::Emit;
+        use crate::signal::names::{METRICS, WHOLE_NUMBERS};
         use opentelemetry::Value;
-
-        /// Emits the number of its observations for every metric.
-        #[derive(Default)]
-        struct Asked(AtomicU64);
-
-        impl Source for Asked {
-            #[allow(clippy::cast_precision_loss)]
-            fn observe(&self, emit: &mut Emit<'_>) {
-                let times = self.0.fetch_add(1, Ordering::Relaxed) + 1;
-                METRICS.iter().for_each(|metric| emit(metric, times as f64, &[("own", "")]));
-            }
-        }
-
-        /// Emits every metric twice, with the same attributes.
-        struct Twins;
-
-        impl Source for Twins {
-            fn observe(&self, emit: &mut Emit<'_>) {
-                for value in [3.0, 4.0] {
-                    METRICS.iter().for_each(|metric| emit(metric, value, &[("twin", "")]));
-                }
-            }
-        }
 
         #[test]
         fn attributes_have_the_types_of_the_conventions() {
@@ -350,46 +219,6 @@ mod with_telemetry {
                     assert_eq!(matches!(value, Value::I64(_)), whole, "{key} of {}", metric.name);
                 }
             }
-        }
-
-        #[test]
-        fn counts_are_added_up_and_the_last_value_of_a_gauge_counts() {
-            let own = Arc::new(Twins);
-            let weak = Arc::downgrade(&own) as Weak<dyn Source>;
-            let readings = Readings { own: weak, last: Mutex::default() };
-            for (place, metric) in METRICS.iter().enumerate() {
-                let mut values = readings.take(place);
-                values.retain(|(_, attributes)| attributes[0].key.as_str() == "twin");
-                let values: Vec<f64> = values.into_iter().map(|(value, _)| value).collect();
-                let last_value = metric.kind == Kind::Gauge || metric.is_shared();
-                let expected = if last_value { vec![3.0, 4.0] } else { vec![7.0] };
-                assert_eq!(values, expected, "{}", metric.name);
-            }
-        }
-
-        #[test]
-        fn concurrent_collections_get_no_old_values() {
-            let own = Arc::new(Asked::default());
-            let weak = Arc::downgrade(&own) as Weak<dyn Source>;
-            let readings = Readings { own: weak, last: Mutex::default() };
-            let take = |place: usize| {
-                let own = |(value, attributes): &(f64, Vec<KeyValue>)| {
-                    (attributes[0].key.as_str() == "own").then_some(*value)
-                };
-                readings.take(place).iter().find_map(own)
-            };
-            let round = |places: std::ops::Range<usize>| places.map(take).collect::<Vec<_>>();
-            assert_eq!(
-                round(0..METRICS.len()),
-                vec![Some(1.0); METRICS.len()],
-                "the sources are read once for a collection"
-            );
-            assert_eq!(round(0..METRICS.len()), vec![Some(2.0); METRICS.len()]);
-            // Another collection begins and ends during this one.
-            assert_eq!(round(0..5), vec![Some(3.0); 5]);
-            assert_eq!(round(0..METRICS.len()), vec![Some(4.0); METRICS.len()]);
-            assert_eq!(round(5..METRICS.len()), vec![Some(5.0); METRICS.len() - 5]);
-            assert_eq!(round(0..METRICS.len()), vec![Some(6.0); METRICS.len()]);
         }
     }
 }

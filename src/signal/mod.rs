@@ -1,8 +1,8 @@
 //! The metrics of the crate and the vital signs of components.
 //!
 //! To read the code, start with `names.rs`, the table of metrics, and `source.rs`, the trait of everything that has metrics.
-//! `meter.rs` exports the values of all sources through OpenTelemetry, and `vitals.rs` counts calls, failures and durations of
-//! components.
+//! `declared.rs` adds metrics of the program at run time. `instrumented.rs` exports the values of all sources through
+//! OpenTelemetry, `meter.rs` the durations, and `vitals.rs` counts calls, failures and durations of components.
 //!
 //! No other module knows the name of an instrument. Counts are stored in their handle, and each collection reads them. So a
 //! call is counted once, with or without a pipeline, and handles that were created before the pipeline are collected too.
@@ -13,6 +13,7 @@ mod bounds;
 #[cfg(feature = "telemetry")]
 mod cached_vital;
 pub(crate) mod capacity;
+mod declared;
 #[cfg(feature = "telemetry")]
 mod exemplars;
 #[cfg(feature = "telemetry")]
@@ -20,10 +21,14 @@ mod gathered;
 #[cfg(feature = "telemetry")]
 mod heartbeat;
 mod identity;
+#[cfg(feature = "telemetry")]
+mod instrumented;
 mod meter;
 #[cfg(feature = "telemetry")]
 mod minute;
 mod names;
+#[cfg(feature = "telemetry")]
+mod readings;
 #[cfg(feature = "telemetry")]
 mod sanitized;
 mod source;
@@ -35,21 +40,26 @@ mod vitals;
 
 #[cfg(feature = "telemetry")]
 pub(crate) use cached_vital::CachedVital;
+#[cfg(not(feature = "telemetry"))]
+pub(crate) use declared::declare;
+pub(crate) use declared::key as attribute_key;
 #[cfg(feature = "telemetry")]
 pub(crate) use exemplars::{Exemplar, ExemplarRegistry, ExemplarSpan, Exemplars};
 #[cfg(feature = "telemetry")]
 pub(crate) use heartbeat::PERIOD as HEARTBEAT_PERIOD;
 pub(crate) use identity::{Identity, identify, identity};
+#[cfg(feature = "telemetry")]
+pub(crate) use instrumented::{Instrumented, declare, instrument};
 pub(crate) use meter::DurationRecorder;
 #[cfg(feature = "telemetry")]
-pub(crate) use meter::{BoundDuration, instrument, publish, withdraw};
+pub(crate) use meter::{BoundDuration, publish, withdraw};
 #[cfg(feature = "telemetry")]
 pub(crate) use minute::LOOK_BACK;
 pub(crate) use names::*;
 pub use names::{Kind, METRICS, Metric};
 #[cfg(feature = "telemetry")]
 pub(crate) use sanitized::sanitized;
-#[cfg(test)]
+#[cfg(any(test, feature = "telemetry"))]
 pub(crate) use source::observe;
 pub(crate) use source::{BreakerSign, Emit, Level, MachineSign, Sign, Source, Watched, register, signs};
 pub(crate) use trace::{

@@ -64,6 +64,8 @@ pub(crate) enum Watched {
     Temperature,
     /// 0 when a device works, 1 when it is degraded, 2 when it failed.
     State,
+    /// A value of a collector of the program.
+    Measurement,
 }
 
 /// The level of a value.

@@ -174,7 +174,7 @@ impl TelemetryBuilder {
         let logger_provider = logs.provider(&resource, &core.secrets);
         let self_metrics = Arc::new(SelfMetrics { core: Arc::clone(&core), counters });
         self_metrics.counters.set_meter(&meter);
-        signal::instrument(&meter, &self_metrics);
+        let instrumented = signal::instrument(&meter, &self_metrics);
         signal::on_current(signal::Current {
             trace: context::current_trace,
             sampled: context::sampled_span,
@@ -202,6 +202,7 @@ impl TelemetryBuilder {
                 console: settings.console,
                 output: self.output,
                 _self_metrics: self_metrics,
+                _instrumented: instrumented,
                 slots: Mutex::new(HashMap::new()),
                 exemplars,
                 published: OnceLock::new(),

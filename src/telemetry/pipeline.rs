@@ -24,7 +24,7 @@ use super::span_layer::SpanLayer;
 use crate::base::redact::Redactor;
 use crate::base::sync::Mutex;
 use crate::base::sync::atomic::AtomicBool;
-use crate::signal::{ExemplarRegistry, Vitals};
+use crate::signal::{ExemplarRegistry, Instrumented, Vitals};
 
 /// The telemetry pipeline of a process: its traces, metrics and logs.
 ///
@@ -69,6 +69,8 @@ pub(super) struct Inner {
     pub(super) output: Output,
     /// Held here, because the meter has a weak reference only.
     pub(super) _self_metrics: Arc<SelfMetrics>,
+    /// Held here, so that new metrics get instruments as long as the pipeline lives.
+    pub(super) _instrumented: Arc<Instrumented>,
     pub(super) slots: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Exemplars of durations, if Prometheus is on.
     pub(super) exemplars: Option<Arc<ExemplarRegistry>>,

@@ -16,6 +16,7 @@ mod healing_commands;
 mod healing_restarts;
 mod hysteresis;
 mod outlook;
+mod overview;
 #[cfg(feature = "http")]
 mod probes;
 #[cfg(feature = "http")]

@@ -6,6 +6,8 @@ mod allocator;
 #[cfg(all(campanile_real_servers, feature = "full", target_os = "linux"))]
 mod calls;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
+mod collectors;
+#[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod container;
 #[cfg(all(feature = "prometheus", target_os = "linux"))]
 mod host;

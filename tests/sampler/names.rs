@@ -42,7 +42,7 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
     let mut seen = 0;
     for ours in METRICS {
         let area = ours.name.split('.').next().unwrap_or_default();
-        if !["system", "process", "container", "hw"].contains(&area) {
+        if !["system", "process", "container", "hw", "db"].contains(&area) {
             continue;
         }
         seen += 1;
@@ -92,7 +92,7 @@ fn p41_names_units_kinds_and_attributes_are_those_of_the_conventions() {
 
 #[test]
 fn metrics_without_a_convention_begin_with_campanile() {
-    const CONVENTIONS: [&str; 6] = ["container", "http", "hw", "process", "rpc", "system"];
+    const CONVENTIONS: [&str; 7] = ["container", "db", "http", "hw", "process", "rpc", "system"];
     for metric in METRICS {
         let area = metric.name.split('.').next().unwrap_or_default();
         assert!(area == "campanile" || CONVENTIONS.contains(&area), "{}", metric.name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::pool::PoolState;
+use super::pool_state::PoolState;
 use crate::base::sync::Mutex;
 use crate::signal::{
     CHECK_RESPONSES, DB_CONNECTIONS, DB_CONNECTIONS_MAX, DB_DURATION, DB_PENDING, DurationRecorder, Emit,

@@ -29,6 +29,7 @@ mod http;
 mod measured;
 mod poll_timer;
 mod pool;
+mod pool_state;
 #[cfg(feature = "redis")]
 mod redis;
 mod registry;
@@ -58,7 +59,8 @@ pub use handle::CheckHandle;
 pub(crate) use http::status_ranges;
 #[cfg(feature = "http")]
 pub use http::{HttpCheck, HttpCheckSettings};
-pub use pool::{PoolCheck, PoolState};
+pub use pool::PoolCheck;
+pub use pool_state::PoolState;
 pub(super) use registry::Checks;
 pub use service::ServiceCheck;
 #[cfg(feature = "sqlite")]

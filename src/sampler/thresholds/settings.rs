@@ -133,6 +133,8 @@ impl Thresholds {
             Watched::Load => self.load,
             Watched::Temperature => self.temperature,
             Watched::State => self.state.then(|| Threshold::new(1.0, 2.0)),
+            // Replaced by the limits that each measurement brings.
+            Watched::Measurement => Some(Threshold::new(1.0, 2.0)),
         }
     }
 

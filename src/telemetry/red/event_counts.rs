@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::red_metrics::OTHER;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{Emit, LOG_EVENTS, Vitals};
+
+/// The component that those beyond the maximum number share, as in [`Vitals`].
+pub(super) const OTHER: &str = "other";
 
 /// The counts of all components: at most as many as there are vital signs. Further components share one.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use tracing::callsite::Identifier;
 use tracing::field::Visit;
 
 use super::callsite::{self, Callsite, SeriesId};
-use super::event_counts::EventCounts;
+use super::event_counts::{EventCounts, OTHER};
 use super::labels::{Labels, Values};
 use super::rows::Rows;
 use super::series::{Instruments, LONGEST, Recorders, Series};
@@ -58,8 +58,6 @@ struct Names {
     next: u32,
 }
 
-/// The maximum number of components. Others share one, as in [`Vitals`].
-pub(super) const OTHER: &str = "other";
 /// Separates the parts of a key. It does not occur in ordinary text.
 const SEPARATOR: char = '\u{1f}';
 
