@@ -118,6 +118,18 @@ mod http {
     use bytes::Bytes;
     use http_body_util::{BodyExt, Full};
 
+    /// The first call logs a warning.
+    #[tokio::test]
+    async fn p12_a_response_whose_status_is_not_read_costs_no_allocation_after_the_first() {
+        let stack = ServiceBuilder::new()
+            .layer(DeadLetterQueue::in_memory(10).layer())
+            .layer(retry().layer())
+            .layer(breaker().layer())
+            .layer(Timing::new("test").layer())
+            .service(service_fn(|()| async { Ok::<_, BoxError>(Response::new(())) }));
+        assert_eq!(allocations(stack, || ()), 0);
+    }
+
     /// Calls the service and reads the response body to its end.
     fn read<S, B>(service: S) -> impl Service<(), Response = ()>
     where

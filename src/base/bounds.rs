@@ -149,10 +149,16 @@ impl<B: http_body::Body<Error: Into<BoxError>>> ResponseBody for B {}
     note = "for a service that is not one of HTTP, use `layer`"
 )]
 pub trait HttpService<B>:
-    Service<http::Request<B>, Response = http::Response<<Self as HttpService<B>>::ResBody>>
+    Service<
+        http::Request<B>,
+        Response = http::Response<<Self as HttpService<B>>::ResBody>,
+        Error = <Self as HttpService<B>>::Err,
+    >
 {
     /// The body of its responses.
     type ResBody;
+    /// Its error. Bounds name it instead of `Service::Error`, for which the compiler would report `Service` as missing.
+    type Err;
 }
 
 #[cfg(feature = "http")]
@@ -162,4 +168,5 @@ where
     S: Service<http::Request<B>, Response = http::Response<R>>,
 {
     type ResBody = R;
+    type Err = S::Error;
 }

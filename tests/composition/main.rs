@@ -16,3 +16,5 @@ mod timeout;
 mod tonic;
 #[cfg(feature = "http")]
 mod tower_http;
+#[cfg(all(feature = "http", feature = "prometheus"))]
+mod unread_status;

@@ -62,6 +62,23 @@ async fn the_first_layer_of_a_server_is_the_outermost() {
     assert_eq!((totals.successes, totals.rejected), (1, 1));
 }
 
+/// tonic's `add_service` asks for the name of a service, which is that of the inner one.
+#[tokio::test(start_paused = true)]
+async fn layers_go_around_one_service_of_a_server() {
+    let (breaker, timing) = (breaker(), Timing::new("test"));
+    let queue = campanile::DeadLetterQueue::in_memory(10);
+    let (channel, incoming) = connection();
+    let layered = ServiceBuilder::new()
+        .layer(queue.grpc_layer())
+        .layer(retry().grpc_layer())
+        .layer(breaker.grpc_layer())
+        .layer(timing.grpc_server_layer())
+        .service(service());
+    tokio::spawn(Server::builder().add_service(layered).serve_with_incoming(incoming));
+    HealthClient::new(channel).check(whole_server()).await.unwrap();
+    assert_eq!((timing.snapshot().calls, breaker.snapshot().totals.successes), (1, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_layers_for_http_do_not_see_that_a_grpc_call_failed() {
     let (http, grpc) = (breaker(), breaker());

@@ -114,7 +114,7 @@ named! { GrpcDeadLetter<S, C, K> }
 impl<S, C, K, B, R> Service<Request<B>> for GrpcDeadLetter<S, C, K>
 where
     S: HttpService<ReplayBody, ResBody = R>,
-    S::Error: Cause<K>,
+    S::Err: Cause<K>,
     C: Classify<Parts> + Clone,
     B: RequestBody,
     R: ResponseBody,

@@ -112,7 +112,7 @@ named! { HttpDeadLetter<S, C, K> }
 impl<S, C, K, B, ResB> Service<Request<B>> for HttpDeadLetter<S, C, K>
 where
     S: HttpService<ReplayBody, ResBody = ResB>,
-    S::Error: Cause<K>,
+    S::Err: Cause<K>,
     C: Classify<response::Parts> + Clone,
     B: RequestBody,
 {

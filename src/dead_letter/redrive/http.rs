@@ -52,7 +52,7 @@ impl DeadLetterQueue {
     ) -> Result<RedriveReport, StoreError>
     where
         S: HttpService<ReplayBody, ResBody = B>,
-        S::Error: Cause<K>,
+        S::Err: Cause<K>,
         B: ResponseBody<Data: Send> + Send + 'static,
     {
         self.redrive::<S, Request<ReplayBody>, ViaHttp<K>>(service, redrive).await
@@ -70,7 +70,7 @@ impl DeadLetterQueue {
     ) -> Result<RedriveHandle, StoreError>
     where
         S: HttpService<ReplayBody, ResBody = B, Future: Send> + Send + 'static,
-        S::Error: Cause<K>,
+        S::Err: Cause<K>,
         B: ResponseBody<Data: Send> + Send + 'static,
     {
         self.redrive_automatically::<S, Request<ReplayBody>, ViaHttp<K>>(service, redrive)

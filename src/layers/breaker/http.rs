@@ -158,7 +158,7 @@ named! { HttpBreaker<S, C, K> }
 impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpBreaker<S, C, K>
 where
     S: HttpService<ReqBody, ResBody = ResBody> + CloneService,
-    S::Error: Cause<K>,
+    S::Err: Cause<K>,
     ResBody: Body,
     C: Classify<Parts> + Clone,
 {

@@ -192,7 +192,7 @@ named! { HttpTimed<S, C, K> }
 impl<S, C, K, ReqBody, ResBody> Service<Request<ReqBody>> for HttpTimed<S, C, K>
 where
     S: HttpService<ReqBody, ResBody = ResBody>,
-    S::Error: Cause<K>,
+    S::Err: Cause<K>,
     ResBody: Body,
     C: Classify<Parts> + Clone,
 {

@@ -102,7 +102,7 @@ named! { KeyedHttpService<S, K, F, C, M> }
 impl<S, K, F, C, M, ReqBody, ResBody> Service<Request<ReqBody>> for KeyedHttpService<S, K, F, C, M>
 where
     S: HttpService<ReqBody, ResBody = ResBody> + CloneService,
-    S::Error: Cause<M>,
+    S::Err: Cause<M>,
     ResBody: Body,
     K: Key,
     F: Fn(&Request<ReqBody>) -> K,

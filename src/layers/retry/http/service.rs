@@ -51,7 +51,7 @@ named! { HttpRetrying<S, C, K> }
 impl<S, C, K, B, R> Service<Request<B>> for HttpRetrying<S, C, K>
 where
     S: HttpService<ReplayBody, ResBody = R> + CloneService,
-    S::Error: Cause<K>,
+    S::Err: Cause<K>,
     C: Classify<Parts> + Clone,
     B: RequestBody,
 {
