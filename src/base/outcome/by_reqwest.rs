@@ -4,8 +4,8 @@ use std::error::Error;
 
 use http::StatusCode;
 
-use super::by_status::outcome_of as outcome_of_status;
 use super::classify::{FailureKind, Outcome};
+use super::codes::http_outcome;
 use crate::base::error::{causes, reqwest_in};
 
 /// The outcome of a call that ended with `error`, if it is an error of reqwest that decides it by itself.
@@ -19,7 +19,7 @@ pub(super) fn by_itself(error: &reqwest::Error) -> Option<Outcome> {
         return Some(Outcome::Permanent(FailureKind::Error));
     }
     // `error_for_status` made it: the caller takes the response for an error.
-    error.status().map(|status| match outcome_of_status(status) {
+    error.status().map(|status| match http_outcome(status) {
         Outcome::Success if may_pass(status) => Outcome::Failure(FailureKind::Error),
         Outcome::Success | Outcome::Ignored => Outcome::Permanent(FailureKind::Error),
         outcome => outcome,
