@@ -69,6 +69,8 @@ pub use builder::{Sampler, SamplerBuilder};
 pub use gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuState};
 #[cfg(feature = "system")]
 pub use host::SystemSettings;
+#[cfg(all(feature = "system", feature = "worker"))]
+pub(crate) use process::resident_memory;
 pub use settings::SamplerSettings;
 pub(crate) use settings::check_interval;
 #[cfg(feature = "system")]

@@ -19,7 +19,6 @@ mod deadline;
 mod endpoint;
 mod entry;
 mod erased;
-mod every;
 mod finding;
 mod first_of;
 #[cfg(feature = "grpc")]
@@ -33,7 +32,6 @@ mod pool;
 mod redis;
 mod registry;
 mod runner;
-mod schedule;
 mod service;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -43,11 +41,12 @@ mod text;
 mod timeouts;
 mod transitions;
 
+pub use crate::base::every::Every;
+
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisCheck, RedisCheckBuilder};
 pub use blocking::BlockingCheck;
 pub use check_trait::Check;
-pub use every::Every;
 pub use finding::Finding;
 pub use first_of::FirstOf;
 #[cfg(feature = "grpc")]

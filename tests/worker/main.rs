@@ -1,0 +1,2 @@
+//! Workers through their public API.
+fn main() {}
