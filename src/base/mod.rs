@@ -11,7 +11,7 @@ pub(crate) mod clock;
 pub(crate) mod cut;
 pub(crate) mod duration;
 pub mod error;
-pub mod every;
+pub(crate) mod every;
 pub(crate) mod moment;
 pub mod outcome;
 pub(crate) mod panics;

@@ -58,9 +58,9 @@ impl Worker {
     ) -> Result<LoopHandle, ConfigError>
     where
         F: FnMut() -> Fut + Send + 'static,
-        Fut: Future<Output = Result<R, E>> + Send,
-        R: Send,
-        E: Cause<K> + Send,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Send + 'static,
+        E: Cause<K> + Send + 'static,
         K: 'static,
     {
         every.validate().map_err(|error| error.of("loop", name))?;
@@ -72,7 +72,7 @@ impl Worker {
     /// is dropped or drained. An item that fails or panics does not end the loop. To process several items at once, start
     /// several loops. A panic of the stream itself is logged, and ends the loop.
     ///
-    /// `futures::stream::poll_fn(move |cx| receiver.poll_recv(cx))` makes a stream of a Tokio channel.
+    /// `tokio_stream::wrappers::ReceiverStream` makes a stream of a Tokio channel.
     ///
     /// # Errors
     /// When there is no Tokio runtime.
@@ -80,12 +80,11 @@ impl Worker {
     /// # Example
     /// ```
     /// use campanile::Worker;
-    /// use futures_util::stream;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), campanile::ConfigError> {
     /// let worker = Worker::builder("import").build()?;
-    /// let rows = stream::iter([1_u32, 2, 3]);
+    /// let rows = tokio_stream::iter([1_u32, 2, 3]);
     /// let rows = worker.run_stream("rows", rows, |row| async move { Ok::<_, String>(row) })?;
     /// while !rows.is_finished() {
     ///     tokio::task::yield_now().await;
@@ -101,11 +100,11 @@ impl Worker {
         work: F,
     ) -> Result<LoopHandle, ConfigError>
     where
-        S: Stream<Item: Clone + Serialize + DeserializeOwned + Send + Sync> + Send + 'static,
-        F: FnMut(S::Item) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<R, E>> + Send,
-        R: Send,
-        E: Cause<K> + Send,
+        S: Stream<Item: Clone + Serialize + DeserializeOwned + Send + 'static> + Send + 'static,
+        F: Fn(S::Item) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<R, E>> + Send + 'static,
+        R: Send + 'static,
+        E: Cause<K> + Send + 'static,
         K: 'static,
     {
         let worker = self.clone();
@@ -134,21 +133,22 @@ where
     }
 }
 
-async fn run_items<S, F, Fut, R, E, K>(control: Arc<Control>, worker: Worker, stream: S, mut work: F)
+async fn run_items<S, F, Fut, R, E, K>(control: Arc<Control>, worker: Worker, stream: S, work: F)
 where
     S: Stream<Item: Clone + Serialize + DeserializeOwned>,
-    F: FnMut(S::Item) -> Fut,
+    F: Fn(S::Item) -> Fut,
     Fut: Future<Output = Result<R, E>>,
     E: Cause<K>,
 {
-    let mut stream = pin!(stream);
+    let (mut stream, work) = (pin!(stream), Arc::new(work));
     loop {
         let next = caught(poll_fn(|cx| stream.as_mut().poll_next(cx)));
         match control.unless_stopped(next).await {
             Some(Ok(Some(item))) => {
                 control.set_running(true);
                 // A failure or panic is counted, logged and parked.
-                drop(caught(worker.run(item, &mut work)).await);
+                let work = Arc::clone(&work);
+                drop(caught(worker.run(item, move |item| work(item))).await);
                 control.set_running(false);
             }
             Some(Ok(None)) | None => return,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde::Serialize;
@@ -82,12 +83,12 @@ impl Worker {
         Fut: Future<Output = Result<R, E>>,
         E: Cause<K> + Into<BoxError>,
     {
-        let (inner, work) = (&*self.inner, &work);
+        let (inner, work) = (&self.inner, &work);
         let again = Again(move |item: T| {
             let span = item_span(inner);
-            let recorder = span.clone();
+            let (inner, recorder) = (Arc::clone(inner), span.clone());
             let again = async move {
-                let result = attempts(inner, &item, work).await;
+                let result = attempts(inner, item, work).await;
                 result.map_err(|error| {
                     recorder.record("error.type", Failure::of_call(&error).label());
                     boxed(error)

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,8 +34,6 @@ impl Worker {
     /// A panic is a failure: the item is parked, and then the panic continues. An item whose future is dropped is
     /// cancelled. It is parked only if the queue
     /// [parks what is cancelled](crate::dead_letter::DeadLetterQueueBuilder::park_cancelled).
-    ///
-    /// The future can be spawned if the item is `Sync`.
     ///
     /// # Errors
     /// [`CallError::Inner`] with the error of the last attempt; [`CallError::Rejected`] if the circuit refused it;
@@ -70,7 +69,8 @@ impl Worker {
         let mut held = HeldItem::new(&inner.letters, item, watch.began());
         let Ended { result, failure, span } = {
             let (item, record) = held.parts();
-            observe(watch, recorded(record, attempts(inner, item, work)), Failure::of_call).await
+            let attempts = attempts(Arc::clone(&self.inner), item.clone(), work);
+            observe(watch, recorded(record, attempts), Failure::of_call).await
         };
         let Some(failure) = failure else {
             held.release();
@@ -107,10 +107,11 @@ async fn recorded<F: Future>(record: &mut Record, work: F) -> F::Output {
     poll_fn(|cx| record.during(|| work.as_mut().poll(cx))).await
 }
 
-/// Runs `work` through the retry and the circuit breaker.
+/// Runs `work` through the retry and the circuit breaker. It owns its values, so that it can be spawned for every type of
+/// item.
 pub(super) async fn attempts<T, F, Fut, R, E, K>(
-    inner: &Inner,
-    item: &T,
+    inner: Arc<Inner>,
+    item: T,
     mut work: F,
 ) -> Result<R, CallError<E>>
 where
@@ -126,18 +127,20 @@ where
             Err(error) => Outcome::Failure(Failure::of_call(error).kind),
         };
         let text: fn(&CallError<E>) -> ErrorText = |error| Failure::of_call(error).text;
-        let result = retry.run_described(classify, text, || attempt(inner, work(item.clone()))).await;
+        let again = || attempt(Arc::clone(&inner), work(item.clone()));
+        let result = retry.run_described(classify, text, again).await;
         return result.map_err(|error| match error {
             CallError::Rejected(rejected) => CallError::Rejected(rejected),
             CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
             CallError::Inner(error) => error,
         });
     }
-    attempt(inner, work(item.clone())).await
+    let call = work(item);
+    attempt(inner, call).await
 }
 
 /// Makes one attempt, through the circuit breaker.
-async fn attempt<F, R, E, K>(inner: &Inner, work: F) -> Result<R, CallError<E>>
+async fn attempt<F, R, E, K>(inner: Arc<Inner>, work: F) -> Result<R, CallError<E>>
 where
     F: Future<Output = Result<R, E>>,
     E: Cause<K>,
