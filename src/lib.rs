@@ -45,6 +45,7 @@
     feature = "telemetry",
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
 )]
+#![cfg_attr(feature = "worker", doc = "- [`worker`]: items, tasks and loops that are no request.")]
 #![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine, its GPUs, this process and its runtime.")]
 //! - [`store`]: where dead letters are kept, and how to keep them elsewhere.
 //! - [`redact`]: secrets, taken out before anything leaves.
@@ -82,6 +83,7 @@ pub use base::{
     backoff::{self, Backoff, Jitter},
     bounds,
     error::{self, CallError, ConfigError, RejectReason, Rejected, TimedOut},
+    every::Every,
     outcome::{self, Classify, FailureKind, Outcome},
     window::Window,
 };
@@ -108,6 +110,8 @@ pub use layers::timing::{self, Timing, TimingSnapshot};
 pub use store::LetterFilter;
 #[cfg(feature = "telemetry")]
 pub use telemetry::Telemetry;
+#[cfg(feature = "worker")]
+pub use worker::Worker;
 
 /// The examples of the documents, compiled.
 #[cfg(all(doctest, feature = "full"))]

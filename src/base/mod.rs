@@ -14,6 +14,7 @@ pub(crate) mod conventions;
 pub(crate) mod cut;
 pub(crate) mod duration;
 pub mod error;
+pub(crate) mod every;
 pub(crate) mod moment;
 pub mod outcome;
 pub(crate) mod panics;

@@ -83,6 +83,8 @@ mod groups;
 #[cfg(feature = "http")]
 mod http;
 mod identity;
+#[cfg(feature = "worker")]
+mod items;
 mod json;
 mod layer;
 mod letter;
@@ -115,6 +117,8 @@ pub use http::{GrpcDeadLetter, GrpcDeadLetterLayer};
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use http::{HttpDeadLetter, HttpDeadLetterLayer};
+#[cfg(feature = "worker")]
+pub(crate) use items::{HeldItem, park_item};
 pub use layer::{DeadLetter, DeadLetterLayer};
 pub use letter::{
     Attempt, BodyState, HeaderText, HttpRequest, Letter, Payload, RawLetter, Redaction, Unsendable,

@@ -72,6 +72,8 @@ pub use gpu::{GpuClocks, GpuDevice, GpuMemory, GpuSettings, GpuSnapshot, GpuStat
 #[cfg(feature = "system")]
 pub use host::SystemSettings;
 pub use measurement::Measurement;
+#[cfg(all(feature = "system", feature = "worker"))]
+pub(crate) use process::resident_memory;
 pub use settings::SamplerSettings;
 pub(crate) use settings::check_interval;
 #[cfg(feature = "system")]

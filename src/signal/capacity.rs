@@ -29,7 +29,7 @@ const NAMED: usize = 10_000;
 /// Values of an attribute such as a state, a mode, a direction or an outcome.
 const STATES: usize = 8;
 /// Attributes whose values are names that the program chooses.
-const NAMES: [&str; 6] = ["allocator", "breaker", "operation", "queue", "retry", "runtime"];
+const NAMES: [&str; 7] = ["allocator", "breaker", "operation", "queue", "retry", "runtime", "worker"];
 /// Attributes of HTTP and gRPC calls.
 const OF_CALLS: [&str; 2] = ["http.request.method", "rpc.method"];
 

@@ -170,6 +170,15 @@ metrics! {
         "How often this process found that the store had lost a part of the queue, and repaired the rest.";
     LETTERS_STORE_DURATION "campanile.dead_letter.store.duration" Histogram "s" ["queue" "operation" "error.type"]
         "Duration of the store's operations.";
+    // ----- workers -----
+    WORKER_ITEMS "campanile.worker.items" Counter "{item}" ["worker" "state" "reason"] "Items of a worker by state: ingested, ok, failed, cancelled, converted or skipped; failed and skipped ones with the reason.";
+    WORKER_ACTIVE "campanile.worker.active_items" UpDownCounter "{item}" ["worker"] "Items that a worker is processing.";
+    WORKER_OPERATION_DURATION "campanile.worker.operation.duration" Histogram "s" ["worker" "operation" "error.type"] "Duration of the operations that a worker tracks.";
+    WORKER_OPERATION_ITEMS "campanile.worker.operation.items" Counter "{item}" ["worker" "operation"] "Items of the operations of a worker that succeeded.";
+    WORKER_TASK_DURATION "campanile.worker.task.duration" Histogram "s" ["worker" "task" "error.type"] "Duration of the runs of a worker's tasks and loops.";
+    WORKER_TASK_ACTIVE "campanile.worker.task.active" UpDownCounter "{run}" ["worker" "task"] "Runs of a worker's tasks and loops that are in progress.";
+    WORKER_ERRORS "campanile.worker.errors" Counter "{error}" ["worker" "error.type"] "Errors of a worker by type: recorded ones, and those of failed items and tasks.";
+    WORKER_EVENTS "campanile.worker.events" Counter "{event}" ["component" "event" "severity" "worker"] "Events of a worker, by component, type and severity.";
     // ----- spans -----
     SPAN_DURATION "campanile.span.duration" Histogram "s" ["component" "span.name" "error.type" "otel.metric.overflow"]
         "Duration of spans, sampled or not, with the kind of failure of failed ones; its count is the number of calls.";

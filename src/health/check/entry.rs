@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
-use super::every::Every;
 use super::measured::Measured;
 use super::poll_timer::PollTimer;
 use super::text::sanitize;
 use super::transitions::log_transition;
 use crate::base::clock::{self, Tick};
+use crate::base::every::Every;
 use crate::base::moment;
 use crate::base::sync::Mutex;
 use crate::health::texts::Texts;
@@ -106,7 +106,7 @@ impl Entry {
             failures: 0,
             failures_in_a_row: 0,
             passed_once: false,
-            timeout: every.timeout,
+            timeout: every.check_timeout(),
         };
         let state = State {
             report: Arc::new(report),
@@ -147,7 +147,7 @@ impl Entry {
             None => Duration::ZERO,
         };
         state.overdue = Some((now, overdue));
-        let hangs = self.poll_timer.stuck_for(now) > self.every.timeout;
+        let hangs = self.poll_timer.stuck_for(now) > self.every.check_timeout();
         if !hangs && overdue < OVERDUE_LIMIT && !self.progress.borrow().stopped {
             return Arc::clone(&state.report);
         }
@@ -237,7 +237,7 @@ impl Entry {
 
     /// Waits until `due`, or until a caller requests a run.
     pub(super) async fn wait_until_due(&self, due: Tick) {
-        self.state.lock().expected = due + self.every.timeout;
+        self.state.lock().expected = due + self.every.check_timeout();
         loop {
             let left = due.since(clock::now());
             if left.is_zero() || self.state.lock().requested {
@@ -253,7 +253,7 @@ impl Entry {
         let mut state = self.state.lock();
         state.running = true;
         state.requested = false;
-        state.expected = now + self.every.timeout;
+        state.expected = now + self.every.check_timeout();
     }
 
     /// Discards the failure of a run during which this process stood still. The last outcome counts until the repeated run,
@@ -298,7 +298,7 @@ impl Entry {
                 failures: state.report.failures + u64::from(outcome.is_failure()),
                 failures_in_a_row: failures,
                 passed_once: state.report.passed_once || !outcome.is_failure(),
-                timeout: self.every.timeout,
+                timeout: self.every.check_timeout(),
             });
             state.report = Arc::clone(&report);
             state.running = false;

@@ -5,10 +5,10 @@ use std::sync::{Arc, Weak};
 
 use super::check_trait::Check;
 use super::entry::Entry;
-use super::every::Every;
 use super::registry::Checks;
 use crate::base::clock;
 use crate::base::error::ConfigError;
+use crate::base::every::Every;
 use crate::health::CheckReport;
 use crate::health::texts::Texts;
 

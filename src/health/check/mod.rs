@@ -18,7 +18,6 @@ mod dead_letters;
 mod endpoint;
 mod entry;
 mod erased;
-mod every;
 mod finding;
 mod first_of;
 #[cfg(feature = "grpc")]
@@ -26,6 +25,7 @@ mod grpc;
 mod handle;
 #[cfg(feature = "http")]
 mod http;
+mod limits;
 mod measured;
 mod poll_timer;
 mod pool;
@@ -35,7 +35,6 @@ mod redis;
 mod registry;
 mod run_scope;
 mod runner;
-mod schedule;
 mod service;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -45,11 +44,12 @@ mod text;
 mod timeouts;
 mod transitions;
 
+pub use crate::base::every::Every;
+
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisCheck, RedisCheckBuilder};
 pub use blocking::BlockingCheck;
 pub use check_trait::Check;
-pub use every::Every;
 pub use finding::Finding;
 pub use first_of::FirstOf;
 #[cfg(feature = "grpc")]

@@ -8,11 +8,11 @@ use tokio::runtime::Handle;
 
 use super::entry::{Entry, OUTCOMES};
 use super::erased::ErasedCheck;
-use super::every::Every;
 use super::runner::Runner;
-use super::schedule::Schedule;
 use crate::base::clock;
 use crate::base::error::ConfigError;
+use crate::base::every::Every;
+use crate::base::every::Schedule;
 use crate::base::sync::Mutex;
 use crate::health::CheckOutcome;
 use crate::health::CheckReport;

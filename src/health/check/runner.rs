@@ -16,8 +16,8 @@ use super::entry::{Entry, RunResult};
 use super::erased::{ErasedCheck, panic_message};
 use super::finding::Finding;
 use super::run_scope::in_run;
-use super::schedule::Schedule;
 use crate::base::clock;
+use crate::base::every::Schedule;
 use crate::base::moment;
 use crate::base::outcome::Timed;
 use crate::base::panics::Panic;
@@ -61,7 +61,7 @@ impl Runner {
     /// Runs the check within its timeout. Returns the result and the time meanwhile in which the process stood still;
     /// `None` when the runtime ends. An earlier run that timed out must end first.
     async fn run_once(&mut self) -> Option<(RunResult, Duration)> {
-        let limit = self.entry.every.timeout;
+        let limit = self.entry.every.check_timeout();
         let began = clock::now();
         let failed = |outcome, message: String| RunResult {
             outcome,

@@ -65,7 +65,22 @@ impl Retry {
         F: Attempts<Fut>,
         Fut: bounds::Work<T, E>,
     {
-        Work::attempts(&self.policy, work, classifier, |_| ErrorText::of_type::<E>()).await
+        self.run_described(classifier, |_| ErrorText::of_type::<E>(), work).await
+    }
+
+    /// [`Retry::run_with`], where `text` describes an error for the letter of the call.
+    pub(crate) async fn run_described<C, F, Fut, T, E>(
+        &self,
+        classifier: C,
+        text: fn(&E) -> ErrorText,
+        work: F,
+    ) -> Result<T, CallError<E>>
+    where
+        C: Classify<T, E>,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        Work::attempts(&self.policy, work, classifier, text).await
     }
 }
 

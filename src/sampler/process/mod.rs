@@ -24,5 +24,7 @@ mod linux;
 mod other;
 mod probe;
 mod reading;
+mod resident;
 
 pub(super) use probe::{Process, plan};
+pub(crate) use resident::resident_memory;

@@ -2,16 +2,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::finding::Finding;
 use crate::base::error::ConfigError;
 
-/// How often a check runs, how long a run may take, and how many equal results in a row change the outcome.
+/// The time limit of a run of a check, unless it is set.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a check or a loop runs, how long a run may take, and how many equal results in a row change the outcome of a
+/// check.
 ///
 /// Settings of a file hold it as a table: `{ interval = "30s", warn_after = "300ms", fail_after = "2s" }`.
 ///
 /// # Example
 /// ```
-/// use campanile::health::Every;
+/// use campanile::Every;
 /// use std::time::Duration;
 ///
 /// let every = Every::seconds(30).timeout(Duration::from_secs(2)).failures(3);
@@ -20,23 +23,23 @@ use crate::base::error::ConfigError;
 #[serde(default, deny_unknown_fields)]
 pub struct Every {
     #[serde(with = "crate::base::duration")]
-    pub(super) interval: Duration,
-    #[serde(with = "crate::base::duration")]
-    pub(super) timeout: Duration,
-    pub(super) jitter: f64,
-    pub(super) failures: u32,
-    pub(super) successes: u32,
+    pub(crate) interval: Duration,
+    #[serde(with = "crate::base::duration::option", skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) jitter: f64,
+    pub(crate) failures: u32,
+    pub(crate) successes: u32,
     #[serde(with = "crate::base::duration::option")]
-    pub(super) warn_after: Option<Duration>,
+    pub(crate) warn_after: Option<Duration>,
     #[serde(with = "crate::base::duration::option")]
-    pub(super) fail_after: Option<Duration>,
+    pub(crate) fail_after: Option<Duration>,
 }
 
 impl Default for Every {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(30),
-            timeout: Duration::from_secs(5),
+            timeout: None,
             jitter: 0.1,
             failures: 1,
             successes: 1,
@@ -47,13 +50,13 @@ impl Default for Every {
 }
 
 impl Every {
-    /// Runs the check at an interval of this many seconds: see [`interval`](Self::interval).
+    /// Runs at an interval of this many seconds: see [`interval`](Self::interval).
     #[must_use]
     pub fn seconds(seconds: u64) -> Self {
         Self::interval(Duration::from_secs(seconds))
     }
 
-    /// Runs the check at this interval, from the start of one run to the start of the next. It must be more than zero.
+    /// Runs at this interval, from the start of one run to the start of the next. It must be more than zero.
     /// Default: 30 s.
     #[must_use]
     pub fn interval(interval: Duration) -> Self {
@@ -62,17 +65,19 @@ impl Every {
 
     setters! {
         /// Sets the longest time that a run may take. A run that takes longer is ended and has failed. It must be more
-        /// than zero. Default: 5 s.
+        /// than zero. Default: 5 s for a check, no limit for a loop.
         #[must_use]
-        pub fn timeout(timeout: Duration) { timeout = timeout; }
+        pub fn timeout(timeout: Duration) { timeout = Some(timeout); }
         /// Sets the share of the interval, from 0 to 1, by which the runs are shifted at random, so that replicas do not
-        /// check at the same time. Default: 0.1.
+        /// run at the same time. Default: 0.1.
         #[must_use]
         pub fn jitter(share: f64) { jitter = share; }
-        /// Sets the number of failures in a row that make a passing check fail. At least 1. Default: 1.
+        /// Sets the number of failures in a row that make a passing check fail. At least 1. Default: 1. A loop does not use
+        /// it.
         #[must_use]
         pub fn failures(failures: u32) { failures = failures; }
-        /// Sets the number of passes in a row that make a failing check pass. At least 1. Default: 1.
+        /// Sets the number of passes in a row that make a failing check pass. At least 1. Default: 1. A loop does not use
+        /// it.
         #[must_use]
         pub fn successes(successes: u32) { successes = successes; }
         /// Turns a pass into a warning when the run took longer than this, so that the component is degraded. More than
@@ -87,41 +92,27 @@ impl Every {
         pub fn fail_after(limit: Duration) { fail_after = Some(limit); }
     }
 
-    /// What counts as found by a run that took this long.
-    pub(super) fn judge(&self, found: Finding, took: Duration) -> Finding {
-        let exceeded = |limit: &Duration| took > *limit;
-        let slow = |limit: Duration, setting: &str| {
-            format!("took {took:.1?}, more than the {limit:?} of `{setting}`")
-        };
-        match (self.fail_after.filter(exceeded), self.warn_after.filter(exceeded), found) {
-            (.., Finding::Fail(reason)) => Finding::Fail(reason),
-            (Some(limit), _, Finding::Pass) => Finding::Fail(slow(limit, "fail_after")),
-            (Some(limit), _, Finding::Warn(warning)) => {
-                Finding::Fail(format!("{}; {warning}", slow(limit, "fail_after")))
-            }
-            (None, Some(limit), Finding::Pass) => Finding::Warn(slow(limit, "warn_after")),
-            (None, Some(limit), Finding::Warn(warning)) => {
-                Finding::Warn(format!("{warning}; {}", slow(limit, "warn_after")))
-            }
-            (None, None, found) => found,
-        }
+    /// The time limit of a run of a check.
+    pub(crate) fn check_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(CHECK_TIMEOUT)
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         const MORE_THAN_ZERO: &str = "more than zero";
         ConfigError::check(!self.interval.is_zero(), "every.interval", self.interval, MORE_THAN_ZERO)?;
-        ConfigError::check(!self.timeout.is_zero(), "every.timeout", self.timeout, MORE_THAN_ZERO)?;
+        let timeout = self.check_timeout();
+        ConfigError::check(!timeout.is_zero(), "every.timeout", timeout, MORE_THAN_ZERO)?;
         ConfigError::check((0.0..=1.0).contains(&self.jitter), "every.jitter", self.jitter, "from 0 to 1")?;
         ConfigError::check(self.failures >= 1, "every.failures", self.failures, "at least 1")?;
         ConfigError::check(self.successes >= 1, "every.successes", self.successes, "at least 1")?;
         if let Some(warn) = self.warn_after {
             ConfigError::check(!warn.is_zero(), "every.warn_after", warn, MORE_THAN_ZERO)?;
-            let most = self.fail_after.unwrap_or(self.timeout);
+            let most = self.fail_after.unwrap_or(timeout);
             ConfigError::check(warn <= most, "every.warn_after", warn, "at most `fail_after` and `timeout`")?;
         }
         if let Some(fail) = self.fail_after {
             ConfigError::check(!fail.is_zero(), "every.fail_after", fail, MORE_THAN_ZERO)?;
-            ConfigError::check(fail <= self.timeout, "every.fail_after", fail, "at most `timeout`")?;
+            ConfigError::check(fail <= timeout, "every.fail_after", fail, "at most `timeout`")?;
         }
         Ok(())
     }
@@ -130,28 +121,6 @@ impl Every {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn limits_apply_to_passes_and_warnings_and_keep_the_reason_of_a_failure() {
-        let ms = Duration::from_millis;
-        let limited = Every::seconds(1).warn_after(ms(10)).fail_after(ms(20));
-        let warn = |text: &str| Finding::Warn(text.to_owned());
-        let fail = |text: &str| Finding::Fail(text.to_owned());
-        for (found, took, expected) in [
-            (Finding::Pass, 10, Finding::Pass),
-            (warn("full"), 10, warn("full")),
-            (fail("gone"), 10, fail("gone")),
-            (Finding::Pass, 11, warn("took 11.0ms, more than the 10ms of `warn_after`")),
-            (warn("full"), 20, warn("full; took 20.0ms, more than the 10ms of `warn_after`")),
-            (fail("gone"), 11, fail("gone")),
-            (Finding::Pass, 21, fail("took 21.0ms, more than the 20ms of `fail_after`")),
-            (warn("full"), 21, fail("took 21.0ms, more than the 20ms of `fail_after`; full")),
-            (fail("gone"), 21, fail("gone")),
-        ] {
-            assert_eq!(limited.judge(found, ms(took)), expected);
-        }
-        assert_eq!(Every::seconds(1).judge(Finding::Pass, Duration::MAX), Finding::Pass);
-    }
 
     #[test]
     fn limits_must_be_in_ascending_order() {

@@ -1,17 +1,17 @@
-//! When a check runs.
+//! When a check or a loop runs.
 
 use std::time::Duration;
 
-use super::every::Every;
+use super::interval::Every;
 use crate::base::clock::{Tick, nanos};
 
-/// The first run of a check comes no later than this, whatever its jitter: a new process is not ready before it.
+/// The first run comes no later than this, whatever its jitter: a new process is not ready before it.
 const FIRST_WITHIN: Duration = Duration::from_secs(2);
 
-/// The times at which a check is due: a grid that begins when the check is added, shifted once by its random jitter. A
+/// The times at which a run is due: a grid that begins when the check or loop is added, shifted once by its random jitter. A
 /// late run does not move the grid, and missed runs are skipped.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     origin: Tick,
     interval: u64,
     due: Tick,
@@ -19,7 +19,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// A schedule that begins at `now`. `random` is in 0..1.
-    pub(super) fn new(every: &Every, now: Tick, random: f64) -> Self {
+    pub(crate) fn new(every: &Every, now: Tick, random: f64) -> Self {
         let spread = every.interval.mul_f64_or_max(every.jitter);
         Self {
             origin: now + spread.mul_f64_or_max(random),
@@ -29,12 +29,12 @@ impl Schedule {
     }
 
     /// The time of the next run.
-    pub(super) fn due(&self) -> Tick {
+    pub(crate) fn due(&self) -> Tick {
         self.due
     }
 
     /// Moves to the first time after `now`, at which a run ended.
-    pub(super) fn advance(&mut self, now: Tick) {
+    pub(crate) fn advance(&mut self, now: Tick) {
         let passed = now.0.saturating_sub(self.origin.0) / self.interval + 1;
         self.due = Tick(self.origin.0.saturating_add(passed.saturating_mul(self.interval)));
     }
