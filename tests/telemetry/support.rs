@@ -96,6 +96,20 @@ pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
     );
 }
 
+/// A pipeline without a subscriber, for its layers.
+#[cfg(feature = "http")]
+pub(crate) fn plain() -> Telemetry {
+    Telemetry::builder("test").variables(|_| None).build().expect("the settings are valid")
+}
+
+/// A service that answers with the headers of the request.
+#[cfg(feature = "http")]
+pub(crate) async fn echo(request: http::Request<()>) -> Result<http::Response<String>, std::convert::Infallible> {
+    let mut response = http::Response::new(String::new());
+    response.headers_mut().clone_from(request.headers());
+    Ok(response)
+}
+
 pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone())
 }
