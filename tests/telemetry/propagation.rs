@@ -21,7 +21,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Instrument, info_span};
 
-use crate::support::{Pipeline, assert_child, attribute, echo, plain};
+use crate::support::{Pipeline, assert_child, attribute, echo, plain, scoped};
 
 #[tracing::instrument(skip_all)]
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -366,11 +366,11 @@ async fn p31_a_trace_passes_a_tonic_client_and_server() {
     let address = listener.local_addr().unwrap();
     tokio::spawn(
         tonic::transport::Server::builder()
+            .layer(scoped(payments.dispatch()))
             .layer(payments.telemetry.grpc_server_layer().untraced([""; 0]))
             .layer(tonic::service::InterceptorLayer::new(look))
             .add_service(service)
-            .serve_with_incoming(TcpListenerStream::new(listener))
-            .with_subscriber(payments.dispatch()),
+            .serve_with_incoming(TcpListenerStream::new(listener)),
     );
     let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let mut client = HealthClient::new(

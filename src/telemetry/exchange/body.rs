@@ -53,9 +53,7 @@ fn left<'a>(side: Side, missing: Option<u64>, endless: bool, silence: &Silence) 
     } else if missing == Some(0) && !side.is_grpc() {
         // An HTTP/1 server does not poll again once it has the bytes of `Content-Length`.
         Ended::Whole
-    } else if side == Side::HttpServer && endless
-        || side == Side::HttpClient && !silence.is_stall(STALL)
-    {
+    } else if side == Side::HttpServer && endless || side == Side::HttpClient && !silence.is_stall(STALL) {
         // A stream of events ends when its reader leaves, and a client may want the head only.
         Ended::Left
     } else {
@@ -66,11 +64,7 @@ fn left<'a>(side: Side, missing: Option<u64>, endless: bool, silence: &Silence) 
 impl<B: Body> SpanBody<B> {
     /// Follows the body of `response` to its end.
     #[inline]
-    pub(super) fn follow(
-        response: Response<B>,
-        observed: Option<Observed>,
-        to_head: bool,
-    ) -> Response<Self> {
+    pub(super) fn follow(response: Response<B>, observed: Option<Observed>, to_head: bool) -> Response<Self> {
         let Some(mut observed) = observed else { return response.map(Self::unobserved) };
         observed.head(&response);
         let (head, body) = response.into_parts();

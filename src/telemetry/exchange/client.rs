@@ -225,9 +225,9 @@ impl Settings {
     fn span(&self, parts: &Parts) -> Span {
         #[cfg(feature = "grpc")]
         if self.side.is_grpc() {
-            return self.names.grpc(grpc_span::method(parts), |name| {
-                grpc_span::of_client(&self.names, name, parts)
-            });
+            return self
+                .names
+                .grpc(grpc_span::method(parts), |name| grpc_span::of_client(&self.names, name, parts));
         }
         let method = method_index(&parts.method);
         let route = parts.extensions.get::<UrlTemplate>().map(|template| &*template.0);

@@ -69,6 +69,8 @@ mod tests {
             assert_eq!(found.server.host, Some("a"));
             assert_eq!(found.https, Some(false));
         });
-        of(&[("forwarded", ";;=,"), ("x-forwarded-for", ",")], |found| assert_eq!(found, Forwarded::default()));
+        of(&[("forwarded", ";;=,"), ("x-forwarded-for", ",")], |found| {
+            assert_eq!(found, Forwarded::default())
+        });
     }
 }

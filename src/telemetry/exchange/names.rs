@@ -50,12 +50,17 @@ impl Names {
     /// Calls `then` with the name of requests with the method at `method` and a route, which may be empty.
     #[inline]
     pub(super) fn http<T>(&self, method: u8, route: &str, then: impl FnOnce(&Arc<Name>) -> T) -> T {
-        self.find(method, route, || match (method_name(method), route) {
-            (OTHER, "") => "HTTP".into(),
-            (OTHER, route) => format!("HTTP {route}").into(),
-            (method, "") => method.into(),
-            (method, route) => format!("{method} {route}").into(),
-        }, then)
+        self.find(
+            method,
+            route,
+            || match (method_name(method), route) {
+                (OTHER, "") => "HTTP".into(),
+                (OTHER, route) => format!("HTTP {route}").into(),
+                (method, "") => method.into(),
+                (method, route) => format!("{method} {route}").into(),
+            },
+            then,
+        )
     }
 
     /// Calls `then` with the name of calls of a gRPC method.

@@ -210,6 +210,9 @@ impl Drop for Observed {
 
 impl fmt::Debug for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observed").field("side", &self.side).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("Observed")
+            .field("side", &self.side)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }

@@ -308,7 +308,8 @@ impl Settings {
                 Some(method) => self.names.grpc(method, make),
                 None => self.names.unproven(make),
             };
-            more.unproven = path.filter(|_| known.is_none()).map(|path| (Arc::clone(&self.names), path.clone()));
+            more.unproven =
+                path.filter(|_| known.is_none()).map(|path| (Arc::clone(&self.names), path.clone()));
             return (span, more);
         }
         let owned;

@@ -47,12 +47,20 @@ mod tests {
     #[test]
     fn probes_are_not_traced() {
         let untraced = Untraced::default();
-        for path in ["/livez", "/metrics", "/grpc.health.v1.Health/Check", "/grpc.reflection.v1alpha.ServerReflection/A"] {
+        for path in [
+            "/livez",
+            "/metrics",
+            "/grpc.health.v1.Health/Check",
+            "/grpc.reflection.v1alpha.ServerReflection/A",
+        ] {
             assert!(untraced.contains(path), "{path}");
         }
         for path in ["/", "/livez/", "/orders/livez", "/shop.Orders/Put", "/metricsx"] {
             assert!(!untraced.contains(path), "{path}");
         }
-        assert!(Untraced::new(["/internal/*"]).contains("/internal/a") && !Untraced::new(["/a"]).contains("/livez"));
+        assert!(
+            Untraced::new(["/internal/*"]).contains("/internal/a")
+                && !Untraced::new(["/a"]).contains("/livez")
+        );
     }
 }

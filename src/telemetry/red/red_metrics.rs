@@ -21,10 +21,10 @@ use crate::base::cut::cut;
 use crate::base::sync::Mutex;
 use crate::signal::{ExemplarRegistry, ExemplarSpan, Vitals};
 use crate::telemetry::fields::SpecialFields;
-use crate::telemetry::targets::REQUESTS;
 use crate::telemetry::hasher::IdHasher;
 use crate::telemetry::origin::is_own_target;
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::targets::REQUESTS;
 
 /// Rate, errors and duration of spans.
 #[derive(Debug)]

@@ -11,8 +11,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use campanile::retry::ReplayBody;
 use campanile::{
-    Backoff, CircuitBreaker, DeadLetterQueue, HalfOpen, Health, Retry, RetryBudget, Telemetry, Timing,
-    Window,
+    Backoff, CircuitBreaker, DeadLetterQueue, HalfOpen, Health, Retry, RetryBudget, Telemetry, Timing, Window,
 };
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
