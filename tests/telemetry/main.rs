@@ -14,6 +14,8 @@ mod each_variable;
 #[cfg(feature = "prometheus")]
 mod event_counts;
 mod exceptions;
+#[cfg(feature = "axum")]
+mod exchange;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;
