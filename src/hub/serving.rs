@@ -10,10 +10,10 @@ use tower::{BoxError, Service};
 
 use super::campanile::Campanile;
 use crate::base::error::ConfigError;
-use crate::edge::serve::{Shutdown, ShutdownBuilder, ShutdownReport, Stop};
+use crate::edge::serve::{ShutdownBuilder, ShutdownReport, Stop};
 
 impl Campanile {
-    /// Serves `app` until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::serve`].
+    /// Serves `app` until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::serve`](crate::serve::Shutdown::serve).
     ///
     /// # Errors
     /// When the system refuses a handler for the signals.
@@ -34,7 +34,7 @@ impl Campanile {
         Ok(self.shutdown().build()?.serve(listener, app).await)
     }
 
-    /// Runs another server, or a worker, until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::run`].
+    /// Runs another server, or a worker, until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::run`](crate::serve::Shutdown::run).
     ///
     /// # Errors
     /// The error of the server, or that of a system that refuses a handler for the signals.

@@ -127,7 +127,9 @@ where
             Err(error) => Outcome::Failure(Failure::of_call(error).kind),
         };
         let text: fn(&CallError<E>) -> ErrorText = |error| Failure::of_call(error).text;
-        let again = || attempt(Arc::clone(&inner), work(item.clone()));
+        // Owns the item: a borrowed one would have to be `Sync`.
+        let of_attempt = Arc::clone(&inner);
+        let again = move || attempt(Arc::clone(&of_attempt), work(item.clone()));
         let result = retry.run_described(classify, text, again).await;
         return result.map_err(|error| match error {
             CallError::Rejected(rejected) => CallError::Rejected(rejected),
