@@ -44,11 +44,14 @@ mod scope;
 mod server;
 mod serving;
 mod start;
+mod watching;
 mod worker;
 
 pub use builder::CampanileBuilder;
 pub use campanile::Campanile;
-pub use dependency::{Dependency, DependencyBuilder};
+pub use dependency::{Dependency, DependencyBuilder, DependencyClient};
 pub use fault::{StartError, StartFault};
+pub use scope::ScopeCounts;
 pub use scope::{Scope, ScopeReport};
 pub use server::{Server, ServerBuilder, ServerLayer};
+pub use worker::HubWorkerBuilder;

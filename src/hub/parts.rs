@@ -7,6 +7,7 @@ use super::dependency::Dependency;
 use super::server::Server;
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
+use crate::worker::Worker;
 
 /// The maximum number of parts of one kind: names are chosen in code, not by callers.
 const MOST: usize = 1_000;
@@ -15,6 +16,7 @@ const MOST: usize = 1_000;
 pub(super) struct Parts {
     pub(super) servers: Named<Server>,
     pub(super) dependencies: Named<Dependency>,
+    pub(super) workers: Named<Worker>,
 }
 
 /// Parts of one kind.
@@ -67,6 +69,9 @@ pub(super) fn built_already(name: &str) -> ConfigError {
 impl Parts {
     /// All queues of dead letters.
     pub(super) fn queues(&self) -> Vec<DeadLetterQueue> {
-        self.dependencies.all().iter().filter_map(|dependency| dependency.letters().cloned()).collect()
+        let mut queues: Vec<_> =
+            self.dependencies.all().iter().filter_map(|dependency| dependency.letters().cloned()).collect();
+        queues.extend(self.workers.all().iter().map(|worker| worker.letters().clone()));
+        queues
     }
 }

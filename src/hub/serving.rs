@@ -55,7 +55,11 @@ impl Campanile {
     /// When the settings of the shutdown are not valid, which [`start`](super::CampanileBuilder::start) has checked.
     pub async fn end(&self) -> Result<ShutdownReport, ConfigError> {
         let shutdown = self.shutdown().grace(std::time::Duration::ZERO).signal(async {}).build()?;
-        match shutdown.run(|stop| async move { Ok::<_, Infallible>(stop.await) }).await {
+        let nothing = |stop: Stop| async move {
+            stop.await;
+            Ok::<_, Infallible>(())
+        };
+        match shutdown.run(nothing).await {
             Ok(report) => Ok(report),
         }
     }

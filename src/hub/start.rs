@@ -43,6 +43,7 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
     });
     reload::on_hang_up(&inner);
     let campanile = Campanile { inner };
+    campanile.summarize();
     campanile.publish();
     Ok(campanile)
 }

@@ -41,7 +41,7 @@ impl WorkerSettings {
         self.check().map_err(|error| error.of("worker", name))
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
         ConfigError::check(self.recent_errors <= 1_000, "recent_errors", self.recent_errors, "at most 1000")?;
         ConfigError::check(
             self.recent_errors_bytes <= 64 * 1024 * 1024,

@@ -50,7 +50,7 @@ impl HttpClient {
         Ok(Self::builder(name, client).retry(&retry).breaker(&breaker).timing(&timing).build())
     }
 
-    pub(super) fn with(name: Arc<str>, client: Client, layers: Layers) -> Self {
+    pub(crate) fn with(name: Arc<str>, client: Client, layers: Layers) -> Self {
         let service = HttpService::new(layers.around(Sender(client.clone())));
         Self { name, client, layers, service }
     }

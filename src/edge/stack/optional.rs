@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 
 /// A service with a layer around it, or without. Unlike [`tower::util::Either`], the bodies of the responses may differ.
 #[derive(Clone, Debug)]
-pub(crate) enum Optional<A, B> {
+pub enum Optional<A, B> {
     With(A),
     Without(B),
 }
@@ -52,7 +52,7 @@ where
 pin_project! {
     /// The future of [`Optional`].
     #[project = Projection]
-    pub(crate) enum OptionalFuture<A, B> {
+    pub enum OptionalFuture<A, B> {
         With { #[pin] call: A },
         Without { #[pin] call: B },
     }

@@ -20,6 +20,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(KeyPath, ConfigError)> {
     }
     found.add(KeyPath::default(), settings.health.validate());
     found.add(KeyPath::default(), settings.healing.validate());
+    found.add(top("logging"), settings.logging.check());
     found.add(top("data"), settings.data.check());
     found.add(top("shutdown"), settings.shutdown.validate());
     found.letters(&top("letters.queue"), &settings.letters.queue);
@@ -45,7 +46,7 @@ pub(super) fn check(settings: &Settings) -> Vec<(KeyPath, ConfigError)> {
     }
     for (name, worker) in &settings.worker {
         let path = top("worker").key(name);
-        found.add(path.clone(), worker.check_own());
+        found.add(path.key("limits"), worker.limits.check());
         if let Some(retry) = &worker.retry {
             found.add(path.key("retry"), retry.validate(name));
         }

@@ -125,6 +125,7 @@ impl DependencyBuilder {
             inner: Arc::new(Inner {
                 timing: Timing::new(Arc::clone(&name)),
                 fallback: Fallback::new(Arc::clone(&name)),
+                telemetry: hub.telemetry.clone(),
                 name: Arc::clone(&name),
                 component: Arc::clone(&component),
                 letters,

@@ -10,6 +10,7 @@ use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
 use crate::layers::timing::Timing;
+use crate::telemetry::Telemetry;
 
 /// Something that the program calls, under one name: letters, retry and circuit as far as its settings turn them on, timing
 /// and client spans. See [`Campanile::dependency`](super::super::Campanile::dependency).
@@ -26,6 +27,7 @@ pub(super) struct Inner {
     pub(super) breaker: Option<CircuitBreaker>,
     pub(super) timing: Timing,
     pub(super) fallback: Fallback,
+    pub(super) telemetry: Telemetry,
 }
 
 impl Dependency {

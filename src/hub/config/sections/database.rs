@@ -16,8 +16,6 @@ use crate::health::Every;
 pub struct DatabaseSettings {
     /// Address, for the program that makes the pool. It is not shown. Default: none.
     pub address: Option<String>,
-    /// Query of the check. Default: `SELECT 1`.
-    pub query: String,
     /// Time from one run of the check to the next: more than zero. Default: 30 s.
     #[serde(with = "crate::base::duration")]
     pub every: Duration,
@@ -34,10 +32,6 @@ pub struct DatabaseSettings {
     pub failures: u32,
     /// Number of passes in a row that make a failing check pass: at least 1. Default: 1.
     pub successes: u32,
-    /// Maximum number of connections of the pool: at least 1. Default: what the pool says.
-    pub pool_max: Option<u32>,
-    /// Share of the pool in use above which the database is degraded: more than 0, at most 1. Default: 0.9.
-    pub pool_warn: f64,
     /// Whether the program is not ready while this database is unwell. Default: `false`.
     pub critical: bool,
 }
@@ -46,15 +40,12 @@ impl Default for DatabaseSettings {
     fn default() -> Self {
         Self {
             address: None,
-            query: "SELECT 1".to_owned(),
             every: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
             warn_above: None,
             error_above: None,
             failures: 1,
             successes: 1,
-            pool_max: None,
-            pool_warn: 0.9,
             critical: false,
         }
     }
@@ -78,15 +69,9 @@ impl DatabaseSettings {
     }
 
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
-        ConfigError::check(!self.query.trim().is_empty(), "query", &self.query, "a query that is not blank")?;
         check_times(self.every, self.timeout, self.warn_above, self.error_above)?;
         ConfigError::check(self.failures >= 1, "failures", self.failures, "at least 1")?;
-        ConfigError::check(self.successes >= 1, "successes", self.successes, "at least 1")?;
-        if let Some(connections) = self.pool_max {
-            ConfigError::check(connections >= 1, "pool_max", connections, "at least 1")?;
-        }
-        let is_share = self.pool_warn > 0.0 && self.pool_warn <= 1.0;
-        ConfigError::check(is_share, "pool_warn", self.pool_warn, "more than 0 and at most 1")
+        ConfigError::check(self.successes >= 1, "successes", self.successes, "at least 1")
     }
 }
 
@@ -94,15 +79,12 @@ impl fmt::Debug for DatabaseSettings {
     /// Omits the address, which usually holds a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseSettings")
-            .field("query", &self.query)
             .field("every", &self.every)
             .field("timeout", &self.timeout)
             .field("warn_above", &self.warn_above)
             .field("error_above", &self.error_above)
             .field("failures", &self.failures)
             .field("successes", &self.successes)
-            .field("pool_max", &self.pool_max)
-            .field("pool_warn", &self.pool_warn)
             .field("critical", &self.critical)
             .finish_non_exhaustive()
     }

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::server::check_component;
-use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterSettings;
 use crate::retry::RetrySettings;
 
@@ -14,8 +12,6 @@ use crate::retry::RetrySettings;
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WorkerSettings {
-    /// Component that the items count for. Default: the name of the section.
-    pub component: Option<String>,
     /// Retries of items that failed. Default: off, because an item may have had an effect.
     #[serde(with = "super::switch")]
     pub retry: Option<RetrySettings>,
@@ -23,11 +19,6 @@ pub struct WorkerSettings {
     /// `letters.everywhere` is set.
     #[serde(with = "super::switch")]
     pub letters: Option<DeadLetterSettings>,
-}
-
-impl WorkerSettings {
-    /// Checks what is not checked by the settings of a part.
-    pub(in crate::hub::config) fn check_own(&self) -> Result<(), ConfigError> {
-        check_component(self.component.as_deref())
-    }
+    /// The errors that its snapshot shows, and how often a failure that repeats is logged.
+    pub limits: crate::worker::WorkerSettings,
 }
