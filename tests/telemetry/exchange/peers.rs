@@ -74,7 +74,7 @@ async fn servers_say_what_their_peers_say() {
 
     let pipeline = Pipeline::new();
     opentelemetry::global::set_tracer_provider(pipeline.telemetry.tracer_provider());
-    let layer = opentelemetry_instrumentation_tower::HTTPLayerBuilder::builder()
+    let layer = opentelemetry_instrumentation_tower::http::server::LayerBuilder::builder()
         .with_route_extractor_fn(|request: &Request<axum::body::Body>| {
             request.extensions().get::<axum::extract::MatchedPath>().map(|path| path.as_str().to_owned())
         })
