@@ -111,6 +111,22 @@ async fn p12_a_function_that_succeeds_allocates_nothing() {
     assert_eq!(allocations(calls, || ()), 0);
 }
 
+#[cfg(feature = "worker")]
+#[tokio::test]
+async fn p12_an_item_that_succeeds_allocates_nothing_but_its_span() {
+    let builder = campanile::Worker::builder("test").retry(&retry()).breaker(&breaker());
+    let worker = builder.build().unwrap();
+    let runs = service_fn(|()| worker.run(1_u32, |n| async move { Ok::<_, BoxError>(n) }));
+    assert_eq!(allocations(runs, || ()), 0);
+    let tracks = service_fn(|()| worker.track("fetch", 1, async { Ok::<_, BoxError>(1) }));
+    assert_eq!(allocations(tracks, || ()), 0);
+    let counts = service_fn(|()| {
+        worker.items().ingested(1).skipped("duplicate", 1);
+        std::future::ready(Ok::<_, BoxError>(()))
+    });
+    assert_eq!(allocations(counts, || ()), 0);
+}
+
 #[cfg(feature = "http")]
 mod http {
     use super::*;
