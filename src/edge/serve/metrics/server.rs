@@ -1,7 +1,6 @@
 //! The handle of a metrics server, and the start of its thread.
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 use std::{fmt, io, thread};
 
 use tokio::net;
