@@ -1,6 +1,7 @@
-//! An axum service with metrics, traces, health and a circuit breaker. The example calls it a few times.
+//! An axum service with metrics, traces, health and a circuit breaker, which shuts down in order. The example calls it a few
+//! times.
 //!
-//! `cargo run --example axum_service --features axum`
+//! `cargo run --example axum_service --features serve`
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
+use campanile::serve::{MetricsServer, Shutdown};
 use campanile::telemetry::Correlation;
 use campanile::{Backoff, CircuitBreaker, Telemetry, Timing};
 use http_body_util::BodyExt;
@@ -42,29 +44,33 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(breaker.http_layer())
         .layer(timing.http_server_layer())
         // A span for each request in the trace of its caller, and an id in its spans and in the response.
-        .layer(telemetry.http_server_layer().component("shop").correlation(Correlation::default()))
-        .route_service("/metrics", telemetry.prometheus_service())
-        .fallback_service(health.http_service());
+        .layer(telemetry.http_server_layer().component("shop").correlation(Correlation::default()));
 
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    // A real service waits for SIGTERM here, and uses a longer delay, so that load balancers notice.
+    // A real service has a fixed port for them: 127.0.0.1:9464 is the default.
+    let metrics = MetricsServer::builder(&telemetry).listen((Ipv4Addr::LOCALHOST, 0)).build()?;
+    let probes = metrics.address();
+    // A real service leaves out the signal, and so waits for SIGTERM. Its grace period is longer, so that load balancers notice.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let signal = async { stopped.await.unwrap_or_default() };
-    let shutdown = health.drain_after(signal, Duration::from_millis(100));
-    let server =
-        tokio::spawn(async move { axum::serve(listener, app).with_graceful_shutdown(shutdown).await });
+    let shutdown = Shutdown::builder()
+        .telemetry(&telemetry)
+        .metrics_server(metrics)
+        .signal(async { stopped.await.unwrap_or_default() })
+        .grace(Duration::from_millis(100))
+        .build()?;
+    let server = tokio::spawn(shutdown.serve(listener, app));
 
     let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
-    for path in [
-        "/items/1",
-        "/items/100",
-        "/items/101",
-        "/items/102",
-        "/items/103",
-        "/items/104",
-        "/items/2",
-        "/readyz",
+    for (address, path) in [
+        (address, "/items/1"),
+        (address, "/items/100"),
+        (address, "/items/101"),
+        (address, "/items/102"),
+        (address, "/items/103"),
+        (address, "/items/104"),
+        (address, "/items/2"),
+        (probes, "/readyz"),
     ] {
         let request = Request::get(format!("http://{address}{path}")).body(Body::empty())?;
         let response = client.request(request).await?;
@@ -79,10 +85,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{line}");
         }
     }
-    // The service is not ready any more, serves requests for the delay, then finishes those in progress.
+    // The service is not ready any more, serves requests for the grace period, then finishes those in progress.
     drop((stop, client));
-    server.await??;
-    println!("\nThe server has shut down. Ready: {}", health.is_ready());
-    telemetry.shutdown(Duration::from_secs(5));
+    println!("\n{}\nReady: {}", server.await?, health.is_ready());
     Ok(())
 }

@@ -2,12 +2,13 @@
 //!
 //! The server offers gRPC health checking: the readiness of the process, and the health of each component.
 //!
-//! `cargo run --example tonic_service --features grpc`
+//! `cargo run --example tonic_service --features grpc,serve`
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use campanile::health::{Component, Health};
+use campanile::serve::Shutdown;
 use campanile::{Backoff, CircuitBreaker, Timing};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Channel, Server};
@@ -24,18 +25,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     health.register(Component::new("shop").critical(true))?;
     let server_breaker = CircuitBreaker::builder("health-server").build()?;
     let server_timing = Timing::new("health-server");
-    // A real service waits for SIGTERM here, and uses a longer delay, so that load balancers notice.
+    // A real service leaves out the signal, and so waits for SIGTERM. Its grace period is longer, so that load balancers notice.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let signal = async { stopped.await.unwrap_or_default() };
+    let shutdown = Shutdown::builder()
+        .health(&health)
+        .signal(async { stopped.await.unwrap_or_default() })
+        .grace(Duration::from_millis(100))
+        .build()?;
     let server = Server::builder()
         .layer(server_timing.grpc_server_layer())
         .layer(server_breaker.grpc_layer())
-        .add_service(health.grpc_service())
-        .serve_with_incoming_shutdown(
-            TcpListenerStream::new(listener),
-            health.drain_after(signal, Duration::from_millis(100)),
-        );
-    let server = tokio::spawn(server);
+        .add_service(health.grpc_service());
+    let incoming = TcpListenerStream::new(listener);
+    let server = tokio::spawn(shutdown.run(|stop| server.serve_with_incoming_shutdown(incoming, stop)));
 
     let breaker = CircuitBreaker::builder("health-client")
         .consecutive_failures(3)
@@ -65,11 +67,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         breaker.snapshot().totals.rejected
     );
 
-    // Clients that watch are told of the shutdown. The server ends after the delay.
+    // Clients that watch are told of the shutdown. The server ends after the grace period.
     drop(stop);
     while let Some(answer) = watched.message().await? {
         println!("watched: {:?}", answer.status());
     }
-    server.await??;
+    println!("{}", server.await??);
     Ok(())
 }
