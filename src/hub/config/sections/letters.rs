@@ -10,7 +10,7 @@ use crate::dead_letter::DeadLetterSettings;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LettersSettings {
+pub struct LettersSection {
     /// Whether each dependency and worker whose section does not mention `letters` has a queue. Default: `false`.
     pub everywhere: bool,
     /// Directory of SQLite files, one for each queue that names no store: `DIRECTORY/NAME.db`. Default: none, such queues

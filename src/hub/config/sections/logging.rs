@@ -8,7 +8,7 @@ use crate::telemetry::{Console, LogSettings};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LoggingSettings {
+pub struct LoggingSection {
     /// Format of the logs on the console: `human`, `json` or `off`. Default: `human`.
     pub console: Console,
     /// Filter of the logs on the console, such as `info,sqlx=warn`. `RUST_LOG` wins over it. Default:
@@ -18,7 +18,7 @@ pub struct LoggingSettings {
     pub records: LogSettings,
 }
 
-impl Default for LoggingSettings {
+impl Default for LoggingSection {
     fn default() -> Self {
         Self {
             console: Console::default(),

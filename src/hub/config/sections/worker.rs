@@ -13,7 +13,7 @@ use crate::retry::RetrySettings;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct WorkerSettings {
+pub struct WorkerSection {
     /// Component that the items count for. Default: the name of the section.
     pub component: Option<String>,
     /// Retries of items that failed. Default: off, because an item may have had an effect.
@@ -25,7 +25,7 @@ pub struct WorkerSettings {
     pub letters: Option<DeadLetterSettings>,
 }
 
-impl WorkerSettings {
+impl WorkerSection {
     /// Checks what is not checked by the settings of a part.
     pub(in crate::hub::config) fn check_own(&self) -> Result<(), ConfigError> {
         check_component(self.component.as_deref())
