@@ -336,5 +336,17 @@ fn http_client(c: &mut Criterion) {
 #[cfg(not(feature = "reqwest"))]
 fn http_client(_: &mut Criterion) {}
 
-criterion_group!(layers, closed, keyed, slow_calls, open, two_threads, retry, timing, fallbacks, stack, http_client);
+criterion_group!(
+    layers,
+    closed,
+    keyed,
+    slow_calls,
+    open,
+    two_threads,
+    retry,
+    timing,
+    fallbacks,
+    stack,
+    http_client
+);
 criterion_main!(layers);
