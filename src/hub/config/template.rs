@@ -10,7 +10,7 @@ use super::sections::{
 };
 use super::shape::{MOVED, NAMED};
 use super::toml_text::{in_order, inline};
-use super::tree::{KeyPath, quoted};
+use super::tree::{KeyPath, Node, Refusal, Source, Value as Leaf, quoted, read};
 use crate::dead_letter::DeadLetterSettings;
 
 /// The width of a line of explanation.
@@ -118,7 +118,7 @@ impl Page {
     fn unserialized(&mut self, path: &KeyPath, table: &Map<String, Json>) {
         for key in explanations::keys(path) {
             let path = path.key(key);
-            if !table.contains_key(key) && !is_moved(&path) {
+            if !table.contains_key(key) && !is_moved(&path) && is_known(&path) {
                 if let Some(explanation) = explanations::of(&path) {
                     self.explain(explanation);
                 }
@@ -154,6 +154,12 @@ impl Page {
 
 fn is_moved(path: &KeyPath) -> bool {
     MOVED.iter().any(|(from, _)| KeyPath::of(from) == *path)
+}
+
+/// Whether the settings have the key: that of a feature that is off has an explanation all the same.
+fn is_known(path: &KeyPath) -> bool {
+    let tree = Node::nested(path.keys(), Leaf::Null, &Source::Default);
+    !matches!(read::<Settings>(&tree), Err((_, Refusal::UnknownKey { .. })))
 }
 
 /// Whether a table is one value: one whose keys have no explanations.
