@@ -96,13 +96,21 @@ impl Page {
         self.unserialized(path, table);
         for (key, value) in table {
             let path = path.key(key);
-            if value.is_object() && !is_moved(&path) && !is_free(value, &path) && self.full {
+            if !value.is_object() || is_moved(&path) || is_free(value, &path) {
+                continue;
+            }
+            if self.full {
                 self.section(&path, value, depth + 1);
+            } else {
+                self.text.push('\n');
+                self.explain(explanations::of(&path).unwrap_or_default());
+                let _ = writeln!(self.text, "# [{path}] is a table: the full template has its settings.");
             }
         }
     }
 
     fn setting(&mut self, path: &KeyPath, key: &str, value: &Json) {
+        self.text.push('\n');
         if let Some(explanation) = explanations::of(path) {
             self.explain(explanation);
         }
@@ -119,9 +127,8 @@ impl Page {
         for key in explanations::keys(path) {
             let path = path.key(key);
             if !table.contains_key(key) && !is_moved(&path) && is_known(&path) {
-                if let Some(explanation) = explanations::of(&path) {
-                    self.explain(explanation);
-                }
+                self.text.push('\n');
+                self.explain(explanations::of(&path).unwrap_or_default());
                 self.unset(&path, key);
             }
         }
@@ -139,6 +146,9 @@ impl Page {
     }
 
     fn explain(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let mut line = String::from("#");
         for word in text.split_whitespace() {
             if line.len() > 1 && line.chars().count() + 1 + word.chars().count() > WIDTH {
