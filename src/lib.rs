@@ -47,8 +47,14 @@
 )]
 #![cfg_attr(feature = "worker", doc = "- [`worker`]: items, tasks and loops that are no request.")]
 #![cfg_attr(feature = "reqwest", doc = "- [`reqwest`]: all layers around a client of reqwest.")]
-#![cfg_attr(feature = "serve", doc = "- [`serve`]: signals, an ordered shutdown, and a port for metrics and probes.")]
-#![cfg_attr(feature = "hub", doc = "- [`hub`]: all of it under one name per service, with one file of settings.")]
+#![cfg_attr(
+    feature = "serve",
+    doc = "- [`serve`]: signals, an ordered shutdown, and a port for metrics and probes."
+)]
+#![cfg_attr(
+    feature = "hub",
+    doc = "- [`hub`]: all of it under one name per service, with one file of settings."
+)]
 #![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine, its GPUs, this process and its runtime.")]
 //! - [`store`]: where dead letters are kept, and how to keep them elsewhere.
 //! - [`redact`]: secrets, taken out before anything leaves.
