@@ -281,7 +281,8 @@ fn headers(c: &mut Criterion) {
     use tower::{Layer, Service, service_fn};
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let inner = service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))));
+    let inner =
+        service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))));
     let mut request = Request::new(());
     request.headers_mut().insert("traceparent", HeaderValue::from_static(PARENT));
     request.headers_mut().insert("baggage", HeaderValue::from_static("tenant=m%C3%BCller,plan=blue"));

@@ -52,7 +52,8 @@ fn router(name: &str, share: f64) -> Result<(Router, Box<dyn std::any::Any>), Bo
                 .build();
             let traces = tracing_opentelemetry::layer().with_tracer(tracers.tracer("bench"));
             // Its spans have this target, and the level `TRACE`.
-            let filter = Targets::new().with_default(LevelFilter::INFO).with_target("otel", LevelFilter::TRACE);
+            let filter =
+                Targets::new().with_default(LevelFilter::INFO).with_target("otel", LevelFilter::TRACE);
             tracing_subscriber::registry().with(filter).with(traces).try_init()?;
             let propagator = opentelemetry_sdk::propagation::TraceContextPropagator::new();
             opentelemetry::global::set_text_map_propagator(propagator);
@@ -92,6 +93,7 @@ pub(crate) fn measure(variant: &str) -> Result<(), BoxError> {
         }
         let mut nanos = Vec::new();
         for _ in 0..BATCHES {
+            #[allow(clippy::disallowed_methods)] // A bench measures real time.
             let began = Instant::now();
             requests(&router, BATCH).await?;
             nanos.push(began.elapsed().as_secs_f64() * 1e9 / f64::from(BATCH));
