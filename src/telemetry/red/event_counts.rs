@@ -9,7 +9,10 @@ use crate::signal::{Emit, LOG_EVENTS, Vitals};
 /// The component that those beyond the maximum number share, as in [`Vitals`].
 pub(super) const OTHER: &str = "other";
 
-/// The counts of all components: at most as many as there are vital signs. Further components share one.
+/// The maximum number of components. Each has two series.
+const MOST: usize = Vitals::CAPACITY / 2;
+
+/// The counts of all components: at most [`MOST`]. Further components share one.
 #[derive(Debug, Default)]
 pub(super) struct EventCounts(RwLock<HashMap<Box<str>, Arc<ComponentEvents>>>);
 
@@ -38,7 +41,7 @@ impl EventCounts {
     #[cold]
     fn add(&self, name: &str) -> Arc<ComponentEvents> {
         let mut components = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let room = components.len() < Vitals::CAPACITY || components.contains_key(name);
+        let room = components.len() < MOST || components.contains_key(name);
         Arc::clone(components.entry(if room { name } else { OTHER }.into()).or_default())
     }
 
