@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn further_components_share_one() {
         let counts = EventCounts::default();
-        for number in 0..Vitals::CAPACITY + 7 {
+        for number in 0..MOST + 7 {
             counts.of(&number.to_string()).count(number % 2 == 0);
         }
         counts.of("3").count(false);
@@ -72,7 +72,7 @@ mod tests {
         counts.observe(&mut |_, value, attributes| {
             *seen.entry(attributes[0].1.to_owned()).or_insert(0.0) += value;
         });
-        assert_eq!(seen.len(), Vitals::CAPACITY + 1);
+        assert_eq!(seen.len(), MOST + 1);
         assert_eq!((seen["other"], seen["3"], seen["4"]), (7.0, 2.0, 1.0));
     }
 }
