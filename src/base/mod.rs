@@ -8,6 +8,8 @@ mod macros;
 
 pub mod backoff;
 pub(crate) mod clock;
+#[cfg(feature = "http")]
+pub(crate) mod conventions;
 pub(crate) mod cut;
 pub(crate) mod duration;
 pub mod error;

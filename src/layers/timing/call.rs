@@ -5,13 +5,11 @@ use std::borrow::Cow;
 use http::request::Parts as RequestParts;
 use http::response::Parts;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Version};
 
+use crate::base::conventions::{OTHER, method_index, method_name, scheme_name, version_name};
 use crate::base::outcome::{FailureKind, GRPC_CODES, Outcome};
 use crate::signal::{self, DurationRecorder};
-
-/// The value of an attribute that is unknown, or beyond the bound.
-pub(super) const OTHER: &str = "_OTHER";
 
 /// The kind of call. The convention has a metric for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,35 +46,7 @@ enum Subject {
     Path(PathAndQuery),
 }
 
-/// The methods of the convention. Any other is `_OTHER`.
-pub(super) const METHODS: [&str; 10] =
-    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"];
-
-pub(super) fn method_name(place: u8) -> &'static str {
-    METHODS.get(usize::from(place)).copied().unwrap_or(OTHER)
-}
-
-fn method_index(method: &Method) -> u8 {
-    // Ten short names: a search is cheaper than a hash.
-    METHODS.iter().position(|name| *name == method.as_str()).unwrap_or(METHODS.len()) as u8
-}
-
-pub(super) fn scheme_name(https: bool) -> &'static str {
-    if https { "https" } else { "http" }
-}
-
 const VERSION: &str = "network.protocol.version";
-
-fn version_name(version: Version) -> Option<&'static str> {
-    Some(match version {
-        Version::HTTP_09 => "0.9",
-        Version::HTTP_10 => "1.0",
-        Version::HTTP_11 => "1.1",
-        Version::HTTP_2 => "2",
-        Version::HTTP_3 => "3",
-        _ => return None,
-    })
-}
 
 /// The status of a gRPC call that succeeded: one more than its code.
 const OK: u16 = 1;

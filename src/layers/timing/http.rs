@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::handle::Timing;
 use super::meter::Meter;
 use super::server_timing::ServerTiming;
+use crate::base::conventions::matched_route;
 use crate::base::error::{ByError, Cause, ConfigError};
 #[cfg(feature = "grpc")]
 use crate::base::outcome::ByGrpcStatus;
@@ -28,17 +29,14 @@ type Route = Arc<dyn Fn(&RequestParts) -> Option<String> + Send + Sync>;
 impl Timing {
     /// A layer for an HTTP server: `http.server.request.duration` and `http.server.active_requests`.
     ///
-    /// The path of a request is not an attribute, since any caller can make one up. Set the matched route with
-    /// [`HttpTimingLayer::route`]:
+    /// The path of a request is not an attribute, since any caller can make one up. The matched route is. With the feature
+    /// `axum` the layer finds it; for other routers, set it with [`HttpTimingLayer::route`]:
     /// ```
-    /// use axum::{Router, extract::MatchedPath, routing::get};
+    /// use axum::{Router, routing::get};
     ///
     /// let timing = campanile::Timing::new("orders");
-    /// let app: Router = Router::new().route("/orders/{id}", get(|| async { "fine" })).layer(
-    ///     timing
-    ///         .http_server_layer()
-    ///         .route(|request| request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())),
-    /// );
+    /// let app: Router =
+    ///     Router::new().route("/orders/{id}", get(|| async { "fine" })).layer(timing.http_server_layer());
     /// ```
     #[must_use]
     #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
@@ -104,7 +102,8 @@ impl<C, K> HttpTimingLayer<C, K> {
         HttpTimingLayer { meter, side, classifier: before.with(classifier), route, server_timing }
     }
 
-    /// Sets the function that returns the matched route of a request, the attribute `http.route` of a server. Beyond 1,000
+    /// Sets the function that returns the matched route of a request, the attribute `http.route` of a server. Default: with
+    /// the feature `axum`, the route that axum has matched. Beyond 1,000
     /// combinations of attributes the rest is counted as `_OTHER`, and so is a route of more than 1,024 bytes.
     #[must_use]
     pub fn route(mut self, route: impl Fn(&RequestParts) -> Option<String> + Send + Sync + 'static) -> Self {
@@ -199,7 +198,13 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
-        let route = self.layer.route.as_ref().and_then(|route| route(&parts));
+        let route = match &self.layer.route {
+            Some(route) => route(&parts),
+            None if self.layer.side == Side::HttpServer => {
+                matched_route(&parts.extensions).map(ToOwned::to_owned)
+            }
+            None => None,
+        };
         let call = Call::new(self.layer.side, &parts, route);
         let server_timing = self.layer.server_timing.clone().filter(|_| self.layer.side == Side::HttpServer);
         let exchange = Exchange::start(&self.layer.meter, call, server_timing);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::call::{Call, Key, METHODS, Side, Target, method_name, scheme_name};
+use super::call::{Call, Key, Side, Target};
+use crate::base::conventions::{METHODS, method_name, scheme_name};
 use crate::base::outcome::Outcome;
 use crate::base::sync::atomic::{AtomicU64, Ordering};
 use crate::signal::{self, DurationRecorder, Emit, SampledSpan};
