@@ -1,16 +1,17 @@
 //! An axum service with metrics, traces, health and a circuit breaker. The example calls it a few times.
 //!
-//! `cargo run --example axum_service --features http`
+//! `cargo run --example axum_service --features axum`
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path};
+use axum::extract::Path;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use campanile::{Backoff, CircuitBreaker, Telemetry, Timing, telemetry};
+use campanile::telemetry::Correlation;
+use campanile::{Backoff, CircuitBreaker, Telemetry, Timing};
 use http_body_util::BodyExt;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -36,17 +37,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
 
     // In axum, the first layer is the innermost.
-    let app =
-        Router::new()
-            .route("/items/{id}", get(item))
-            .layer(breaker.http_layer())
-            .layer(telemetry::http_correlation_layer()) // an id for each request, in its spans and in the response
-            .layer(telemetry::http_propagation_layer())
-            .layer(timing.http_server_layer().route(|request| {
-                request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
-            }))
-            .route_service("/metrics", telemetry.prometheus_service())
-            .fallback_service(health.http_service());
+    let app = Router::new()
+        .route("/items/{id}", get(item))
+        .layer(breaker.http_layer())
+        .layer(timing.http_server_layer())
+        // A span for each request in the trace of its caller, and an id in its spans and in the response.
+        .layer(telemetry.http_server_layer().component("shop").correlation(Correlation::default()))
+        .route_service("/metrics", telemetry.prometheus_service())
+        .fallback_service(health.http_service());
 
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;

@@ -25,7 +25,7 @@ use super::filter;
 use super::logs::Logs;
 use super::metrics::{self, PendingPushes};
 use super::pipeline::{Inner, Telemetry};
-use super::propagation::{self, Formats};
+use super::propagation::Formats;
 use super::red::{Labels, RedMetrics};
 use super::resolve::Resolved;
 use super::resource::identity;
@@ -74,7 +74,6 @@ impl TelemetryBuilder {
         global::set_tracer_provider(inner.tracer_provider.clone());
         global::set_meter_provider(telemetry.meter_provider());
         global::set_text_map_propagator(Formats::clone(&inner.propagator));
-        propagation::set_installed(Arc::clone(&inner.propagator));
         #[cfg(not(feature = "otlp"))]
         super::selection::warn_about_unused_endpoint(&variables);
         let _first = inner.published.set(signal::publish(inner.meter.clone(), inner.exemplars.clone()));

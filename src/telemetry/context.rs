@@ -61,7 +61,8 @@ impl SpanExt for Span {
 
 /// Returns the context of the current span, or a context that was attached inside of it.
 ///
-/// For clients that send the context themselves. For HTTP, [`http_injection_layer`](super::http_injection_layer) sends it.
+/// For clients that send the context themselves. For HTTP and gRPC, the layers of clients send it:
+/// [`Telemetry::http_client_layer`](super::Telemetry::http_client_layer).
 #[must_use]
 pub fn current_context() -> Context {
     ask(&Span::current(), SpanRequest::Current).unwrap_or_else(Context::current)

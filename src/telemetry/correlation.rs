@@ -18,15 +18,16 @@ use crate::base::unique::unique;
 
 /// The correlation id of a request.
 ///
-/// [`http_correlation_layer`](super::http_correlation_layer) adds it to the extensions of a request. For other work, create
-/// one and attach it:
+/// The layers of servers give each request one if
+/// [`correlation`](super::ServerSpanLayer::correlation) is set: it is among the extensions of the request. For other work,
+/// create one and attach it:
 /// ```
 /// use campanile::telemetry::CorrelationId;
 /// use opentelemetry::Context;
 ///
 /// let id: CorrelationId = "order-17".parse()?;
 /// let attached = id.within(&Context::current()).attach();
-/// // Spans that are made here have it, and so does each call through `http_injection_layer`.
+/// // Spans that are made here have it, and so does each call through `http_client_layer`.
 /// assert_eq!(CorrelationId::current(), Some(id));
 /// drop(attached);
 /// assert_eq!(CorrelationId::current(), None);

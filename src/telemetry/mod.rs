@@ -43,6 +43,8 @@ mod counters;
 mod error;
 mod error_type;
 mod events;
+#[cfg(feature = "http")]
+mod exchange;
 #[cfg(feature = "otlp")]
 mod export;
 mod export_thread;
@@ -50,6 +52,7 @@ mod exporters;
 mod field_value;
 mod fields;
 mod filter;
+mod handed_over;
 mod hasher;
 mod jobs;
 mod limits;
@@ -76,6 +79,7 @@ mod span_request;
 mod spans;
 mod status;
 mod suppress;
+mod targets;
 mod variables;
 
 pub use batch::BatchSettings;
@@ -84,6 +88,9 @@ pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use correlation::CorrelationId;
 pub use error::TelemetryError;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use exchange::{ClientSpanLayer, ClientSpans, ServerSpanLayer, ServerSpans, UrlTemplate};
 pub use limits::SpanLimits;
 pub use logs::LogSettings;
 pub use metrics::Meters;
@@ -91,16 +98,10 @@ pub use otlp::{OtlpCompression, OtlpProtocol, OtlpSettings};
 pub use pipeline::Telemetry;
 #[cfg(all(feature = "http", feature = "prometheus"))]
 pub use prometheus::PrometheusService;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub use propagation::Correlation;
 pub use propagation::propagator;
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use propagation::{HttpCorrelation, HttpCorrelationLayer, http_correlation_layer};
-#[cfg(feature = "http")]
-#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
-pub use propagation::{
-    HttpInjection, HttpInjectionLayer, HttpPropagation, HttpPropagationLayer, http_injection_layer,
-    http_propagation_layer,
-};
 pub use sampling::{Sampling, SamplingRule, TailSampling};
 pub use settings::TelemetrySettings;
 pub use span_layer::SpanLayer;

@@ -17,6 +17,7 @@ use super::console_ids::ConsoleIds;
 use super::core::{Core, Parent, new_context};
 use super::correlation;
 use super::fields::SpanFields;
+use super::handed_over::handed_over;
 use super::origin::is_own_event;
 use super::red::Callsite;
 use super::sampling::Candidate;
@@ -196,7 +197,8 @@ impl Core {
                 clocks.wall(open_span.start),
             ));
             recording.add_fields(fields, &self.limits);
-            if self.code_attributes {
+            // The place of a span that this crate makes tells nothing.
+            if self.code_attributes && !callsite.of_requests {
                 recording.add_code_location(metadata, callsite.special.has_code(), &self.limits);
             }
             let shown = |context: &OtelContext| correlation::shown(context, &self.secrets);
@@ -276,7 +278,9 @@ where
             tail.begin(trace_id);
         }
         open_span.otel = core.otel(&parent, attributes.is_contextual(), &open_span.context);
-        if recorded || callsite.special.has_control() || callsite.labelled {
+        let series = if callsite.of_requests { handed_over(core.red.id()) } else { None };
+        open_span.series = series.unwrap_or(callsite.series);
+        if recorded || (series.is_none() && callsite.special.has_control()) || callsite.labelled {
             core.first_fields(&mut open_span, attributes, callsite, recorded);
         }
         core.spans.insert(open_span, generation);

@@ -12,6 +12,8 @@ mod correlation;
 #[cfg(all(feature = "otlp-grpc", feature = "prometheus"))]
 mod each_variable;
 mod exceptions;
+#[cfg(feature = "axum")]
+mod exchange;
 #[cfg(feature = "prometheus")]
 mod exemplars;
 mod export;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use campanile::telemetry::{http_injection_layer, http_propagation_layer, propagator};
+use campanile::telemetry::propagator;
 use http::{HeaderMap, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -15,12 +15,13 @@ use hyper_util::service::TowerToHyperService;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::trace::{SpanId, TraceContextExt};
 use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::trace::SpanData;
 use tokio::net::TcpListener;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Instrument, info_span};
 
-use crate::support::{Pipeline, assert_child};
+use crate::support::{Pipeline, assert_child, attribute, echo, plain, scoped};
 
 #[tracing::instrument(skip_all)]
 async fn handler(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
@@ -37,12 +38,13 @@ async fn serve(pipeline: &Pipeline) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let dispatch = pipeline.dispatch();
+    let layers = pipeline.telemetry.clone();
     tokio::spawn(
         async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let service =
-                    ServiceBuilder::new().layer(http_propagation_layer()).service(service_fn(handler));
+                    ServiceBuilder::new().layer(layers.http_server_layer()).service(service_fn(handler));
                 let connection = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
                 let span = info_span!(parent: None, "connection");
@@ -63,7 +65,7 @@ async fn p31_a_remote_parent_passes_both_layers() {
     let (checkout, payments) = (Arc::new(Pipeline::new()), Pipeline::new());
     let address = serve(&payments).await;
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let client = ServiceBuilder::new().layer(http_injection_layer()).service(client);
+    let client = ServiceBuilder::new().layer(checkout.telemetry.http_client_layer()).service(client);
     let order = async {
         let request = Request::get(format!("http://{address}/")).body(Full::default()).unwrap();
         let attached = Context::current_with_baggage([KeyValue::new("tenant", "blue")]).attach();
@@ -83,9 +85,13 @@ async fn p31_a_remote_parent_passes_both_layers() {
 
     let call = checkout.span("call");
     assert_child(&call, &checkout.span("order"));
+    let sent = checkout.span("GET");
+    assert_child(&sent, &call);
+    let received = payments.span("GET");
+    assert_child(&received, &sent);
+    assert!(received.parent_span_is_remote);
     let handler = payments.span("handler");
-    assert_child(&handler, &call);
-    assert!(handler.parent_span_is_remote);
+    assert_child(&handler, &received);
     assert_child(&payments.span("query"), &handler);
 }
 
@@ -104,20 +110,25 @@ fn request(headers: &[(&'static str, &str)]) -> Request<()> {
     request
 }
 
-/// The headers that a service injects inside a span `out` while it handles a request with `headers`.
+/// The headers that a service injects inside a span `out` while it handles a request with `headers`. The server makes no span.
 async fn relay(pipeline: &Pipeline, formats: Option<Formats>, headers: &[(&'static str, &str)]) -> HeaderMap {
-    let (mut server, mut client) = (http_propagation_layer(), http_injection_layer());
+    let layers = plain();
+    let (mut server, mut client) = (layers.http_server_layer().untraced(["*"]), layers.http_client_layer());
     if let Some(formats) = formats {
-        (server, client) = (server.with_propagator(Arc::clone(&formats)), client.with_propagator(formats));
+        (server, client) = (server.propagator(Arc::clone(&formats)), client.propagator(formats));
     }
-    let echo =
-        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
-    let client = ServiceBuilder::new().layer(client).service(echo);
+    let client = ServiceBuilder::new().layer(client).service(service_fn(echo));
     let server = ServiceBuilder::new().layer(server).service(service_fn(|_: Request<()>| {
         let call = client.clone().oneshot(Request::new(()));
         async move { call.instrument(info_span!("out")).await }
     }));
-    server.oneshot(request(headers)).with_subscriber(pipeline.dispatch()).await.unwrap()
+    let response = server.oneshot(request(headers)).with_subscriber(pipeline.dispatch()).await.unwrap();
+    response.headers().clone()
+}
+
+/// The spans `out`.
+fn out(pipeline: &Pipeline) -> Vec<SpanData> {
+    pipeline.spans().into_iter().filter(|span| span.name == "out").collect()
 }
 
 /// The number of times that `header` was ignored for `reason`.
@@ -132,8 +143,7 @@ fn ignored(header: &str, reason: &str) -> f64 {
 /// The headers that a service injects for a request with `headers`, and the parent of the handler's span.
 async fn through(pipeline: &Pipeline, headers: &[(&'static str, &str)]) -> (HeaderMap, SpanId) {
     let headers = relay(pipeline, None, headers).await;
-    let out = pipeline.spans().into_iter().rfind(|span| span.name == "out").unwrap();
-    (headers, out.parent_span_id)
+    (headers, out(pipeline).last().unwrap().parent_span_id)
 }
 
 #[tokio::test]
@@ -152,8 +162,10 @@ async fn malformed_headers_count_as_absent() {
 async fn the_span_of_the_call_is_injected() {
     let pipeline = Pipeline::new();
     let (headers, _) = through(&pipeline, &[]).await;
-    let out = pipeline.span("out").span_context;
-    let expected = format!("00-{}-{}-01", out.trace_id(), out.span_id());
+    let sent = pipeline.span("GET");
+    assert_child(&sent, &pipeline.span("out"));
+    let sent = sent.span_context;
+    let expected = format!("00-{}-{}-01", sent.trace_id(), sent.span_id());
     assert_eq!(headers["traceparent"], expected);
 }
 
@@ -237,7 +249,7 @@ async fn b3_is_propagated_in_one_header_or_several() {
             assert_ne!(to_multi["x-b3-spanid"], SPAN);
             assert_eq!(to_multi[flag.0], flag.1);
         }
-        let spans = pipeline.spans();
+        let spans = out(&pipeline);
         assert_eq!(spans.len(), if sampled { 4 } else { 0 });
         assert!(
             spans.iter().all(|span| span.parent_span_id.to_string() == SPAN && span.parent_span_is_remote)
@@ -262,29 +274,29 @@ async fn b3_may_deny_or_defer() {
         let formats = pipeline.telemetry.propagator();
         let deferred = format!("{TRACE}-e457b5a2e4d86bd1");
         relay(&pipeline, Some(formats), &[("b3", &deferred)]).await;
-        assert_eq!(pipeline.spans().len(), kept);
+        assert_eq!(out(&pipeline).len(), kept);
     }
 }
 
 #[tokio::test]
 async fn injection_replaces_stale_headers_only() {
     let pipeline = Pipeline::new();
-    let echo =
-        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
-    let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
+    let client =
+        ServiceBuilder::new().layer(pipeline.telemetry.http_client_layer()).service(service_fn(echo));
     let copied = [("traceparent", GOOD), ("tracestate", "a=1"), ("baggage", "mine=1"), ("x-other", "kept")];
     let call = async {
         let span = info_span!("out");
-        client.clone().oneshot(request(&copied)).instrument(span).await.unwrap()
+        client.clone().oneshot(request(&copied)).instrument(span).await.unwrap().headers().clone()
     };
     let headers = call.with_subscriber(pipeline.dispatch()).await;
-    let out = pipeline.span("out").span_context;
-    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", out.trace_id(), out.span_id()));
+    let sent = pipeline.span("GET").span_context;
+    assert_eq!(headers["traceparent"], format!("00-{}-{}-01", sent.trace_id(), sent.span_id()));
     assert!(!headers.contains_key("tracestate"), "the state of the other trace is kept");
     assert_eq!(headers["baggage"], "mine=1");
     assert_eq!(headers["x-other"], "kept");
     // Outside of a span the headers stay unchanged.
-    let headers = client.oneshot(request(&copied)).await.unwrap();
+    let response = client.oneshot(request(&copied)).await.unwrap();
+    let headers = response.headers();
     assert_eq!(headers["traceparent"], GOOD);
     assert_eq!(headers["tracestate"], "a=1");
 }
@@ -317,12 +329,10 @@ async fn each_attempt_of_a_retry_injects_its_own_span() {
             }
         })
     };
-    let inner = ServiceBuilder::new().layer(http_injection_layer()).service(upstream);
-    // A span for each attempt.
-    let attempts = service_fn(move |request: Request<ReplayBody>| {
-        inner.clone().oneshot(request).instrument(info_span!("attempt"))
-    });
-    let client = ServiceBuilder::new().layer(retry.http_layer()).service(attempts);
+    let client = ServiceBuilder::new()
+        .layer(retry.http_layer())
+        .layer(pipeline.telemetry.http_client_layer())
+        .service(upstream);
     let request = Request::get("http://upstream/").body(Full::<Bytes>::default()).unwrap();
     client.oneshot(request).with_subscriber(pipeline.dispatch()).await.unwrap();
     let expected: Vec<_> = pipeline
@@ -332,6 +342,9 @@ async fn each_attempt_of_a_retry_injects_its_own_span() {
         .collect();
     assert_eq!(*seen.lock().unwrap(), expected);
     assert_eq!(expected.len(), 3);
+    let resends: Vec<_> =
+        pipeline.spans().iter().map(|span| attribute(span, "http.request.resend_count")).collect();
+    assert_eq!(resends, [None, Some(1.into()), Some(2.into())]);
 }
 
 #[cfg(feature = "grpc")]
@@ -344,25 +357,25 @@ async fn p31_a_trace_passes_a_tonic_client_and_server() {
     let (checkout, payments) = (Pipeline::new(), Pipeline::new());
     let (reporter, service) = tonic_health::server::health_reporter();
     reporter.set_service_status("shop", tonic_health::ServingStatus::Serving).await;
-    let dispatch = payments.dispatch();
-    let look = move |request: tonic::Request<()>| {
-        tracing::dispatcher::with_default(&dispatch, || {
-            let tenant = Context::current().baggage().get("tenant").map(ToString::to_string);
-            drop(info_span!("check", tenant, traceparent = ?request.metadata().get("traceparent")));
-        });
+    let look = |request: tonic::Request<()>| {
+        let tenant = Context::current().baggage().get("tenant").map(ToString::to_string);
+        drop(info_span!("check", tenant, traceparent = ?request.metadata().get("traceparent")));
         Ok(request)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(
         tonic::transport::Server::builder()
-            .layer(http_propagation_layer())
+            .layer(scoped(payments.dispatch()))
+            .layer(payments.telemetry.grpc_server_layer().untraced([""; 0]))
             .layer(tonic::service::InterceptorLayer::new(look))
             .add_service(service)
             .serve_with_incoming(TcpListenerStream::new(listener)),
     );
     let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-    let mut client = HealthClient::new(ServiceBuilder::new().layer(http_injection_layer()).service(channel));
+    let mut client = HealthClient::new(
+        ServiceBuilder::new().layer(checkout.telemetry.grpc_client_layer()).service(channel),
+    );
     let call = async {
         let attached = Context::current_with_baggage([KeyValue::new("tenant", "blue")]).attach();
         let span = info_span!("call");
@@ -370,20 +383,23 @@ async fn p31_a_trace_passes_a_tonic_client_and_server() {
         client.check(HealthCheckRequest { service: "shop".to_owned() }).instrument(span).await.unwrap()
     };
     call.with_subscriber(checkout.dispatch()).await;
-    let (call, check) = (checkout.span("call"), payments.span("check"));
-    assert_child(&check, &call);
-    assert!(check.parent_span_is_remote);
-    assert_eq!(crate::support::attribute(&check, "tenant"), Some("blue".into()));
-    let header = crate::support::attribute(&check, "traceparent").unwrap().to_string();
-    assert!(header.contains(&call.span_context.span_id().to_string()), "{header}");
+    let sent = checkout.span("grpc.health.v1.Health/Check");
+    assert_child(&sent, &checkout.span("call"));
+    let received = payments.span("grpc.health.v1.Health/Check");
+    assert_child(&received, &sent);
+    assert!(received.parent_span_is_remote);
+    let check = payments.span("check");
+    assert_child(&check, &received);
+    assert_eq!(attribute(&check, "tenant"), Some("blue".into()));
+    let header = attribute(&check, "traceparent").unwrap().to_string();
+    assert!(header.contains(&sent.span_context.span_id().to_string()), "{header}");
 }
 
 #[tokio::test]
 async fn outside_of_spans_nothing_is_injected() {
-    let echo =
-        service_fn(|request: Request<()>| async move { Ok::<_, Infallible>(request.headers().clone()) });
-    let client = ServiceBuilder::new().layer(http_injection_layer()).service(echo);
-    let headers = client.oneshot(Request::new(())).await.unwrap();
+    let client = ServiceBuilder::new().layer(plain().http_client_layer()).service(service_fn(echo));
+    let response = client.oneshot(Request::new(())).await.unwrap();
+    let headers = response.headers();
     assert!(!headers.contains_key("traceparent"), "{headers:?}");
     assert!(!Context::current().has_active_span());
 }

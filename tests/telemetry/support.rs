@@ -96,6 +96,53 @@ pub(crate) fn assert_child(child: &SpanData, parent: &SpanData) {
     );
 }
 
+/// Runs a service under the subscriber of a pipeline, also in the tasks of a server.
+#[cfg(feature = "http")]
+#[derive(Clone)]
+pub(crate) struct Scoped<S> {
+    inner: S,
+    dispatch: Dispatch,
+}
+
+#[cfg(feature = "http")]
+impl<S: tower::Service<R>, R> tower::Service<R> for Scoped<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = tracing::instrument::WithDispatch<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> Self::Future {
+        let Self { inner, dispatch } = self;
+        let call = tracing::dispatcher::with_default(dispatch, || inner.call(request));
+        tracing::instrument::WithSubscriber::with_subscriber(call, dispatch.clone())
+    }
+}
+
+/// A layer that runs services under `dispatch`.
+#[cfg(feature = "http")]
+pub(crate) fn scoped<S>(dispatch: Dispatch) -> impl tower::Layer<S, Service = Scoped<S>> + Clone {
+    tower::layer::layer_fn(move |inner| Scoped { inner, dispatch: dispatch.clone() })
+}
+
+/// A pipeline without a subscriber, for its layers.
+#[cfg(feature = "http")]
+pub(crate) fn plain() -> Telemetry {
+    Telemetry::builder("test").variables(|_| None).build().expect("the settings are valid")
+}
+
+/// A service that answers with the headers of the request.
+#[cfg(feature = "http")]
+pub(crate) async fn echo(
+    request: http::Request<()>,
+) -> Result<http::Response<String>, std::convert::Infallible> {
+    let mut response = http::Response::new(String::new());
+    response.headers_mut().clone_from(request.headers());
+    Ok(response)
+}
+
 pub(crate) fn attribute(span: &SpanData, key: &str) -> Option<Value> {
     span.attributes.iter().find(|it| it.key.as_str() == key).map(|it| it.value.clone())
 }

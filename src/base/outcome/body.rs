@@ -154,17 +154,17 @@ impl<B: Body, C, O: Settle> ObservedBody<B, C, O> {
 }
 
 /// Whether responses with this status have no body.
-fn has_no_content(status: StatusCode) -> bool {
+pub(crate) fn has_no_content(status: StatusCode) -> bool {
     status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// The length of the body by `Content-Length`.
-fn content_length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the body is a stream of server-sent events, which may be silent for long.
-fn has_events(headers: &HeaderMap) -> bool {
+pub(crate) fn has_events(headers: &HeaderMap) -> bool {
     const EVENTS: &[u8] = b"text/event-stream";
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.as_bytes().get(..EVENTS.len()));
     kind.is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))

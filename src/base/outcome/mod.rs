@@ -78,6 +78,8 @@ mod text;
 
 #[cfg(feature = "http")]
 pub use body::ObservedBody;
+#[cfg(all(feature = "http", feature = "telemetry"))]
+pub(crate) use body::{content_length, has_events, has_no_content};
 pub use by_cause::ByCause;
 #[cfg(feature = "grpc")]
 pub use by_grpc::ByGrpcStatus;
@@ -108,4 +110,6 @@ pub(crate) use guarded::Streamed;
 pub(crate) use retry_after::retry_after;
 #[doc(hidden)]
 pub use settle::Settle;
+#[cfg(all(feature = "http", feature = "telemetry"))]
+pub(crate) use silence::Silence;
 pub(crate) use text::{line, name_of, shown};

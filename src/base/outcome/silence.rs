@@ -12,7 +12,7 @@ const BY_NATURE: Duration = Duration::from_secs(600);
 ///
 /// Only time in which the reader polls counts: from a pending poll to the next ready one.
 #[derive(Debug, Default)]
-pub(super) struct Silence {
+pub(crate) struct Silence {
     /// The first pending poll since the last frame; 0 while the reader does not wait.
     since: Tick,
     /// The longest silence before a frame so far.
@@ -22,13 +22,13 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    pub(super) fn new(by_nature: bool) -> Self {
+    pub(crate) fn new(by_nature: bool) -> Self {
         Self { by_nature, ..Self::default() }
     }
 
     /// A poll was pending.
     #[inline]
-    pub(super) fn on_pending(&mut self) {
+    pub(crate) fn on_pending(&mut self) {
         if self.since == Tick::default() {
             self.since = clock::now();
         }
@@ -36,7 +36,7 @@ impl Silence {
 
     /// A frame arrived.
     #[inline]
-    pub(super) fn ready(&mut self) {
+    pub(crate) fn ready(&mut self) {
         if self.since != Tick::default() {
             self.longest = self.longest.max(clock::now().since(self.since));
             self.since = Tick::default();
@@ -44,7 +44,7 @@ impl Silence {
     }
 
     /// Whether the stream has stalled: its silence is longer than `limit` and longer than all earlier silences.
-    pub(super) fn is_stall(&self, limit: Duration) -> bool {
+    pub(crate) fn is_stall(&self, limit: Duration) -> bool {
         if self.by_nature || self.since == Tick::default() {
             return false;
         }

@@ -1,8 +1,7 @@
 //! The formats of trace context and baggage.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use opentelemetry::Context;
 use opentelemetry::baggage::BaggageExt;
 use opentelemetry::propagation::text_map_propagator::FieldIter;
@@ -16,11 +15,6 @@ use crate::telemetry::sampling::{Candidate, Sampler};
 use crate::telemetry::variables::Variables;
 
 pub(in crate::telemetry) type Propagator = Arc<Formats>;
-
-/// The propagator of the installed telemetry.
-static INSTALLED: ArcSwapOption<Formats> = ArcSwapOption::const_empty();
-static DEFAULT: LazyLock<Propagator> =
-    LazyLock::new(|| Arc::new(Formats::new(vec![Format::TraceContext, Format::Baggage], None)));
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::telemetry) enum Format {
@@ -83,7 +77,7 @@ pub(in crate::telemetry) fn from_variables(variables: &Variables) -> Result<Vec<
 /// ```
 /// use campanile::telemetry;
 ///
-/// // For the client of a service that reads only B3: `http_injection_layer().with_propagator(b3)`.
+/// // For the client of a service that reads only B3: `telemetry.http_client_layer().propagator(b3)`.
 /// let b3 = telemetry::propagator(["b3multi"])?;
 /// assert!(b3.fields().any(|header| header == "x-b3-traceid"));
 /// assert!(telemetry::propagator(["carrier_pigeon"]).is_err());
@@ -93,19 +87,6 @@ pub fn propagator<'a>(
     formats: impl IntoIterator<Item = &'a str>,
 ) -> Result<Arc<dyn TextMapPropagator + Send + Sync>, ConfigError> {
     Ok(Arc::new(Formats::new(Format::of("propagator", formats)?, None)))
-}
-
-/// Sets the propagator of this process.
-pub(in crate::telemetry) fn set_installed(propagator: Propagator) {
-    INSTALLED.store(Some(propagator));
-}
-
-/// Calls `action` with the default propagator.
-pub(super) fn with_installed<R>(action: impl FnOnce(&Formats) -> R) -> R {
-    match &*INSTALLED.load() {
-        Some(installed) => action(installed),
-        None => action(&DEFAULT),
-    }
 }
 
 /// A propagator of several formats.

@@ -21,6 +21,8 @@ pub(in crate::telemetry) struct Callsite {
     pub(in crate::telemetry) labelled: bool,
     /// Whether it belongs to the pipeline itself.
     pub(in crate::telemetry) ignored: bool,
+    /// Whether a layer of requests makes its spans, which may hand over their series.
+    pub(in crate::telemetry) of_requests: bool,
 }
 
 /// Returns a number that is unique in the process. The address of a dropped table may be reused.

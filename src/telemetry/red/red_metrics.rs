@@ -24,6 +24,7 @@ use crate::telemetry::fields::SpecialFields;
 use crate::telemetry::hasher::IdHasher;
 use crate::telemetry::origin::is_own_target;
 use crate::telemetry::secrets::Secrets;
+use crate::telemetry::targets::REQUESTS;
 
 /// Rate, errors and duration of spans.
 #[derive(Debug)]
@@ -104,12 +105,24 @@ impl RedMetrics {
             special: SpecialFields::of(metadata.fields()),
             labelled: self.labels.any_of(metadata.fields()),
             ignored: is_own_target(metadata.target()),
+            of_requests: REQUESTS.contains(&metadata.target()),
         };
         let _one_at_a_time = self.change.lock();
         let mut callsites = Callsites::clone(&self.callsites.load());
         callsites.insert(metadata.callsite(), callsite);
         self.callsites.store(Arc::new(callsites));
         callsite
+    }
+
+    /// Identifies this table of series in the process.
+    #[inline]
+    pub(in crate::telemetry) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The series of spans of a component with a name and without labels.
+    pub(in crate::telemetry) fn named(&self, component: &str, name: &str) -> SeriesId {
+        self.series(cut(component, LONGEST), cut(name, LONGEST), &self.labels.none())
     }
 
     /// The series of a component, a name and labels.

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::routing::post;
 use bytes::Bytes;
 use campanile::retry::ReplayBody;
 use campanile::{
-    Backoff, CircuitBreaker, DeadLetterQueue, HalfOpen, Health, Retry, RetryBudget, Telemetry, Timing,
-    Window, telemetry,
+    Backoff, CircuitBreaker, DeadLetterQueue, HalfOpen, Health, Retry, RetryBudget, Telemetry, Timing, Window,
 };
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy;
@@ -32,11 +31,12 @@ pub(crate) struct Stack {
     pub(crate) retry: Retry,
     pub(crate) timing: Timing,
     pub(crate) queue: DeadLetterQueue,
+    telemetry: Telemetry,
 }
 
 impl Stack {
     /// Short times, so that a demonstration shows every state within seconds.
-    pub(crate) fn new(queue: DeadLetterQueue) -> Result<Self, campanile::ConfigError> {
+    pub(crate) fn new(queue: DeadLetterQueue, telemetry: &Telemetry) -> Result<Self, campanile::ConfigError> {
         let breaker = CircuitBreaker::builder("payments")
             .failure_rate(0.5)
             .slow_call(Duration::from_millis(300), 0.8)
@@ -53,7 +53,7 @@ impl Stack {
             .attempt_timeout(Duration::from_millis(800))
             .deadline(Duration::from_secs(2))
             .build()?;
-        Ok(Self { breaker, retry, timing: Timing::new("payments"), queue })
+        Ok(Self { breaker, retry, timing: Timing::new("payments"), queue, telemetry: telemetry.clone() })
     }
 
     /// The client with all layers, for orders.
@@ -69,7 +69,7 @@ impl Stack {
             .layer(self.retry.http_layer())
             .layer(self.breaker.http_layer())
             .layer(self.timing.http_client_layer())
-            .layer(telemetry::http_injection_layer())
+            .layer(self.telemetry.http_client_layer().component("payments_client"))
             .service(legacy::Client::builder(TokioExecutor::new()).build_http::<ReplayBody>());
         BoxCloneSyncService::new(client)
     }
@@ -97,13 +97,10 @@ impl Checkout {
     ) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let route = |request: &axum::http::request::Parts| {
-            request.extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned())
-        };
         let app = Router::new()
             .route("/orders/{id}", post(order))
-            .layer(telemetry::http_propagation_layer())
-            .layer(timing.http_server_layer().route(route))
+            .layer(timing.http_server_layer())
+            .layer(telemetry.http_server_layer().component("checkout_server"))
             .with_state(AppState { payments, client: stack.client() })
             .route_service("/metrics", telemetry.prometheus_service())
             .fallback_service(health.http_service().verbose(true));

@@ -59,10 +59,10 @@ pub(crate) async fn run(options: DemoOptions) -> Result<bool> {
         )
         .into());
     }
-    let stack = Stack::new(queue)?;
+    let stack = Stack::new(queue, &telemetry)?;
     let health = telemetry.health();
     health.register(Component::new("checkout").depends_on("payments").critical(true))?;
-    let payments = Payments::start().await?;
+    let payments = Payments::start(&telemetry).await?;
     let readyz = url(payments.address(), "/readyz")?;
     let is_payments_ready = HttpCheck::builder(readyz.to_string()).build()?.warn_after(CHECK_WARN_AFTER);
     let check =

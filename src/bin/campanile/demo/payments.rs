@@ -9,7 +9,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
-use campanile::telemetry;
+use campanile::Telemetry;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -35,7 +35,7 @@ struct AppState {
 }
 
 impl Payments {
-    pub(crate) async fn start() -> std::io::Result<Self> {
+    pub(crate) async fn start(telemetry: &Telemetry) -> std::io::Result<Self> {
         let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (behavior, behaviors) = watch::channel(Behavior::Healthy);
@@ -44,7 +44,7 @@ impl Payments {
         let app = Router::new()
             .route("/charge", post(charge))
             .route("/readyz", get(ready))
-            .layer(telemetry::http_propagation_layer())
+            .layer(telemetry.http_server_layer().component("payments_server"))
             .with_state(state);
         let server = tokio::spawn(serve(listener, address, behaviors, app));
         Ok(Self { address, behavior, charged, server })
