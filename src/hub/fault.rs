@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use tower::BoxError;
+
 use super::config::ConfigErrors;
 use crate::base::error::ConfigError;
 use crate::telemetry::TelemetryError;
@@ -85,5 +87,34 @@ impl From<ConfigErrors> for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Setting(error)
+    }
+}
+
+/// The error of a server or worker that [`Campanile::run`](super::Campanile::run) ran, or of a system that refuses a handler
+/// for the signals.
+#[derive(Debug)]
+pub struct RunError(BoxError);
+
+impl RunError {
+    pub(super) fn new(error: impl Into<BoxError>) -> Self {
+        Self(error.into())
+    }
+
+    /// Returns the error itself.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
     }
 }

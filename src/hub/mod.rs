@@ -50,7 +50,7 @@ mod worker;
 pub use builder::CampanileBuilder;
 pub use campanile::Campanile;
 pub use dependency::{Dependency, DependencyBuilder, DependencyClient};
-pub use fault::{StartError, StartFault};
+pub use fault::{RunError, StartError, StartFault};
 pub use scope::ScopeCounts;
 pub use scope::{Scope, ScopeReport};
 pub use server::{Server, ServerBuilder, ServerLayer};

@@ -24,8 +24,12 @@ impl Dependency {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let campanile = Campanile::builder("checkout").start().await?;
+    /// async fn count() -> Result<u32, std::io::Error> {
+    ///     Ok(3)
+    /// }
+    ///
     /// let db = campanile.dependency("db").build().await?;
-    /// let rows = db.call(|| async { Ok::<_, std::io::Error>(3) }).await?;
+    /// let rows = tokio::spawn(async move { db.call(|| count()).await }).await??;
     /// assert_eq!(rows, 3);
     /// # Ok(())
     /// # }
@@ -38,7 +42,12 @@ impl Dependency {
         CallError<E>: Cause<K>,
     {
         let Some(retry) = &self.inner.retry else { return self.attempt(work()).await };
-        retry.run(|| self.attempt(work())).await.map_err(|error| match error {
+        // An attempt that borrowed `self` would make this future one that the compiler does not see to be `Send`.
+        let attempts = || {
+            let (dependency, work) = (self.clone(), work());
+            async move { dependency.attempt(work).await }
+        };
+        retry.run(attempts).await.map_err(|error| match error {
             CallError::Rejected(rejected) => CallError::Rejected(rejected),
             CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
             CallError::Inner(error) => error,
