@@ -4,12 +4,13 @@
 //! is the server's CPU time per million requests, as the median of the rounds. Absolute numbers differ from machine to machine.
 //!
 //! - bare: axum only
-//! - campanile: dead letters, retry, circuit breaker, timing and propagation around the router; a span, its metrics and vital
-//!   signs for each request; one trace in a hundred sampled
+//! - campanile: dead letters, retry, circuit breaker, timing and a span of the request around the router, and a span of the
+//!   handler, with their metrics and vital signs; one trace in a hundred sampled
 //! - peers: tower-http's `TraceLayer`, tracing-opentelemetry with the same sampling, axum-otel-metrics
 //! - spans: campanile without its four layers, which is comparable with the peers
 //!
-//! `cargo bench --bench server -- bare timing breaker retry letters` measures single layers.
+//! `cargo bench --bench server -- bare timing breaker retry letters` measures single layers. `-- calls` measures the layers of
+//! spans alone, without a network and without `wrk`: see `calls.rs`.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +21,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
-use campanile::telemetry::{self, Console, Sampling};
+use campanile::telemetry::{Console, Sampling};
 use campanile::{CircuitBreaker, DeadLetterQueue, Retry, Telemetry, Timing};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::error::OTelSdkResult;
@@ -30,6 +31,9 @@ use tower_http::trace::TraceLayer;
 use tracing::instrument;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::prelude::*;
+
+#[path = "server/calls.rs"]
+mod calls;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -67,7 +71,7 @@ fn campanile(name: &str) -> Result<(Router, Telemetry), BoxError> {
         .span_exporter(Sink)
         .install()?;
     let router = Router::new().route("/items/{id}", get(item));
-    let propagation = telemetry::http_propagation_layer();
+    let spans = telemetry.http_server_layer();
     let timing = Timing::new("bench").http_server_layer();
     let breaker = CircuitBreaker::builder("bench").build()?.http_layer();
     let retry = Retry::builder().build()?.http_layer();
@@ -75,14 +79,14 @@ fn campanile(name: &str) -> Result<(Router, Telemetry), BoxError> {
     // axum boxes the future of each `Router::layer`. A `ServiceBuilder` needs one box for all layers.
     let layers = ServiceBuilder::new();
     let router = match name {
-        "spans" => router.layer(propagation),
+        "spans" => router.layer(spans),
         "nothing" => router.layer(layers.layer(tower::layer::util::Identity::new())),
-        "timing" => router.layer(layers.layer(propagation).layer(timing)),
-        "breaker" => router.layer(layers.layer(propagation).layer(breaker)),
-        "retry" => router.layer(layers.layer(propagation).layer(retry)),
-        "letters" => router.layer(layers.layer(propagation).layer(letters)),
+        "timing" => router.layer(layers.layer(spans).layer(timing)),
+        "breaker" => router.layer(layers.layer(spans).layer(breaker)),
+        "retry" => router.layer(layers.layer(spans).layer(retry)),
+        "letters" => router.layer(layers.layer(spans).layer(letters)),
         "campanile" => {
-            router.layer(layers.layer(propagation).layer(letters).layer(retry).layer(breaker).layer(timing))
+            router.layer(layers.layer(spans).layer(letters).layer(retry).layer(breaker).layer(timing))
         }
         other => return Err(format!("there is no server `{other}`").into()),
     };
@@ -228,9 +232,15 @@ fn main() -> Result<(), BoxError> {
     if let Ok(name) = std::env::var(SERVE) {
         return serve(&name);
     }
+    if let Ok(name) = std::env::var(calls::MEASURE) {
+        return calls::measure(&name);
+    }
     if !std::env::args().any(|argument| argument == "--bench") {
         // Without `--bench`, this only tests that the bench runs.
         return SERVERS.iter().try_for_each(|name| Server::start(name)?.ask());
+    }
+    if std::env::args().any(|argument| argument == "calls") {
+        return calls::compare();
     }
     let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let names = if asked.is_empty() { SERVERS.map(str::to_owned).to_vec() } else { asked };

@@ -285,14 +285,15 @@ fn headers(c: &mut Criterion) {
     use std::sync::Arc;
     use std::task::{Context, Waker};
 
-    use campanile::telemetry::{http_injection_layer, http_propagation_layer};
-    use http::{HeaderValue, Request};
+    use http::{HeaderValue, Request, Response};
+    use http_body_util::Empty;
     use opentelemetry::propagation::TextMapCompositePropagator;
     use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
     use tower::{Layer, Service, service_fn};
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let inner = service_fn(|request: Request<()>| ready(Ok::<_, Infallible>(request)));
+    let inner =
+        service_fn(|_: Request<()>| ready(Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))));
     let mut request = Request::new(());
     request.headers_mut().insert("traceparent", HeaderValue::from_static(PARENT));
     request.headers_mut().insert("baggage", HeaderValue::from_static("tenant=m%C3%BCller,plan=blue"));
@@ -300,20 +301,21 @@ fn headers(c: &mut Criterion) {
     let mut group = c.benchmark_group("headers of a trace");
     let (trace, baggage) = (TraceContextPropagator::new(), BaggagePropagator::new());
     let sdk = Arc::new(TextMapCompositePropagator::new(vec![Box::new(trace), Box::new(baggage)]));
-    let (server, client) = (http_propagation_layer(), http_injection_layer());
-    for (name, server) in [("read", server.clone()), ("read by the SDK", server.with_propagator(sdk.clone()))]
-    {
+    let (telemetry, dispatch) = ours(Sampling::AlwaysOn);
+    // Headers only: no spans.
+    let server = telemetry.http_server_layer().untraced(["*"]);
+    let client = telemetry.http_client_layer();
+    for (name, server) in [("read", server.clone()), ("read by the SDK", server.propagator(sdk.clone()))] {
         let mut server = server.layer(inner);
         group.bench_function(name, |b| {
             b.iter(|| pin!(server.call(request.clone())).poll(&mut cx).is_ready());
         });
     }
-    let (_telemetry, dispatch) = ours(Sampling::AlwaysOn);
     dispatcher::with_default(&dispatch, || {
         let span = info_span!("call");
         let _entered = span.enter();
         for (name, client) in
-            [("written", client.clone()), ("written by the SDK", client.with_propagator(sdk.clone()))]
+            [("written", client.clone()), ("written by the SDK", client.propagator(sdk.clone()))]
         {
             let mut client = client.layer(inner);
             group.bench_function(name, |b| {

@@ -111,6 +111,22 @@ async fn p12_a_function_that_succeeds_allocates_nothing() {
     assert_eq!(allocations(calls, || ()), 0);
 }
 
+#[cfg(feature = "worker")]
+#[tokio::test]
+async fn p12_an_item_that_succeeds_allocates_nothing_but_its_span() {
+    let builder = campanile::Worker::builder("test").retry(&retry()).breaker(&breaker());
+    let worker = builder.build().unwrap();
+    let runs = service_fn(|()| worker.run(1_u32, |n| async move { Ok::<_, BoxError>(n) }));
+    assert_eq!(allocations(runs, || ()), 0);
+    let tracks = service_fn(|()| worker.track("fetch", 1, async { Ok::<_, BoxError>(1) }));
+    assert_eq!(allocations(tracks, || ()), 0);
+    let counts = service_fn(|()| {
+        worker.items().ingested(1).skipped("duplicate", 1);
+        std::future::ready(Ok::<_, BoxError>(()))
+    });
+    assert_eq!(allocations(counts, || ()), 0);
+}
+
 #[cfg(feature = "http")]
 mod http {
     use super::*;
@@ -213,14 +229,14 @@ mod http {
     #[cfg(feature = "telemetry")]
     #[tokio::test]
     async fn p12_trace_headers_allocate_only_their_context() {
-        use campanile::telemetry::{
-            http_correlation_layer, http_injection_layer, http_propagation_layer, propagator,
-        };
+        use campanile::Telemetry;
+        use campanile::telemetry::{Correlation, propagator};
 
         const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
         let inner = service_fn(|request: Request<()>| async move {
             drop(request);
-            Ok::<_, BoxError>(Response::new(()))
+            Ok::<_, BoxError>(Response::new(String::new()))
         });
         let with = |headers: &'static [(&'static str, &'static str)]| {
             move || {
@@ -236,7 +252,7 @@ mod http {
         let stated = with(&[("traceparent", PARENT), ("tracestate", "a=1")]);
         let bad = with(&[("traceparent", "00-short")]);
         let count = |request: &dyn Fn() -> Request<()>| {
-            let service = http_propagation_layer().layer(inner);
+            let service = telemetry.http_server_layer().layer(inner);
             allocations(service, request)
         };
         assert_eq!(count(&others), 0);
@@ -244,11 +260,11 @@ mod http {
         // Only the span of the context.
         assert_eq!(count(&traced), 1_000);
         let (stated, tagged) = (count(&stated), count(&with(&[("baggage", "tenant=blue")])));
-        assert_eq!(allocations(http_injection_layer().layer(inner), others), 0);
-        let b3 = http_propagation_layer().with_propagator(propagator(["b3"]).unwrap());
+        assert_eq!(allocations(telemetry.http_client_layer().layer(inner), others), 0);
+        let b3 = telemetry.http_server_layer().propagator(propagator(["b3"]).unwrap());
         let b3 = allocations(b3.layer(inner), with(&[("accept", "*/*")]));
-        let correlation =
-            allocations(http_correlation_layer().layer(inner), with(&[("x-request-id", "order-17")]));
+        let correlation = telemetry.http_server_layer().correlation(Correlation::default());
+        let correlation = allocations(correlation.layer(inner), with(&[("x-request-id", "order-17")]));
         println!(
             "allocations of a thousand requests: with tracestate {stated}, with baggage {tagged}, \
              without B3 headers by a custom propagator {b3}, correlation id {correlation}"

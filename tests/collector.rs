@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use campanile::Telemetry;
-use campanile::telemetry::{SpanExt, TelemetryError, http_injection_layer, http_propagation_layer};
+use campanile::telemetry::{SpanExt, TelemetryError};
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -58,12 +58,13 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     Ok(pay(request).await.unwrap_or_else(|_| Response::new(Full::default())))
 }
 
-async fn serve() -> SocketAddr {
+async fn serve(telemetry: &Telemetry) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let layer = telemetry.http_server_layer().component("payments");
     let accept = async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let service = ServiceBuilder::new().layer(http_propagation_layer()).service(service_fn(answer));
+        let service = ServiceBuilder::new().layer(layer).service(service_fn(answer));
         let service = TowerToHyperService::new(service);
         let http = hyper::server::conn::http1::Builder::new();
         http.serve_connection(TokioIo::new(stream), service).await.unwrap();
@@ -72,9 +73,9 @@ async fn serve() -> SocketAddr {
     address
 }
 
-async fn order(address: SocketAddr) {
+async fn order(address: SocketAddr, telemetry: &Telemetry) {
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let client = ServiceBuilder::new().layer(http_injection_layer()).service(client);
+    let client = ServiceBuilder::new().layer(telemetry.http_client_layer()).service(client);
     let request = Request::get(format!("http://{address}/")).body(Full::default()).unwrap();
     let call = async {
         info!(id = 7, "an order");
@@ -87,20 +88,28 @@ async fn order(address: SocketAddr) {
 async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, protocol: &str, more: More) {
     let (checkout, in_checkout) = service("checkout", &endpoint, protocol, &more);
     let (payments, in_payments) = service("payments", &endpoint, protocol, &more);
-    let address = serve().with_subscriber(in_payments).await;
-    order(address).with_subscriber(in_checkout).await;
+    let address = serve(&payments).with_subscriber(in_payments).await;
+    order(address, &checkout).with_subscriber(in_checkout).await;
     for telemetry in [checkout, payments] {
         assert!(telemetry.shutdown(LIMIT), "not everything was exported");
     }
     let names = ["campanile.span.duration", "campanile.telemetry.spans.started"];
     let all = |got: &Received| {
-        got.spans.len() == 2
+        got.spans.len() == 4
             && got.logs.len() == 2
             && names.iter().all(|name| got.metrics.iter().filter(|metric| metric.name == *name).count() == 2)
     };
     let got = rotel.wait_for(all, LIMIT).await;
     let (order, pay) = (got.span("order").unwrap(), got.span("pay").unwrap());
-    assert_eq!((pay.trace_id.as_str(), pay.parent_id.as_str()), (order.trace_id.as_str(), order.id.as_str()));
+    let request = |kind: &str| {
+        let found = got.spans.iter().find(|span| span.name == "GET" && span.kind == kind);
+        found.unwrap_or_else(|| panic!("no request of kind {kind} in {:?}", got.spans))
+    };
+    let (sent, received) = (request("SPAN_KIND_CLIENT"), request("SPAN_KIND_SERVER"));
+    for (child, parent) in [(sent, order), (received, sent), (pay, received)] {
+        let ids = (child.trace_id.as_str(), child.parent_id.as_str());
+        assert_eq!(ids, (order.trace_id.as_str(), parent.id.as_str()), "{}", child.name);
+    }
     assert_eq!(order.parent_id, "");
     assert_eq!(order.attributes["id"], "7");
     assert_eq!((pay.kind.as_str(), pay.status.as_str()), ("SPAN_KIND_SERVER", "STATUS_CODE_ERROR"));
@@ -139,7 +148,12 @@ async fn two_services_reach_the_collector(rotel: &Rotel, endpoint: String, proto
     };
     assert_eq!(
         calls,
-        [call("checkout", "collector", "order", ""), call("payments", "ledger", "pay", "_OTHER")]
+        [
+            call("checkout", "collector", "order", ""),
+            call("checkout", "http_client", "GET", ""),
+            call("payments", "ledger", "pay", "_OTHER"),
+            call("payments", "payments", "GET", ""),
+        ]
     );
 }
 

@@ -1,6 +1,6 @@
 //! Names of the OpenTelemetry conventions for HTTP, for the layers that time requests and those that make spans of them.
 
-use http::{Extensions, Method, Version};
+use http::{Extensions, Method, Uri, Version};
 
 /// The value of an attribute that is unknown, or beyond a bound.
 pub(crate) const OTHER: &str = "_OTHER";
@@ -45,5 +45,17 @@ pub(crate) fn matched_route(extensions: &Extensions) -> Option<&str> {
 /// The route that axum has matched; `None` without one, or without the feature `axum`.
 #[cfg(not(feature = "axum"))]
 pub(crate) fn matched_route(_: &Extensions) -> Option<&str> {
+    None
+}
+
+/// The URI of the request outside of the routers of axum, which cut the part that they have matched.
+#[cfg(feature = "axum")]
+pub(crate) fn original_uri(extensions: &Extensions) -> Option<&Uri> {
+    extensions.get::<axum::extract::OriginalUri>().map(|original| &original.0)
+}
+
+/// The URI of the request outside of the routers of axum, which cut the part that they have matched.
+#[cfg(not(feature = "axum"))]
+pub(crate) fn original_uri(_: &Extensions) -> Option<&Uri> {
     None
 }

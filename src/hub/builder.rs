@@ -7,11 +7,8 @@ use std::sync::Arc;
 use super::campanile::Campanile;
 use super::config::{Config, ConfigLoader};
 use super::fault::StartError;
-use super::start;
+use super::start::{self, SetUp};
 use crate::telemetry::TelemetryBuilder;
-
-/// What is done with the builder of the pipeline.
-pub(super) type SetUp = Arc<dyn Fn(TelemetryBuilder) -> TelemetryBuilder + Send + Sync>;
 
 /// Starts a [`Campanile`].
 #[must_use = "nothing starts before `start`"]

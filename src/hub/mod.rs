@@ -4,8 +4,8 @@
 //! probes, and for each thing that a program offers, calls or works on, the layers that belong to it, in the right order
 //! and under one name. Settings choose what is on. Each part can be used alone as well.
 //!
-//! To read the code, start with `builder.rs` and `start.rs`. `campanile.rs` is the handle; `server/`, `dependency/` and
-//! `worker.rs` make the parts; `reload.rs` replaces settings while the program runs.
+//! To read the code, start with `builder.rs` and `start.rs`. `campanile.rs` is the handle; `build/`
+//! makes the parts, `server/` and `dependency/` are two of them; `reload.rs` replaces settings while the program runs.
 //!
 //! # Parts that do not start
 //! A part that does not start is left out: it is logged, and [`Campanile::faults`] lists it. The rest runs. With
@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod build;
 mod builder;
 mod campanile;
 pub mod config;
@@ -45,13 +46,12 @@ mod server;
 mod serving;
 mod start;
 mod watching;
-mod worker;
 
+pub use build::{DependencyBuilder, HubWorkerBuilder, ServerBuilder};
 pub use builder::CampanileBuilder;
 pub use campanile::Campanile;
-pub use dependency::{Dependency, DependencyBuilder, DependencyClient};
+pub use dependency::{Dependency, DependencyClient};
 pub use fault::{RunError, StartError, StartFault};
 pub use scope::ScopeCounts;
 pub use scope::{Scope, ScopeReport};
-pub use server::{Server, ServerBuilder, ServerLayer};
-pub use worker::HubWorkerBuilder;
+pub use server::{Server, ServerLayer};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::builder::SetUp;
 use super::campanile::Campanile;
 use super::config::{Config, Settings};
 use super::endpoint;
@@ -14,6 +13,9 @@ use crate::base::sync::Mutex;
 use crate::edge::serve::MetricsServer;
 use crate::health::Health;
 use crate::telemetry::{Telemetry, TelemetryBuilder, TelemetryError};
+
+/// What is done with the builder of the pipeline.
+pub(super) type SetUp = Arc<dyn Fn(TelemetryBuilder) -> TelemetryBuilder + Send + Sync>;
 
 /// Starts all that the settings say.
 pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<Campanile, StartError> {

@@ -127,9 +127,9 @@ where
             Err(error) => Outcome::Failure(Failure::of_call(error).kind),
         };
         let text: fn(&CallError<E>) -> ErrorText = |error| Failure::of_call(error).text;
-        // Owns the item: a borrowed one would have to be `Sync`.
-        let of_attempt = Arc::clone(&inner);
-        let again = move || attempt(Arc::clone(&of_attempt), work(item.clone()));
+        let own = Arc::clone(&inner);
+        // The item is moved, because a reference to it would ask spawned work for items that are `Sync`.
+        let again = move || attempt(Arc::clone(&own), work(item.clone()));
         let result = retry.run_described(classify, text, again).await;
         return result.map_err(|error| match error {
             CallError::Rejected(rejected) => CallError::Rejected(rejected),

@@ -161,7 +161,9 @@ async fn items_of_any_domain_are_counted_with_bounded_reasons() {
     let worker = worker();
     worker.items().ingested(100).converted(80).failed(3).skipped("duplicate", 12).skipped("too old", 2);
     worker.items().skipped("duplicate", 1).skipped(&"x".repeat(129), 4);
-    (0..40).for_each(|n| drop(worker.items().skipped(&format!("reason {n:02}"), 1)));
+    for n in 0..40 {
+        worker.items().skipped(&format!("reason {n:02}"), 1);
+    }
     let items = worker.snapshot().items;
     assert_eq!((items.ingested, items.converted, items.failed), (100, 80, 3));
     assert_eq!((items.skipped_by["duplicate"], items.skipped_by["too old"]), (13, 2));

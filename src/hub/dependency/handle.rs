@@ -16,18 +16,18 @@ use crate::telemetry::Telemetry;
 /// and client spans. See [`Campanile::dependency`](super::super::Campanile::dependency).
 #[derive(Clone)]
 pub struct Dependency {
-    pub(super) inner: Arc<Inner>,
+    pub(in crate::hub) inner: Arc<DependencyInner>,
 }
 
-pub(super) struct Inner {
-    pub(super) name: Arc<str>,
-    pub(super) component: Arc<str>,
-    pub(super) letters: Option<DeadLetterQueue>,
-    pub(super) retry: Option<Retry>,
-    pub(super) breaker: Option<CircuitBreaker>,
-    pub(super) timing: Timing,
-    pub(super) fallback: Fallback,
-    pub(super) telemetry: Telemetry,
+pub(in crate::hub) struct DependencyInner {
+    pub(in crate::hub) name: Arc<str>,
+    pub(in crate::hub) component: Arc<str>,
+    pub(in crate::hub) letters: Option<DeadLetterQueue>,
+    pub(in crate::hub) retry: Option<Retry>,
+    pub(in crate::hub) breaker: Option<CircuitBreaker>,
+    pub(in crate::hub) timing: Timing,
+    pub(in crate::hub) fallback: Fallback,
+    pub(in crate::hub) telemetry: Telemetry,
 }
 
 impl Dependency {

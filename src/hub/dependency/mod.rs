@@ -1,10 +1,9 @@
-//! What a program calls. Start with `handle.rs`; `call.rs` protects functions, `http.rs` HTTP clients, `builder.rs` puts the layers together.
+//! What a program calls. Start with `handle.rs`; `call.rs` protects functions, `http.rs` HTTP clients.
 
-mod builder;
 mod call;
 mod handle;
 mod http;
 
-pub use builder::DependencyBuilder;
 pub use handle::Dependency;
+pub(super) use handle::DependencyInner;
 pub use http::DependencyClient;

@@ -11,15 +11,15 @@ use crate::telemetry::{Correlation, Telemetry};
 /// component in health. See [`Campanile::server`](super::super::Campanile::server).
 #[derive(Clone)]
 pub struct Server {
-    pub(super) inner: Arc<Inner>,
+    pub(in crate::hub) inner: Arc<ServerInner>,
 }
 
-pub(super) struct Inner {
-    pub(super) name: Arc<str>,
-    pub(super) timing: Timing,
-    pub(super) settings: ServerSettings,
-    pub(super) correlation: Option<Correlation>,
-    pub(super) telemetry: Telemetry,
+pub(in crate::hub) struct ServerInner {
+    pub(in crate::hub) name: Arc<str>,
+    pub(in crate::hub) timing: Timing,
+    pub(in crate::hub) settings: ServerSettings,
+    pub(in crate::hub) correlation: Option<Correlation>,
+    pub(in crate::hub) telemetry: Telemetry,
 }
 
 impl Server {

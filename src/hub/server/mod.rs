@@ -1,9 +1,8 @@
-//! What a program offers. Start with `handle.rs`; `layer.rs` is its layer, `builder.rs` makes it.
+//! What a program offers. Start with `handle.rs`; `layer.rs` is its layer.
 
-mod builder;
 mod handle;
 mod layer;
 
-pub use builder::ServerBuilder;
 pub use handle::Server;
+pub(super) use handle::ServerInner;
 pub use layer::ServerLayer;

@@ -83,10 +83,11 @@
 //!
 //! # Spans
 //! OpenTelemetry has the attribute `http.request.resend_count` for the span of a request that was sent again. The
-//! layers for HTTP and gRPC make no spans. They record the count on the [current span](tracing::Span::current) before
-//! each resend, if that span declares the field. So it works with `#[instrument(fields(http.request.resend_count =
-//! tracing::field::Empty))]` on the function that makes the call, and such a span ends with the number of resends. For
-//! a span of each attempt, open it inside of the retry; the extension [`Attempt`] of the request has the number.
+//! layers of retries make no spans. They record the count on the [current span](tracing::Span::current) before
+//! each resend, if that span declares the field: a client span of telemetry outside of the retry, or
+//! `#[instrument(fields(http.request.resend_count = tracing::field::Empty))]` on the function that makes the call. Such a
+//! span ends with the number of resends. Inside of the retry, the client span of telemetry is one of each attempt; the
+//! extension [`Attempt`] of the request has the number.
 //!
 //! # Why not `tower::retry`
 //! A `tower::retry::Policy` cannot keep the promises above:

@@ -81,7 +81,8 @@ impl Telemetry {
     ///
     /// It is like [`http_client_layer`](Self::http_client_layer), with the
     /// [conventions for RPC](https://opentelemetry.io/docs/specs/semconv/rpc/): the name is `{package.Service}/{Method}`, and
-    /// the attributes are method, code, and host and port of the server. Every code except `OK` is an error. A call that is
+    /// the attributes are method, code, and host and port of the server, if the URI of the request has them (inside of a channel of
+    /// tonic it does). Every code except `OK` is an error. A call that is
     /// dropped before its end has the code `CANCELLED`.
     ///
     /// # Example

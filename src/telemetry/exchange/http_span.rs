@@ -11,7 +11,7 @@ use super::address::Address;
 use super::forwarded::Forwarded;
 use super::names::{Name, Names};
 use super::shown::{Shown, ShownUrl};
-use crate::base::conventions::{METHODS, method_name, scheme_name, version_name};
+use crate::base::conventions::{METHODS, method_name, original_uri, scheme_name, version_name};
 use crate::base::outcome::content_length;
 use crate::telemetry::targets::HTTP;
 
@@ -58,7 +58,8 @@ pub(super) fn peer(_: &Parts) -> Option<std::net::SocketAddr> {
 #[inline]
 pub(super) fn of_server(names: &Names, name: &Name, parts: &Parts, known: Known<'_>) -> Span {
     let Known { method, route, forwarded, correlation, .. } = known;
-    let (uri, headers, secrets) = (&parts.uri, &parts.headers, &names.core.secrets);
+    let (headers, secrets) = (&parts.headers, &names.core.secrets);
+    let uri = original_uri(&parts.extensions).unwrap_or(&parts.uri);
     let forwarded = forwarded.unwrap_or_default();
     let server = Some(forwarded.server).filter(|server| server.host.is_some());
     let server = server.unwrap_or_else(|| Address::of(uri, headers));

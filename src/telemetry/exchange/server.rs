@@ -24,7 +24,7 @@ use super::observed::{More, Observed};
 use super::side::Side;
 use super::untraced::Untraced;
 use crate::base::clock;
-use crate::base::conventions::{matched_route, method_index, method_name};
+use crate::base::conventions::{matched_route, method_index, method_name, original_uri};
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::content_length;
 use crate::telemetry::correlation::{CorrelationId, FIELD, id_of};
@@ -338,6 +338,11 @@ impl Settings {
     }
 }
 
+/// The whole path of the request, also inside of a nested router.
+fn path(parts: &Parts) -> &str {
+    original_uri(&parts.extensions).unwrap_or(&parts.uri).path()
+}
+
 impl<S, K, B, R> Service<Request<B>> for ServerSpans<S, K>
 where
     S: Service<Request<B>, Response = Response<R>>,
@@ -358,7 +363,7 @@ where
         let settings = &*self.settings;
         let (mut parts, body) = request.into_parts();
         let (context, correlation) = settings.context(&mut parts);
-        let traced = level_enabled!(Level::INFO) && !settings.untraced.contains(parts.uri.path());
+        let traced = level_enabled!(Level::INFO) && !settings.untraced.contains(path(&parts));
         let (span, more) = if traced {
             let _attached = context.clone().map(Context::attach);
             settings.span(&parts, correlation.as_ref().map(|(id, _)| id.as_str()))

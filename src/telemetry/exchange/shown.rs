@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::Uri;
+use http::uri::PathAndQuery;
 
 use crate::telemetry::secrets::Secrets;
 
@@ -19,7 +20,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The whole URL of a request.
+/// The whole URL of a request, without the user's name and password.
 pub(super) struct ShownUrl<'a> {
     pub(super) uri: &'a Uri,
     pub(super) secrets: &'a Secrets,
@@ -27,6 +28,12 @@ pub(super) struct ShownUrl<'a> {
 
 impl fmt::Display for ShownUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.secrets.text("url.full", &self.uri.to_string()))
+        let mut url = String::new();
+        if let (Some(scheme), Some(authority)) = (self.uri.scheme_str(), self.uri.authority()) {
+            let server = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, server)| server);
+            url.extend([scheme, "://", server]);
+        }
+        url.push_str(self.uri.path_and_query().map_or("/", PathAndQuery::as_str));
+        f.write_str(&self.secrets.text("url.full", &url))
     }
 }

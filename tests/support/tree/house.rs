@@ -31,6 +31,7 @@ pub const FLOORS: Floors<'static> = &[
     // Floor 4.
     &["health"],
     // Floor 5, what programs are made of.
+    &["edge/stack"],
     &["edge/reqwest", "edge/serve", "worker"],
     // Floor 6, what joins all of it.
     &["hub/config"],

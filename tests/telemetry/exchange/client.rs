@@ -48,7 +48,7 @@ async fn the_attributes_are_those_of_the_convention() {
     let mut expected: Vec<_> = [
         ("component", "payments"),
         (semconv::HTTP_REQUEST_METHOD, "PUT"),
-        (semconv::URL_FULL, "https://[redacted]@pay.example/charge/7?token=[redacted]&page=2"),
+        (semconv::URL_FULL, "https://pay.example/charge/7?token=[redacted]&page=2"),
         (semconv::URL_SCHEME, "https"),
         (semconv::URL_TEMPLATE, "/charge/{id}"),
         (semconv::SERVER_ADDRESS, "pay.example"),

@@ -6,7 +6,7 @@ mod ends;
 #[cfg(feature = "grpc")]
 mod grpc;
 mod layers;
-#[cfg(feature = "reqwest")]
+#[cfg(feature = "reqwest-middleware")]
 mod peers;
 mod server;
 

@@ -170,7 +170,8 @@ async fn p36_paths_and_queries_are_redacted() {
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
         .with_writer(move || writer.clone());
     let subscriber = tracing_subscriber::registry().with(console);
-    let call = async { app().oneshot(request()).await.unwrap() };
+    let app = app();
+    let call = async { app.oneshot(request()).await.unwrap() };
     drop(call.with_subscriber(subscriber).await);
     let shown = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     assert!(shown.contains("url.path=/reset/"), "{shown}");

@@ -13,7 +13,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::pages::Pages;
-use super::server::END_WITHIN;
+
+/// How long requests in progress may take at the end.
+pub(in crate::edge::serve) const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);

@@ -7,6 +7,6 @@ mod server;
 mod settings;
 
 pub use builder::MetricsServerBuilder;
-pub(super) use server::END_WITHIN;
+pub(super) use listener::END_WITHIN;
 pub use server::MetricsServer;
 pub use settings::MetricsServerSettings;

@@ -1,7 +1,6 @@
 //! The handle of a metrics server, and the start of its thread.
 
 use std::net::{SocketAddr, TcpListener};
-use std::time::Duration;
 use std::{fmt, io, thread};
 
 use tokio::net;
@@ -13,9 +12,6 @@ use super::pages::Pages;
 use super::settings::MetricsServerSettings;
 use crate::base::error::ConfigError;
 use crate::telemetry::Telemetry;
-
-/// How long requests in progress may take at the end.
-pub(in crate::edge::serve) const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// The most pages that are made at once. A page can hang in a callback of a metric.
 const PAGES_AT_ONCE: usize = 8;

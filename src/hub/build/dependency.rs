@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::handle::{Dependency, Inner};
+use super::names::{built_already, check_name};
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::{Action, Check, Component, Every, Healing, Health};
 use crate::hub::campanile::Campanile;
 use crate::hub::config::DependencySettings;
+use crate::hub::dependency::{Dependency, DependencyInner};
 use crate::hub::endpoint;
 use crate::hub::fault::{StartError, StartFault};
-use crate::hub::parts::{built_already, check_name};
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
@@ -122,7 +122,7 @@ impl DependencyBuilder {
             (None, None) => None,
         };
         let dependency = Dependency {
-            inner: Arc::new(Inner {
+            inner: Arc::new(DependencyInner {
                 timing: Timing::new(Arc::clone(&name)),
                 fallback: Fallback::new(Arc::clone(&name)),
                 telemetry: hub.telemetry.clone(),

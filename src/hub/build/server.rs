@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::handle::{Inner, Server};
+use super::names::{built_already, check_name};
 use crate::base::error::ConfigError;
 use crate::health::Component;
 use crate::hub::campanile::Campanile;
 use crate::hub::config::ServerSettings;
-use crate::hub::parts::{built_already, check_name};
+use crate::hub::server::{Server, ServerInner};
 use crate::layers::timing::Timing;
 use crate::telemetry::Correlation;
 
@@ -82,7 +82,7 @@ impl ServerBuilder {
         };
         let component = settings.component.clone().unwrap_or_else(|| name.to_string());
         let server = Server {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ServerInner {
                 timing: Timing::new(Arc::clone(&name)),
                 name: Arc::clone(&name),
                 correlation,

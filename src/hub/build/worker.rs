@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::campanile::Campanile;
-use super::config::WorkerSettings;
-use super::fault::StartError;
-use super::parts::{built_already, check_name};
+use super::names::{built_already, check_name};
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::Component;
+use crate::hub::campanile::Campanile;
+use crate::hub::config::WorkerSettings;
+use crate::hub::fault::StartError;
 use crate::layers::retry::Retry;
 use crate::worker::Worker;
 
