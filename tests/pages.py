@@ -36,6 +36,7 @@ EXAMPLES = {"axum": "axum_service", "tonic": "tonic_service", "reqwest": "reqwes
 ROOT = Path.cwd()
 FOLDER = ROOT / "target/pages"
 PATIENCE = 30
+QUICK = "CAMPANILE__SHUTDOWN__GRACE"
 PORT = re.compile(r"(?:(?<=localhost:)|(?<=127\.0\.0\.1:)|(?<=0\.0\.0\.0:))\d{4,5}\b")
 
 
@@ -205,7 +206,7 @@ def clean_environment():
     ours = ("CAMPANILE_", "OTEL_", "RUST_LOG", "METRICS_", "ALERT_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     # No load balancer is to notice.
-    return kept | {"CAMPANILE__SHUTDOWN__GRACE": "100ms", "NO_COLOR": "1"}
+    return kept | {QUICK: "100ms", "NO_COLOR": "1"}
 
 
 class Ports:
@@ -365,7 +366,10 @@ def kubernetes():
 
     page = "kubernetes"
     own = [block for block in blocks(page) if block.language == "yaml"]
-    documents = [document for block in own for document in yaml.safe_load_all(block.text) if document]
+    try:
+        documents = [document for block in own for document in yaml.safe_load_all(block.text) if document]
+    except yaml.YAMLError as error:
+        raise own[0].fault(f"a block is not YAML: {error}") from None
 
     def one(kind):
         found = [document for document in documents if document["kind"] == kind]
@@ -400,7 +404,8 @@ def kubernetes():
     changed = {name: ports.there(value) for name, value in environment.items()}
     changed["CAMPANILE_CONFIG"] = str(file)
     binary = next(iter(package.binaries.values()))
-    running = Running(own[0], binary, package.folder, clean_environment() | changed, FOLDER / "kubernetes.log")
+    changed = {name: value for name, value in clean_environment().items() if name != QUICK} | changed
+    running = Running(own[0], binary, package.folder, changed, FOLDER / "kubernetes.log")
     try:
         by_name = {port["name"]: str(port["containerPort"]) for port in shop["ports"]}
         for port in by_name.values():
@@ -423,8 +428,8 @@ def kubernetes():
         status, body = get(notes["prometheus.io/path"], notes["prometheus.io/port"])
         if status != 200 or "# TYPE" not in body:
             raise fault(f"the annotations of Prometheus name a page that answers {status}")
-        running.terminate()
     finally:
+        # The page of axum shows how it ends.
         running.process.kill()
 
     # The limits of the shutdown fit into the time that Kubernetes gives, with a second left.
@@ -489,6 +494,7 @@ def check(page):
         Session(package).run()
     if page == "kubernetes":
         kubernetes()
+        return "the program of axum with these manifests"
     programs = sum(name.endswith(".rs") for package in made for name in package.files)
     shown = sum(len(package.steps) for package in made)
     return f"{programs} programs in {len(made)} packages, {shown} blocks of what they show"

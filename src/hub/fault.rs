@@ -43,7 +43,8 @@ impl fmt::Display for StartFault {
 impl Error for StartFault {}
 
 /// The error of a program that cannot start.
-#[derive(Debug)]
+///
+/// Its `Debug` is its text, because that is what Rust prints when `main` returns an error.
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration is not valid.
@@ -64,6 +65,12 @@ impl fmt::Display for StartError {
             Self::Telemetry(error) => error.fmt(f),
             Self::Part(fault) => fault.fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -91,8 +98,7 @@ impl From<ConfigError> for StartError {
 }
 
 /// The error of a server or worker that [`Campanile::run`](super::Campanile::run) ran, or of a system that refuses a handler
-/// for the signals.
-#[derive(Debug)]
+/// for the signals. Its `Debug` is its text, as that of [`StartError`].
 pub struct RunError(BoxError);
 
 impl RunError {
@@ -110,6 +116,12 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
