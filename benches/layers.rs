@@ -293,5 +293,60 @@ fn stack(c: &mut Criterion) {
     bench_success(c, group, "tower-resilience: retry, breaker", peer.layer(guarded));
 }
 
-criterion_group!(layers, closed, keyed, slow_calls, open, two_threads, retry, timing, fallbacks, stack);
+/// A `GET` over loopback: reqwest alone, and with all layers of an `HttpClient` around it.
+#[cfg(feature = "reqwest")]
+fn http_client(c: &mut Criterion) {
+    use campanile::reqwest::HttpClient;
+    use tokio::runtime;
+
+    let (sender, address) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            sender.send(listener.local_addr().unwrap()).unwrap();
+            let app = axum::Router::new().route("/", axum::routing::get(|| async { "two cups" }));
+            axum::serve(listener, app).await.unwrap();
+        });
+    });
+    let url: reqwest::Url = format!("http://{}/", address.recv().unwrap()).parse().unwrap();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (http, queue) = (reqwest::Client::new(), DeadLetterQueue::in_memory(1_000));
+    let (retry, breaker, timing) = (our_retry(), count_window(), Timing::new("bench"));
+    let layers = HttpClient::builder("bench", http.clone())
+        .letters(&queue)
+        .retry(&retry)
+        .breaker(&breaker)
+        .timing(&timing)
+        .build();
+    let mut group = c.benchmark_group("http_client");
+    group.bench_function("reqwest", |b| {
+        b.iter(|| {
+            let request = reqwest::Request::new(reqwest::Method::GET, url.clone());
+            runtime.block_on(async { http.execute(request).await.unwrap().bytes().await.unwrap() })
+        });
+    });
+    group.bench_function("all layers", |b| {
+        b.iter(|| {
+            let request = reqwest::Request::new(reqwest::Method::GET, url.clone());
+            runtime.block_on(async { layers.execute(request).await.unwrap().bytes().await.unwrap() })
+        });
+    });
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn http_client(_: &mut Criterion) {}
+
+criterion_group!(
+    layers,
+    closed,
+    keyed,
+    slow_calls,
+    open,
+    two_threads,
+    retry,
+    timing,
+    fallbacks,
+    stack,
+    http_client
+);
 criterion_main!(layers);

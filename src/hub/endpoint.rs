@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::config::EndpointSettings;
+use super::config::EndpointSection;
 use crate::base::error::ConfigError;
 #[cfg(feature = "grpc")]
 use crate::health::GrpcCheck;
@@ -15,7 +15,7 @@ use crate::health::{Component, Health, HttpCheck, TcpCheck};
 pub(super) fn watch(
     health: &Health,
     component: &Arc<str>,
-    settings: &EndpointSettings,
+    settings: &EndpointSection,
 ) -> Result<(), ConfigError> {
     let Some(address) = &settings.address else { return Ok(()) };
     if settings.critical {

@@ -16,8 +16,8 @@ const IN_A_FILE: [(&str, &str); 22] = [
     ),
     (
         "[dependency.payments]\n\n# twice a second\nevery = \"500ms\"",
-        "campanile.toml:4: `dependency.payments.every` is unknown; allowed: `component`, `critical`, `depends_on`, `spans`, \
-         `timing`, `breaker`, `retry`, `letters`, `check`, `restart_command`, `healing`",
+        "campanile.toml:4: `dependency.payments.every` is unknown; allowed: `component`, `critical`, `depends_on`, \
+         `breaker`, `retry`, `letters`, `check`, `restart_command`, `healing`",
     ),
     (
         "[telemetry]\nconsole = \"json\"",

@@ -1,7 +1,7 @@
 //! The template and what is shown are files that can be read.
 
 use campanile::hub::config::{
-    Config, DatabaseSettings, DependencySettings, EndpointSettings, ServerSettings, Settings, WorkerSettings,
+    Config, DatabaseSection, DependencySection, EndpointSection, ServerSection, Settings, WorkerSection,
     template,
 };
 
@@ -30,19 +30,19 @@ fn a_template_is_the_defaults() {
         assert_eq!(read(&template), Settings::default());
 
         let mut expected = Settings::default();
-        let mut dependency = DependencySettings::default();
-        let mut worker = WorkerSettings::default();
+        let mut dependency = DependencySection::default();
+        let mut worker = WorkerSection::default();
         if full {
             dependency.letters = Some(Default::default());
             dependency.check = Some(Default::default());
             worker.retry = Some(Default::default());
             worker.letters = Some(Default::default());
         }
-        expected.server.insert("api".into(), ServerSettings::default());
+        expected.server.insert("api".into(), ServerSection::default());
         expected.dependency.insert("payments".into(), dependency);
         expected.worker.insert("import".into(), worker);
-        expected.database.insert("orders".into(), DatabaseSettings::default());
-        expected.endpoint.insert("search".into(), EndpointSettings::default());
+        expected.database.insert("orders".into(), DatabaseSection::default());
+        expected.endpoint.insert("search".into(), EndpointSection::default());
         // The only setting without a default that is required.
         let text = uncommented(&template).replace("# address is not set.", "address = \"http://search/\"");
         for address in [

@@ -24,7 +24,7 @@ fn a_variable_is_whatever_the_setting_takes() {
             ("CAMPANILE__DEPENDENCY__PAYMENTS__BREAKER__WINDOW__TIME", "30s"),
             ("CAMPANILE__DEPENDENCY__PAYMENTS__RETRY__BUDGET", "false"),
             ("CAMPANILE__DEPENDENCY__PAYMENTS__LETTERS", "true"),
-            ("CAMPANILE__SERVER__API__TIMING", "false"),
+            ("CAMPANILE__SERVER__API__ACCESS_LOG", "true"),
             ("CAMPANILE__LOGGING__CONSOLE", "json"),
             ("CAMPANILE__METRICS__LISTEN", "[::1]:9464"),
             ("CAMPANILE__DATA__INSTANCE", "7"),
@@ -41,7 +41,7 @@ fn a_variable_is_whatever_the_setting_takes() {
         campanile::Window::time(Duration::from_secs(30))
     );
     assert_eq!(payments.retry.as_ref().expect("retries").budget, None);
-    assert!(payments.letters.is_some() && !settings.server["api"].timing);
+    assert!(payments.letters.is_some() && settings.server["api"].access_log);
     assert_eq!(settings.logging.console, Console::Json);
     assert_eq!(settings.metrics.listen, "[::1]:9464".parse().ok());
     assert_eq!(settings.data.instance.as_deref(), Some("7"));
@@ -98,8 +98,8 @@ fn what_a_variable_cannot_say_is_said() {
 fn a_variable_makes_no_twin_of_a_name_that_it_cannot_write() {
     for (name, part) in [("Payments", "PAYMENTS"), ("order-db", "ORDER_DB"), ("api.internal", "API_INTERNAL")]
     {
-        let folder = Folder::toml(&format!("\n[dependency.\"{name}\"]\ntiming = false"));
-        let variable = format!("CAMPANILE__DEPENDENCY__{part}__TIMING");
+        let folder = Folder::toml(&format!("\n[dependency.\"{name}\"]\ncritical = false"));
+        let variable = format!("CAMPANILE__DEPENDENCY__{part}__CRITICAL");
         let errors = folder.loader().environment([(variable.as_str(), "true")]).load().expect_err("a twin");
         let said = folder.faults(&errors);
         assert_eq!(said.len(), 1, "{said:?}");
@@ -107,9 +107,9 @@ fn a_variable_makes_no_twin_of_a_name_that_it_cannot_write() {
         assert!(said[0].contains(&expected), "{said:?}");
     }
     // A dash can be written where the system allows it.
-    let folder = Folder::toml("[dependency.order-db]\ntiming = false");
-    let config = folder.loader().environment([("CAMPANILE__DEPENDENCY__ORDER-DB__TIMING", "true")]).load();
-    assert!(config.expect("valid").settings().dependency["order-db"].timing);
+    let folder = Folder::toml("[dependency.order-db]\ncritical = false");
+    let config = folder.loader().environment([("CAMPANILE__DEPENDENCY__ORDER-DB__CRITICAL", "true")]).load();
+    assert!(config.expect("valid").settings().dependency["order-db"].critical);
 }
 
 #[cfg(unix)]

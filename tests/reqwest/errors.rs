@@ -86,9 +86,10 @@ async fn no_secret_of_a_url_is_in_an_error_or_a_letter() {
         let text = all_of(&error);
         assert!(!text.contains("s3cret") && text.contains("/orders?[redacted]"), "{text}");
     }
-    let unbuilt = payments.client().get(format!("{url}{query}")).header("x\n", "1");
+    // reqwest builds no request for a URL without a host.
+    let unbuilt = payments.client().get("order:7?token=s3cret-five#s3cret-six");
     let text = all_of(&payments.send(unbuilt).await.unwrap_err());
-    assert!(!text.contains("s3cret"), "{text}");
+    assert!(!text.contains("s3cret") && text.contains("order:7?[redacted]"), "{text}");
 
     let letters = queue.list(LetterFilter::all()).await.unwrap();
     assert_eq!(letters.len(), 2);

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod callers;
+mod cost;
 mod errors;
 mod letters;
 mod middleware;

@@ -1,9 +1,16 @@
 //! Which requests are sent again.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 use campanile::reqwest::HttpClient;
 use campanile::retry::GiveUp;
 use campanile::{CallError, FailureKind, Timing};
 use http::Method;
+use http_body::Frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use crate::bodies::stream;
 use crate::support::{Server, breaker, failed, redirect, refused, retry, totals};
@@ -63,6 +70,42 @@ async fn a_post_that_a_server_redirected_was_sent() {
             assert_eq!(retry.snapshot().given_up[&GiveUp::NotIdempotent], 1);
         }
     }
+}
+
+/// A body whose caller does not continue it.
+struct Stalled(Option<Bytes>);
+
+impl http_body::Body for Stalled {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.0.take().map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(Frame::data(chunk)))))
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_a_server_redirected_before_its_end_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.read(&mut [0; 4096]).await.unwrap();
+            let answer =
+                format!("HTTP/1.1 303 See Other\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", refused());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            open.push(stream);
+        }
+    });
+    let retry = retry().build().unwrap();
+    let payments = HttpClient::builder("payments", reqwest::Client::new()).retry(&retry).build();
+    let order = payments.client().post(url).body(reqwest::Body::wrap(Stalled(Some(Bytes::from("order")))));
+    assert!(matches!(payments.send(order).await, Err(CallError::Inner(error)) if error.is_connect()));
+    assert_eq!(retry.snapshot().given_up[&GiveUp::NotIdempotent], 1);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::{Action, Check, Component, Every, Healing, Health};
 use crate::hub::campanile::Campanile;
-use crate::hub::config::DependencySettings;
+use crate::hub::config::DependencySection;
 use crate::hub::dependency::{Dependency, DependencyInner};
 use crate::hub::endpoint;
 use crate::hub::fault::{StartError, StartFault};
@@ -25,7 +25,7 @@ type AddCheck = Box<dyn FnOnce(&Health, &Arc<str>) -> Result<(), ConfigError> + 
 pub struct DependencyBuilder {
     campanile: Campanile,
     name: Arc<str>,
-    settings: DependencySettings,
+    settings: DependencySection,
     /// Whether the configuration has a section of this name.
     in_config: bool,
     changed: bool,
@@ -44,9 +44,9 @@ impl Campanile {
         DependencyBuilder {
             campanile: self.clone(),
             in_config: section.is_some(),
-            settings: section.unwrap_or_else(|| DependencySettings {
+            settings: section.unwrap_or_else(|| DependencySection {
                 letters: all.letters.of_new(&name),
-                ..DependencySettings::default()
+                ..DependencySection::default()
             }),
             name,
             changed: false,
@@ -58,7 +58,7 @@ impl Campanile {
 
 impl DependencyBuilder {
     /// Changes the settings, unless the configuration has a section `[dependency.NAME]`: what an operator wrote wins.
-    pub fn settings(mut self, change: impl FnOnce(&mut DependencySettings)) -> Self {
+    pub fn settings(mut self, change: impl FnOnce(&mut DependencySection)) -> Self {
         self.changed = true;
         if !self.in_config {
             change(&mut self.settings);
@@ -151,7 +151,7 @@ fn watch(
     health: &Health,
     name: &Arc<str>,
     component: &Arc<str>,
-    settings: &DependencySettings,
+    settings: &DependencySection,
     check: Option<AddCheck>,
 ) -> Result<(), ConfigError> {
     let mut registered = Component::new(Arc::clone(component)).critical(settings.critical);

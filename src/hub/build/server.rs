@@ -7,7 +7,7 @@ use super::names::{built_already, check_name};
 use crate::base::error::ConfigError;
 use crate::health::Component;
 use crate::hub::campanile::Campanile;
-use crate::hub::config::ServerSettings;
+use crate::hub::config::ServerSection;
 use crate::hub::server::{Server, ServerInner};
 use crate::layers::timing::Timing;
 use crate::telemetry::Correlation;
@@ -17,7 +17,7 @@ use crate::telemetry::Correlation;
 pub struct ServerBuilder {
     campanile: Campanile,
     name: Arc<str>,
-    settings: ServerSettings,
+    settings: ServerSection,
     /// Whether the configuration has a section of this name.
     in_config: bool,
     changed: bool,
@@ -55,7 +55,7 @@ impl Campanile {
 
 impl ServerBuilder {
     /// Changes the settings, unless the configuration has a section `[server.NAME]`: what an operator wrote wins.
-    pub fn settings(mut self, change: impl FnOnce(&mut ServerSettings)) -> Self {
+    pub fn settings(mut self, change: impl FnOnce(&mut ServerSection)) -> Self {
         self.changed = true;
         if !self.in_config {
             change(&mut self.settings);

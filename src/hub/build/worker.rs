@@ -7,7 +7,7 @@ use super::names::{built_already, check_name};
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::Component;
 use crate::hub::campanile::Campanile;
-use crate::hub::config::WorkerSettings;
+use crate::hub::config::WorkerSection;
 use crate::hub::fault::StartError;
 use crate::layers::retry::Retry;
 use crate::worker::Worker;
@@ -17,7 +17,7 @@ use crate::worker::Worker;
 pub struct HubWorkerBuilder {
     campanile: Campanile,
     name: Arc<str>,
-    settings: WorkerSettings,
+    settings: WorkerSection,
     /// Whether the configuration has a section of this name.
     in_config: bool,
     changed: bool,
@@ -47,9 +47,9 @@ impl Campanile {
         HubWorkerBuilder {
             campanile: self.clone(),
             in_config: section.is_some(),
-            settings: section.unwrap_or_else(|| WorkerSettings {
+            settings: section.unwrap_or_else(|| WorkerSection {
                 letters: all.letters.of_new(&name),
-                ..WorkerSettings::default()
+                ..WorkerSection::default()
             }),
             name,
             changed: false,
@@ -60,7 +60,7 @@ impl Campanile {
 
 impl HubWorkerBuilder {
     /// Changes the settings, unless the configuration has a section `[worker.NAME]`: what an operator wrote wins.
-    pub fn settings(mut self, change: impl FnOnce(&mut WorkerSettings)) -> Self {
+    pub fn settings(mut self, change: impl FnOnce(&mut WorkerSection)) -> Self {
         self.changed = true;
         if !self.in_config {
             change(&mut self.settings);

@@ -42,7 +42,7 @@ impl Config {
     }
 
     /// What has no effect or is not advisable: variables of parts that do not exist yet, and secrets in a file that others
-    /// can read. They are logged too.
+    /// can read. They are logged too, but the pipeline that keeps logs may not be installed yet.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.inner.current.lock().warnings.clone()

@@ -20,6 +20,10 @@
 //! `false` turns off what is on by default: `breaker = false` in `[dependency.payments]`, `budget = false` in
 //! `[dependency.payments.retry]`.
 //!
+//! Relative paths are relative to the working directory of the process. Texts, numbers and durations may be written as in
+//! the documentation of their setting: `campanile config template --full` writes a file with all of them, `campanile config
+//! check` reports all that is wrong with one, and `campanile config show --origin` says where each value is from.
+//!
 //! A text may be `{ file = "/run/secrets/token" }` or `{ env = "TOKEN" }`. Such secrets are never shown, and neither are
 //! headers, values under the names of secrets, and passwords in URLs.
 //!
@@ -57,8 +61,8 @@ pub use fault::{ConfigErrors, ConfigFault};
 pub use handle::Config;
 pub use loader::ConfigLoader;
 pub use sections::{
-    DataSettings, DatabaseSettings, DependencySettings, EndpointSettings, LettersSettings, LoggingSettings,
-    MetricsSettings, ServerSettings, Settings, WorkerSettings,
+    DataSection, DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection,
+    MetricsSection, ServerSection, Settings, WorkerSection,
 };
 pub use sources::Preset;
 pub use template::template;

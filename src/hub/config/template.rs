@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::explanations;
 use super::sections::{
-    DatabaseSettings, DependencySettings, EndpointSettings, ServerSettings, Settings, WorkerSettings,
+    DatabaseSection, DependencySection, EndpointSection, ServerSection, Settings, WorkerSection,
 };
 use super::shape::{MOVED, NAMED};
 use super::toml_text::{in_order, inline};
@@ -44,19 +44,19 @@ pub fn template(full: bool) -> String {
 /// The defaults, with one example of each section that has a name.
 fn example(full: bool) -> Json {
     let mut settings = Settings::default();
-    let mut dependency = DependencySettings::default();
-    let mut worker = WorkerSettings::default();
+    let mut dependency = DependencySection::default();
+    let mut worker = WorkerSection::default();
     if full {
         dependency.letters = Some(DeadLetterSettings::default());
-        dependency.check = Some(EndpointSettings::default());
+        dependency.check = Some(EndpointSection::default());
         worker.retry = Some(Default::default());
         worker.letters = Some(DeadLetterSettings::default());
     }
-    settings.server.insert("api".to_owned(), ServerSettings::default());
+    settings.server.insert("api".to_owned(), ServerSection::default());
     settings.dependency.insert("payments".to_owned(), dependency);
     settings.worker.insert("import".to_owned(), worker);
-    settings.database.insert("orders".to_owned(), DatabaseSettings::default());
-    settings.endpoint.insert("search".to_owned(), EndpointSettings::default());
+    settings.database.insert("orders".to_owned(), DatabaseSection::default());
+    settings.endpoint.insert("search".to_owned(), EndpointSection::default());
     serde_json::to_value(settings).unwrap_or_default()
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
-use crate::hub::config::DependencySettings;
+use crate::hub::config::DependencySection;
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
@@ -62,7 +62,7 @@ impl Dependency {
     }
 
     /// Takes over new settings of the layers that are there.
-    pub(in crate::hub) fn take_over(&self, new: &DependencySettings) -> Result<(), ConfigError> {
+    pub(in crate::hub) fn take_over(&self, new: &DependencySection) -> Result<(), ConfigError> {
         if let (Some(breaker), Some(settings)) = (&self.inner.breaker, &new.breaker) {
             breaker.reconfigure(settings.clone())?;
         }

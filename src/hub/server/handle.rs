@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::hub::config::ServerSettings;
+use crate::hub::config::ServerSection;
 use crate::layers::timing::Timing;
 use crate::telemetry::{Correlation, Telemetry};
 
@@ -17,7 +17,7 @@ pub struct Server {
 pub(in crate::hub) struct ServerInner {
     pub(in crate::hub) name: Arc<str>,
     pub(in crate::hub) timing: Timing,
-    pub(in crate::hub) settings: ServerSettings,
+    pub(in crate::hub) settings: ServerSection,
     pub(in crate::hub) correlation: Option<Correlation>,
     pub(in crate::hub) telemetry: Telemetry,
 }

@@ -219,7 +219,7 @@ mod tests {
     use super::*;
     use crate::base::outcome::{FailureKind, Settle};
     use crate::layers::timing::Timing;
-    use crate::layers::timing::call::OTHER;
+    use crate::base::conventions::OTHER;
     use crate::layers::timing::exchange::Exchange;
     use http::HeaderMap;
     use http::Request;

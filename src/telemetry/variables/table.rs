@@ -91,8 +91,14 @@ variables! {
 pub static UNREAD_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_CONFIG_FILE", "`TelemetrySettings` can be read from a file of any serde format instead."),
     ("OTEL_ENTITIES", "The SDK for Rust has no entities yet. Use resource attributes."),
-    ("OTEL_EXPORTER_PROMETHEUS_HOST", "The crate starts no server. Your server serves `/metrics`."),
-    ("OTEL_EXPORTER_PROMETHEUS_PORT", "The crate starts no server. Your server serves `/metrics`."),
+    (
+        "OTEL_EXPORTER_PROMETHEUS_HOST",
+        "Your server serves `/metrics`, or `MetricsServer` (feature `serve`), which has settings of its own.",
+    ),
+    (
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "Your server serves `/metrics`, or `MetricsServer` (feature `serve`), which has settings of its own.",
+    ),
     ("OTEL_EXPORTER_ZIPKIN_ENDPOINT", "The crate has no Zipkin exporter. The collector has one."),
     ("OTEL_EXPORTER_ZIPKIN_TIMEOUT", "The crate has no Zipkin exporter. The collector has one."),
     ("OTEL_METRICS_EXEMPLAR_FILTER", "Exemplars are always those of sampled spans (`trace_based`)."),

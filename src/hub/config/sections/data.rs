@@ -10,14 +10,14 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct DataSettings {
+pub struct DataSection {
     /// Directory of the data. An instance keeps its own in `DIRECTORY/SERVICE/INSTANCE`. Default: none, all is in memory.
     pub directory: Option<PathBuf>,
     /// Name of this instance of the service in the directory. Default: the name of the host, and the first free number.
     pub instance: Option<String>,
 }
 
-impl DataSettings {
+impl DataSection {
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
         let Some(instance) = &self.instance else { return Ok(()) };
         let is_name =

@@ -13,7 +13,7 @@ use crate::health::Every;
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct DatabaseSettings {
+pub struct DatabaseSection {
     /// Address, for the program that makes the pool. It is not shown. Default: none.
     pub address: Option<String>,
     /// Time from one run of the check to the next: more than zero. Default: 30 s.
@@ -36,7 +36,7 @@ pub struct DatabaseSettings {
     pub critical: bool,
 }
 
-impl Default for DatabaseSettings {
+impl Default for DatabaseSection {
     fn default() -> Self {
         Self {
             address: None,
@@ -51,7 +51,7 @@ impl Default for DatabaseSettings {
     }
 }
 
-impl DatabaseSettings {
+impl DatabaseSection {
     /// Returns how often the check runs, and how long a run may take.
     #[must_use]
     pub fn schedule(&self) -> Every {
@@ -75,10 +75,10 @@ impl DatabaseSettings {
     }
 }
 
-impl fmt::Debug for DatabaseSettings {
+impl fmt::Debug for DatabaseSection {
     /// Omits the address, which usually holds a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatabaseSettings")
+        f.debug_struct("DatabaseSection")
             .field("every", &self.every)
             .field("timeout", &self.timeout)
             .field("warn_above", &self.warn_above)

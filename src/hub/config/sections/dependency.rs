@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EndpointSettings;
+use super::EndpointSection;
 use super::server::check_component;
 use crate::base::error::ConfigError;
 use crate::breaker::BreakerSettings;
@@ -16,7 +16,7 @@ use crate::retry::RetrySettings;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct DependencySettings {
+pub struct DependencySection {
     /// Component that the calls count for. Default: the name of the section.
     pub component: Option<String>,
     /// Whether the program is not ready while this dependency is unwell. Default: `false`.
@@ -35,7 +35,7 @@ pub struct DependencySettings {
     pub letters: Option<DeadLetterSettings>,
     /// A check that health runs at an interval. Default: off.
     #[serde(with = "super::switch")]
-    pub check: Option<EndpointSettings>,
+    pub check: Option<EndpointSection>,
     /// Command that restarts the dependency when it is unwell: the program and its arguments, without a shell. Default:
     /// none.
     pub restart_command: Vec<String>,
@@ -43,7 +43,7 @@ pub struct DependencySettings {
     pub healing: HealingSettings,
 }
 
-impl Default for DependencySettings {
+impl Default for DependencySection {
     fn default() -> Self {
         Self {
             component: None,
@@ -59,7 +59,7 @@ impl Default for DependencySettings {
     }
 }
 
-impl DependencySettings {
+impl DependencySection {
     /// Checks what is not checked by the settings of a part.
     pub(in crate::hub::config) fn check_own(&self) -> Result<(), ConfigError> {
         check_component(self.component.as_deref())?;

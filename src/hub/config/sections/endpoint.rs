@@ -13,7 +13,7 @@ use crate::health::{Every, HttpCheckSettings};
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct EndpointSettings {
+pub struct EndpointSection {
     /// Address: `http://`, `https://`, `grpc://`, `grpcs://` or `tcp://`, a host and a port. Required for `[endpoint.NAME]`;
     /// a dependency may give its check in code.
     pub address: Option<String>,
@@ -44,7 +44,7 @@ pub struct EndpointSettings {
     pub critical: bool,
 }
 
-impl Default for EndpointSettings {
+impl Default for EndpointSection {
     fn default() -> Self {
         Self {
             address: None,
@@ -62,7 +62,7 @@ impl Default for EndpointSettings {
     }
 }
 
-impl EndpointSettings {
+impl EndpointSection {
     /// Returns how often the check runs, and how long a run may take.
     #[must_use]
     pub fn schedule(&self) -> Every {
@@ -130,10 +130,10 @@ pub(super) fn check_times(
     Ok(())
 }
 
-impl fmt::Debug for EndpointSettings {
+impl fmt::Debug for EndpointSection {
     /// Omits the address, whose query may hold a token, and the values of headers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EndpointSettings")
+        f.debug_struct("EndpointSection")
             .field("method", &self.method)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("statuses", &self.statuses)

@@ -12,7 +12,7 @@ use crate::dead_letter::StoreSettings;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LettersSettings {
+pub struct LettersSection {
     /// Whether each dependency and worker whose section does not mention `letters` has a queue. Default: `false`.
     pub everywhere: bool,
     /// Directory of SQLite files, one for each queue that names no store: `DIRECTORY/NAME.db`. Default: none, such queues
@@ -22,7 +22,7 @@ pub struct LettersSettings {
     pub queue: DeadLetterSettings,
 }
 
-impl LettersSettings {
+impl LettersSection {
     /// The queue of a thing that has no section.
     pub(in crate::hub) fn of_new(&self, name: &str) -> Option<DeadLetterSettings> {
         let mut queue = self.everywhere.then(|| self.queue.clone())?;

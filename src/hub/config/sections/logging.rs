@@ -11,7 +11,7 @@ use crate::telemetry::{Console, LogSettings};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct LoggingSettings {
+pub struct LoggingSection {
     /// Format of the logs on the console: `human`, `json` or `off`. Default: `human`.
     pub console: Console,
     /// Filter of the logs on the console, such as `info,sqlx=warn`. `RUST_LOG` wins over it. Default:
@@ -24,7 +24,7 @@ pub struct LoggingSettings {
     pub records: LogSettings,
 }
 
-impl Default for LoggingSettings {
+impl Default for LoggingSection {
     fn default() -> Self {
         Self {
             console: Console::default(),
@@ -35,7 +35,7 @@ impl Default for LoggingSettings {
     }
 }
 
-impl LoggingSettings {
+impl LoggingSection {
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
         let Some(every) = self.summary_every else { return Ok(()) };
         ConfigError::check(every >= Duration::from_secs(1), "summary_every", every, "at least 1 s")

@@ -8,7 +8,7 @@ use crate::base::error::ConfigError;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct ServerSettings {
+pub struct ServerSection {
     /// Component that the requests count for. Default: the name of the section.
     pub component: Option<String>,
     /// Whether each request is logged. Default: `false`.
@@ -27,7 +27,7 @@ pub struct ServerSettings {
     pub untraced: Vec<String>,
 }
 
-impl Default for ServerSettings {
+impl Default for ServerSection {
     fn default() -> Self {
         Self {
             component: None,
@@ -51,7 +51,7 @@ impl Default for ServerSettings {
     }
 }
 
-impl ServerSettings {
+impl ServerSection {
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
         check_component(self.component.as_deref())?;
         for name in &self.correlation_headers {

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataSettings, DatabaseSettings, DependencySettings, EndpointSettings, LettersSettings, LoggingSettings,
-    MetricsSettings, ServerSettings, WorkerSettings,
+    DataSection, DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection,
+    MetricsSection, ServerSection, WorkerSection,
 };
 use crate::edge::serve::ShutdownSettings;
 use crate::health::{HealingLimits, HealthSettings};
@@ -36,9 +36,9 @@ pub struct Settings {
     /// Spans, metrics and log records, and where they are exported to.
     pub telemetry: TelemetrySettings,
     /// Logs on the console.
-    pub logging: LoggingSettings,
+    pub logging: LoggingSection,
     /// `/metrics` and probes on a port of their own.
-    pub metrics: MetricsSettings,
+    pub metrics: MetricsSection,
     /// What is read of the machine, this process and its GPUs; `false` reads nothing.
     #[serde(with = "super::switch")]
     pub sampler: Option<SamplerSettings>,
@@ -47,21 +47,21 @@ pub struct Settings {
     /// The limits that all healings share.
     pub healing: HealingLimits,
     /// What all queues of dead letters have in common.
-    pub letters: LettersSettings,
+    pub letters: LettersSection,
     /// The directory of what outlives the process.
-    pub data: DataSettings,
+    pub data: DataSection,
     /// The limits of the steps of a shutdown.
     pub shutdown: ShutdownSettings,
     /// The servers of this program: what it offers.
-    pub server: BTreeMap<String, ServerSettings>,
+    pub server: BTreeMap<String, ServerSection>,
     /// The dependencies of this program: what it calls.
-    pub dependency: BTreeMap<String, DependencySettings>,
+    pub dependency: BTreeMap<String, DependencySection>,
     /// The workers of this program: work that is no request.
-    pub worker: BTreeMap<String, WorkerSettings>,
+    pub worker: BTreeMap<String, WorkerSection>,
     /// Databases that health checks.
-    pub database: BTreeMap<String, DatabaseSettings>,
+    pub database: BTreeMap<String, DatabaseSection>,
     /// Endpoints that health checks.
-    pub endpoint: BTreeMap<String, EndpointSettings>,
+    pub endpoint: BTreeMap<String, EndpointSection>,
 }
 
 /// The name of a service that has none, by the conventions of OpenTelemetry.
@@ -71,13 +71,13 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             telemetry: TelemetrySettings::new(UNKNOWN_SERVICE),
-            logging: LoggingSettings::default(),
-            metrics: MetricsSettings::default(),
+            logging: LoggingSection::default(),
+            metrics: MetricsSection::default(),
             sampler: Some(SamplerSettings::default()),
             health: HealthSettings::default(),
             healing: HealingLimits::default(),
-            letters: LettersSettings::default(),
-            data: DataSettings::default(),
+            letters: LettersSection::default(),
+            data: DataSection::default(),
             shutdown: ShutdownSettings::default(),
             server: BTreeMap::new(),
             dependency: BTreeMap::new(),

@@ -11,7 +11,7 @@ use crate::retry::RetrySettings;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
-pub struct WorkerSettings {
+pub struct WorkerSection {
     /// Retries of items that failed. Default: off, because an item may have had an effect.
     #[serde(with = "super::switch")]
     pub retry: Option<RetrySettings>,
