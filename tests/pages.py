@@ -95,7 +95,7 @@ class Package:
 
     def cargo_toml(self):
         """The page's own lines, with this checkout instead of the version."""
-        line = re.compile(r"^campanile = (?:\"[^\"]*\"|\{ *version = \"[^\"]*\",? *(.*)\})$", re.M)
+        line = re.compile(r"^campanile = (?:\"[^\"]*\"|\{ *version = \"[^\"]*\",? *(.*)\})(?: *#.*)?$", re.M)
         path = json.dumps(str(ROOT))
         text, count = line.subn(lambda found: f"campanile = {{ path = {path}, {found.group(1) or ''} }}", self.manifest)
         if count != 1:
