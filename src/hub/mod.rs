@@ -53,6 +53,6 @@ pub use campanile::Campanile;
 #[cfg(feature = "grpc")]
 pub use dependency::DependencyChannel;
 pub use dependency::{Dependency, DependencyClient};
-pub use fault::{StartError, StartFault};
+pub use fault::{RunError, StartError, StartFault};
 pub use scope::{Scope, ScopeCounts, ScopeReport};
 pub use server::{Server, ServerLayer};

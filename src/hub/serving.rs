@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
 use super::campanile::Campanile;
+use super::fault::RunError;
 use crate::base::error::ConfigError;
 use crate::edge::serve::{Drain, Late, ShutdownBuilder, ShutdownReport, Stop};
 use crate::worker::{Drained, Worker};
@@ -43,12 +44,13 @@ impl Campanile {
     ///
     /// # Panics
     /// When the server panics; after the shutdown.
-    pub async fn run<F, E>(&self, server: impl FnOnce(Stop) -> F) -> Result<ShutdownReport, BoxError>
+    pub async fn run<F, E>(&self, server: impl FnOnce(Stop) -> F) -> Result<ShutdownReport, RunError>
     where
         F: Future<Output = Result<(), E>>,
         E: Into<BoxError>,
     {
-        self.shutdown().build()?.run(server).await.map_err(Into::into)
+        let shutdown = self.shutdown().build().map_err(RunError::new)?;
+        shutdown.run(server).await.map_err(RunError::new)
     }
 
     /// Ends the program in order, without a signal: readiness off, letters, telemetry, the port for metrics.

@@ -26,8 +26,12 @@ impl Dependency {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let campanile = Campanile::builder("checkout").start().await?;
+    /// async fn count() -> Result<u32, std::io::Error> {
+    ///     Ok(3)
+    /// }
+    ///
     /// let db = campanile.dependency("db").build().await?;
-    /// let rows = db.call(|| async { Ok::<_, std::io::Error>(3) }).await?;
+    /// let rows = tokio::spawn(async move { db.call(|| count()).await }).await??;
     /// assert_eq!(rows, 3);
     /// # Ok(())
     /// # }
