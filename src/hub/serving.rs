@@ -11,6 +11,7 @@ use tower::{BoxError, Service};
 use super::campanile::Campanile;
 use crate::base::error::ConfigError;
 use crate::edge::serve::{ShutdownBuilder, ShutdownReport, Stop};
+use crate::worker::Worker;
 
 impl Campanile {
     /// Serves `app` until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::serve`](crate::serve::Shutdown::serve).
@@ -54,6 +55,8 @@ impl Campanile {
     /// # Errors
     /// When the settings of the shutdown are not valid, which [`start`](super::CampanileBuilder::start) has checked.
     pub async fn end(&self) -> Result<ShutdownReport, ConfigError> {
+        let workers = self.inner.parts.lock().workers.all();
+        workers.iter().for_each(Worker::log_failures);
         let shutdown = self.shutdown().grace(std::time::Duration::ZERO).signal(async {}).build()?;
         let nothing = |stop: Stop| async move {
             stop.await;
