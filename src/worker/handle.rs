@@ -24,12 +24,6 @@ impl Worker {
     pub fn letters(&self) -> &DeadLetterQueue {
         &self.inner.letters
     }
-
-    /// Logs the failures that were summed up so far, before the pipeline ends.
-    #[cfg(feature = "hub")]
-    pub(crate) fn log_failures(&self) {
-        self.inner.log.report_all();
-    }
 }
 
 impl fmt::Debug for Worker {
