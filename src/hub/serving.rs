@@ -80,7 +80,8 @@ impl Campanile {
                     (parts.queues(), parts.workers.all())
                 };
                 let metrics_server = this.inner.metrics_server.lock().take();
-                Late { queues, metrics_server, drain: drain(workers) }
+                // The last handle would end telemetry before its step.
+                Late { queues, metrics_server, drain: drain(workers), held: Some(Box::new(this)) }
             })
     }
 }
