@@ -7,7 +7,7 @@
 )]
 //! Tower layers that survive failure, and a tracing layer that turns every span into a trace, metrics and health.
 //!
-//! For people who run axum and tonic services: a few `.layer()` lines and one `install()`. A request that failed for good
+//! For people who run axum and tonic services: a few `.layer()` lines and one `start()`. A request that failed for good
 //! is parked, within stated bounds, and each one that is dropped is counted.
 //!
 //! ```
@@ -46,6 +46,15 @@
     doc = "- [`telemetry`]: spans, metrics and logs in one call.\n- [`health`]: scores that explain themselves, and probes."
 )]
 #![cfg_attr(feature = "worker", doc = "- [`worker`]: items, tasks and loops that are no request.")]
+#![cfg_attr(feature = "reqwest", doc = "- [`reqwest`]: all layers around a client of reqwest.")]
+#![cfg_attr(
+    feature = "serve",
+    doc = "- [`serve`]: signals, an ordered shutdown, and a port for metrics and probes."
+)]
+#![cfg_attr(
+    feature = "hub",
+    doc = "- [`hub`]: all of it under one name per service, with one file of settings."
+)]
 #![cfg_attr(feature = "system", doc = "- [`sampler`]: the machine, its GPUs, this process and its runtime.")]
 //! - [`store`]: where dead letters are kept, and how to keep them elsewhere.
 //! - [`redact`]: secrets, taken out before anything leaves.

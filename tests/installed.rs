@@ -237,3 +237,51 @@ async fn the_duration_of_a_request_has_an_exemplar_of_its_span() {
     assert_eq!(exemplars("alone.test"), [""; 0]);
     assert_eq!(exemplars("unsampled.test"), [""; 0]);
 }
+
+#[cfg(all(feature = "http", feature = "prometheus", feature = "timing"))]
+#[tokio::test]
+async fn the_span_of_a_request_is_the_exemplar_of_its_duration_and_each_is_counted_once() {
+    use std::convert::Infallible;
+
+    use campanile::Timing;
+    use http::{Request, Response};
+    use http_body_util::Empty;
+    use tower::{Layer, ServiceExt, service_fn};
+
+    LazyLock::force(&TELEMETRY);
+    let timing = Timing::new("served");
+    let spans = || TELEMETRY.http_server_layer();
+    let inner = service_fn(|_: Request<()>| async {
+        Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+    });
+    for (path, outside) in [("/spans-outside", true), ("/spans-inside", false)] {
+        let request = Request::get(path).body(()).unwrap();
+        let route = move |_: &http::request::Parts| Some(path.to_owned());
+        let (timed, traced) = (timing.http_server_layer().route(route), spans().route(route));
+        if outside {
+            traced.layer(timed.layer(inner)).oneshot(request).await.unwrap();
+        } else {
+            timed.layer(traced.layer(inner)).oneshot(request).await.unwrap();
+        }
+        let text = TELEMETRY.openmetrics_text();
+        let series = |name: &str, label: &str| {
+            let lines: Vec<_> =
+                text.lines().filter(|line| line.starts_with(name) && line.contains(label)).collect();
+            lines.into_iter().map(ToOwned::to_owned).collect::<Vec<_>>()
+        };
+        let of_route = format!("http_route=\"{path}\"");
+        let requests = series("http_server_request_duration_seconds_count", &of_route);
+        let of_name = format!("span_name=\"GET {path}\"");
+        let closed = series("campanile_span_duration_seconds_count", &of_name);
+        for count in [&requests, &closed] {
+            assert!(count.len() == 1 && count[0].ends_with(" 1"), "{path}: {count:?}");
+        }
+        assert!(TELEMETRY.force_flush(LONG));
+        let name = format!("GET {path}");
+        let exported = EXPORTER.get_finished_spans().unwrap();
+        let span = exported.iter().find(|span| span.name == name).unwrap().span_context.span_id();
+        let buckets = series("http_server_request_duration_seconds_bucket", &of_route);
+        let exemplars = buckets.iter().filter(|line| line.contains(&format!("span_id=\"{span}\""))).count();
+        assert_eq!(exemplars, usize::from(outside), "{path}: {buckets:?}");
+    }
+}

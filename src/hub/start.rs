@@ -22,6 +22,10 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
     let settings = config.settings();
     let faults = Faults::new(strict);
     let telemetry = pipeline(&settings, set_ups, &faults)?;
+    // The loader has logged them too, when there was no console yet.
+    for warning in config.warnings() {
+        tracing::warn!(warning, "configuration");
+    }
     let health = telemetry.health();
     health.configure(settings.health.clone())?;
     health.limit_healing(settings.healing.clone())?;

@@ -24,7 +24,7 @@ use crate::signal::{current_correlation, current_trace};
 const TYPES: usize = 64;
 
 /// The maximum number of bytes of a backtrace.
-const LONGEST_BACKTRACE: usize = 16 * 1_024;
+const LONGEST_BACKTRACE: usize = 8 * 1_024;
 
 /// An error of a worker: one that was recorded, or that of a failed item or task. Secrets are removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

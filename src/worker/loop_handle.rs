@@ -65,7 +65,7 @@ impl LoopHandle {
 impl Worker {
     /// Stops all loops of the worker: they take no new work. Waits up to `limit` for the runs that are in progress, and for
     /// the items of [`run`](Worker::run) outside of loops. Then it ends the runs of loops. It takes up to 100 ms longer, until
-    /// they have ended.
+    /// they have ended. Do not await it within an item or a loop of the worker, for which it would wait.
     ///
     /// # Example
     /// ```

@@ -44,6 +44,15 @@ fn deep_nesting_is_refused_and_not_a_crash() {
     let deep = |open: &str, close: &str| format!("{}{}", open.repeat(100_000), close.repeat(100_000));
     assert_eq!(said("a.json", format!("{{\"data\": {}}}", deep("[", "]"))).len(), 1);
     assert!(!said("a.toml", format!("data = {}", deep("[", "]"))).is_empty());
+    assert!(!said("a.toml", format!("data = {}", deep("{a=", "}"))).is_empty());
+    assert!(!said("a.toml", format!("[{}b]\nc = 1", "a.".repeat(100_000))).is_empty());
+    assert!(!said("a.toml", format!("{}b = 1", "a.".repeat(100_000))).is_empty());
+    let (variable, argument) =
+        (format!("CAMPANILE{}", "__A".repeat(10_000)), format!("{}a=1", "a.".repeat(10_000)));
+    let loader = Config::loader("checkout").environment([(variable.as_str(), "1")]).arguments([argument]);
+    let errors = loader.load().expect_err("both are too deep");
+    let said: Vec<_> = errors.faults().iter().map(|fault| fault.message()).collect();
+    assert_eq!(said, ["has more than 32 parts", "is no path of keys; write section.key=value"]);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_reload_says_what_changed_and_what_needs_a_restart() {
 }
 
 #[test]
-fn an_invalid_file_leaves_the_old_settings_in_force() {
+fn p68_an_invalid_file_leaves_the_old_settings_in_force() {
     let folder = Folder::toml("[health]\nletters = 5");
     let config = folder.loader().load().expect("valid");
     let before = config.settings();

@@ -18,7 +18,7 @@ const PLACES: [(&str, &str, bool); 11] = [
     ("endpoint.search.headers.x-whatever = \"", "\"", true),
     ("endpoint.search.address = \"http://bob:", "@search/\"", false),
     ("telemetry.service_name = \"", "\"", false),
-    ("data.instance = \"", "\"", false),
+    ("server.api.component = \"", "\"", false),
 ];
 
 /// The places whose secrets only a reference marks as such.

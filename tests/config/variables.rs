@@ -27,7 +27,7 @@ fn a_variable_is_whatever_the_setting_takes() {
             ("CAMPANILE__SERVER__API__ACCESS_LOG", "true"),
             ("CAMPANILE__LOGGING__CONSOLE", "json"),
             ("CAMPANILE__METRICS__LISTEN", "[::1]:9464"),
-            ("CAMPANILE__DATA__INSTANCE", "7"),
+            ("CAMPANILE__SERVER__API__COMPONENT", "7"),
             ("OTHER", ""),
         ])
         .load()
@@ -44,7 +44,7 @@ fn a_variable_is_whatever_the_setting_takes() {
     assert!(payments.letters.is_some() && settings.server["api"].access_log);
     assert_eq!(settings.logging.console, Console::Json);
     assert_eq!(settings.metrics.listen, "[::1]:9464".parse().ok());
-    assert_eq!(settings.data.instance.as_deref(), Some("7"));
+    assert_eq!(settings.server["api"].component.as_deref(), Some("7"));
     assert!(settings.pipeline().prometheus);
 }
 

@@ -33,7 +33,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// reqwest itself makes over 50. The layers add what its types need: the URI of `http`, and boxes of bodies.
+/// reqwest alone makes 46. The layers make 23 more, most for its types: the URI of `http`, and boxes of bodies.
 #[test]
 fn a_call_that_succeeds_costs_few_allocations() {
     let (sender, server) = mpsc::channel();

@@ -1,9 +1,10 @@
 //! Errors that are recorded, and events.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use campanile::telemetry::{CorrelationId, SpanExt};
-use campanile::worker::{Severity, WorkerSettings};
+use campanile::worker::{RecordedError, Severity, WorkerSettings};
 use campanile::{FailureKind, Worker};
 use opentelemetry::Context;
 use serde_json::Value;
@@ -36,6 +37,9 @@ fn a_recorded_error_is_one_event_with_its_sources_context_and_ids() {
     assert_eq!(recent.trace_id, span.trace_id().map(|id| id.to_string()));
     assert_eq!((snapshot.errors.total, snapshot.errors.by_type["io::Other"]), (1, 1));
     assert_eq!(snapshot.items.failed, 0, "no item failed");
+    let asks = |variable| std::env::var(variable).ok().map(|value| value != "0");
+    let asked = asks("RUST_LIB_BACKTRACE").or_else(|| asks("RUST_BACKTRACE")).unwrap_or_default();
+    assert_eq!((recent.backtrace.is_some(), text.contains("exception.stacktrace")), (asked, asked));
 }
 
 #[test]
@@ -74,7 +78,11 @@ fn the_newest_errors_are_kept_within_bounds_and_all_are_counted() {
     let long = "x ".repeat(4_000);
     (0..50).for_each(|_| worker.record_error(&long, &[]));
     let errors = worker.snapshot().errors;
-    assert_eq!((errors.total, errors.recent.len()), (50, 4), "each has 4 KiB at most");
+    let bytes =
+        |error: &Arc<RecordedError>| error.message.len() + error.backtrace.as_ref().map_or(0, String::len);
+    let kept: usize = errors.recent.iter().map(bytes).sum();
+    assert!(errors.recent[0].message.len() == 4_096 && (8_000..20_000).contains(&kept), "{kept}");
+    assert_eq!(errors.total, 50);
     for (json, wrong) in [
         (
             r#"{ "recent_errors": 1001 }"#,

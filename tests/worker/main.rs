@@ -1,5 +1,7 @@
 //! Workers through their public API, on a paused clock.
 
+#![allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
+
 mod errors;
 mod health;
 mod items;
@@ -28,7 +30,6 @@ struct Pipeline {
 }
 
 #[derive(Clone, Default)]
-#[allow(clippy::disallowed_types)] // A lock that is poisoned fails the test, as it should.
 struct Sink(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Sink {

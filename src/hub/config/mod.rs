@@ -61,8 +61,8 @@ pub use fault::{ConfigErrors, ConfigFault};
 pub use handle::Config;
 pub use loader::ConfigLoader;
 pub use sections::{
-    DataSection, DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection,
-    MetricsSection, ServerSection, Settings, WorkerSection,
+    DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection, MetricsSection,
+    ServerSection, Settings, WorkerSection,
 };
 pub use sources::Preset;
 pub use template::template;

@@ -21,7 +21,6 @@ pub(super) fn check(settings: &Settings) -> Vec<(KeyPath, ConfigError)> {
     found.add(KeyPath::default(), settings.health.validate());
     found.add(KeyPath::default(), settings.healing.validate());
     found.add(top("logging"), settings.logging.check());
-    found.add(top("data"), settings.data.check());
     found.add(top("shutdown"), settings.shutdown.validate());
     found.letters(&top("letters.queue"), &settings.letters.queue);
     for (name, server) in &settings.server {

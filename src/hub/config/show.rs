@@ -30,7 +30,7 @@ impl Page<'_> {
     fn table(&mut self, path: &KeyPath, value: &Json) {
         let Json::Object(table) = value else { return };
         let has_values = table.values().any(|value| !value.is_object());
-        if !path.0.is_empty() && (has_values || table.is_empty()) {
+        if !path.0.is_empty() && has_values {
             let _ = write!(self.text, "\n[{path}]{}\n", self.comment(path));
         }
         for (key, value) in in_order(table) {

@@ -10,7 +10,7 @@ use super::sections::{
 };
 use super::shape::{MOVED, NAMED};
 use super::toml_text::{in_order, inline};
-use super::tree::{KeyPath, quoted};
+use super::tree::{KeyPath, Node, Refusal, Source, Value as Leaf, quoted, read};
 use crate::dead_letter::DeadLetterSettings;
 
 /// The width of a line of explanation.
@@ -96,13 +96,21 @@ impl Page {
         self.unserialized(path, table);
         for (key, value) in table {
             let path = path.key(key);
-            if value.is_object() && !is_moved(&path) && !is_free(value, &path) && self.full {
+            if !value.is_object() || is_moved(&path) || is_free(value, &path) {
+                continue;
+            }
+            if self.full {
                 self.section(&path, value, depth + 1);
+            } else {
+                self.text.push('\n');
+                self.explain(explanations::of(&path).unwrap_or_default());
+                let _ = writeln!(self.text, "# [{path}] is a table: the full template has its settings.");
             }
         }
     }
 
     fn setting(&mut self, path: &KeyPath, key: &str, value: &Json) {
+        self.text.push('\n');
         if let Some(explanation) = explanations::of(path) {
             self.explain(explanation);
         }
@@ -118,10 +126,9 @@ impl Page {
     fn unserialized(&mut self, path: &KeyPath, table: &Map<String, Json>) {
         for key in explanations::keys(path) {
             let path = path.key(key);
-            if !table.contains_key(key) && !is_moved(&path) {
-                if let Some(explanation) = explanations::of(&path) {
-                    self.explain(explanation);
-                }
+            if !table.contains_key(key) && !is_moved(&path) && is_known(&path) {
+                self.text.push('\n');
+                self.explain(explanations::of(&path).unwrap_or_default());
                 self.unset(&path, key);
             }
         }
@@ -139,6 +146,9 @@ impl Page {
     }
 
     fn explain(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let mut line = String::from("#");
         for word in text.split_whitespace() {
             if line.len() > 1 && line.chars().count() + 1 + word.chars().count() > WIDTH {
@@ -154,6 +164,12 @@ impl Page {
 
 fn is_moved(path: &KeyPath) -> bool {
     MOVED.iter().any(|(from, _)| KeyPath::of(from) == *path)
+}
+
+/// Whether the settings have the key: that of a feature that is off has an explanation all the same.
+fn is_known(path: &KeyPath) -> bool {
+    let tree = Node::nested(path.keys(), Leaf::Null, &Source::Default);
+    !matches!(read::<Settings>(&tree), Err((_, Refusal::UnknownKey { .. })))
 }
 
 /// Whether a table is one value: one whose keys have no explanations.

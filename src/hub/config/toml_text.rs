@@ -15,6 +15,7 @@ pub(super) fn inline(value: &Json) -> Option<String> {
             let items: Vec<_> = items.iter().filter_map(inline).collect();
             Some(format!("[{}]", items.join(", ")))
         }
+        Json::Object(table) if table.is_empty() => Some("{}".to_owned()),
         Json::Object(table) => {
             let entries: Vec<_> = table
                 .iter()

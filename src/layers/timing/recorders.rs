@@ -217,9 +217,9 @@ impl fmt::Debug for Recorders {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::conventions::OTHER;
     use crate::base::outcome::{FailureKind, Settle};
     use crate::layers::timing::Timing;
-    use crate::base::conventions::OTHER;
     use crate::layers::timing::exchange::Exchange;
     use http::HeaderMap;
     use http::Request;

@@ -167,6 +167,7 @@ async fn p36_paths_and_queries_are_redacted() {
     let sink = crate::support::Sink::default();
     let writer = sink.clone();
     let console = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
         .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
         .with_writer(move || writer.clone());
     let subscriber = tracing_subscriber::registry().with(console);

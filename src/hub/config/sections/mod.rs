@@ -3,7 +3,6 @@
 //! Start with `settings.rs`, the whole tree. Each other file is one section, or one kind of section that has a name for
 //! each of its things: `[dependency.payments]`. `switch.rs` reads what is either a table or `false`.
 
-mod data;
 mod database;
 mod dependency;
 mod endpoint;
@@ -15,7 +14,6 @@ mod settings;
 pub(super) mod switch;
 mod worker;
 
-pub use data::DataSection;
 pub use database::DatabaseSection;
 pub use dependency::DependencySection;
 pub use endpoint::EndpointSection;

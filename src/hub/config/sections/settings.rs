@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DataSection, DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection,
-    MetricsSection, ServerSection, WorkerSection,
+    DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection, MetricsSection,
+    ServerSection, WorkerSection,
 };
 use crate::edge::serve::ShutdownSettings;
 use crate::health::{HealingLimits, HealthSettings};
@@ -48,8 +48,6 @@ pub struct Settings {
     pub healing: HealingLimits,
     /// What all queues of dead letters have in common.
     pub letters: LettersSection,
-    /// The directory of what outlives the process.
-    pub data: DataSection,
     /// The limits of the steps of a shutdown.
     pub shutdown: ShutdownSettings,
     /// The servers of this program: what it offers.
@@ -77,7 +75,6 @@ impl Default for Settings {
             health: HealthSettings::default(),
             healing: HealingLimits::default(),
             letters: LettersSection::default(),
-            data: DataSection::default(),
             shutdown: ShutdownSettings::default(),
             server: BTreeMap::new(),
             dependency: BTreeMap::new(),

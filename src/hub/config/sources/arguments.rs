@@ -60,7 +60,7 @@ fn split(argument: &str) -> Option<(&str, &str)> {
 
 /// The keys of a path as TOML writes it, so that a name may be quoted.
 fn keys(path: &str) -> Option<KeyPath> {
-    if path.chars().any(char::is_control) {
+    if path.chars().any(char::is_control) || path.matches('.').count() > KeyPath::DEEPEST {
         return None;
     }
     let mut node = toml::parse(&format!("{path} = 0"), "").ok()?;

@@ -67,6 +67,9 @@ fn variable(path: &str, value: &std::ffi::OsStr, source: &Source, tree: &mut Nod
             "has an empty part; write CAMPANILE__SECTION__KEY, with two underscores between the parts".into(),
         );
     }
+    if keys.len() > KeyPath::DEEPEST {
+        return Err(format!("has more than {} parts", KeyPath::DEEPEST));
+    }
     let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
     if let Some(key) = keys.iter().find(|key| !key.bytes().all(fits)) {
         return Err(format!("has the part `{key}`; {NAMES}"));

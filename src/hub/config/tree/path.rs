@@ -14,6 +14,9 @@ pub(in crate::hub::config) enum Step {
 pub(in crate::hub::config) struct KeyPath(pub(in crate::hub::config) Vec<Step>);
 
 impl KeyPath {
+    /// The largest number of keys in one another. No setting is so deep; trees are walked by recursion.
+    pub(in crate::hub::config) const DEEPEST: usize = 32;
+
     /// The path of keys that `text` separates by dots. For texts of this crate: no key may have a dot.
     pub(in crate::hub::config) fn of(text: &str) -> Self {
         Self(text.split('.').map(|key| Step::Key(key.to_owned())).collect())
