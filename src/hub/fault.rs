@@ -21,7 +21,7 @@ impl StartFault {
         Self { part: part.into(), reason: reason.to_string() }
     }
 
-    /// The part, such as ``metrics listener`` or ``letters of dependency `payments` ``.
+    /// The part, such as `the port for metrics` or ``the store of letters of dependency `payments` ``.
     #[must_use]
     pub fn part(&self) -> &str {
         &self.part

@@ -64,5 +64,6 @@ pub use sections::{
     DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection, MetricsSection,
     ServerSection, Settings, WorkerSection,
 };
+pub(super) use shape::{NAMES, is_name};
 pub use sources::Preset;
 pub use template::template;
