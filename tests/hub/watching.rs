@@ -158,7 +158,7 @@ async fn a_database_has_the_limits_of_its_section() {
 async fn a_dependency_that_is_unwell_is_restarted_by_its_command() {
     let folder = tempfile::tempdir().unwrap();
     let restarted = folder.path().join("restarted");
-    let campanile = started(&["health.round=\"100ms\""]).await;
+    let campanile = started(&["health.round=\"1s\""]).await;
     let fails = || async { Err::<(), _>("down") };
     campanile
         .dependency("restartable")

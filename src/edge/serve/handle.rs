@@ -173,11 +173,11 @@ impl Shutdown {
         }
         let mut steps = Steps::begin(settings.total);
         #[cfg(feature = "hub")]
-        let work = {
+        let (work, _held) = {
             let late = self.late.and_then(|late| catch(late).ok()).unwrap_or_default();
             queues.extend(late.queues);
             metrics_server = metrics_server.or(late.metrics_server);
-            late.drain
+            (late.drain, late.held)
         };
         #[cfg(feature = "dead-letters")]
         let letters = closing::Letters::watch(&queues);
