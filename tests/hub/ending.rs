@@ -107,8 +107,8 @@ async fn the_loops_of_workers_are_drained_and_what_is_left_of_them_is_reported()
     let campanile = started(&["shutdown.drain=\"200ms\""]).await;
     let worker = campanile.worker("drained").build().await.unwrap();
     let every = campanile::Every::interval(Duration::from_millis(1));
-    let short = worker.run_loop("short", every.clone(), || async { Ok::<_, String>(()) }).unwrap();
-    let hangs = worker.run_loop("hangs", every, || std::future::pending::<Result<(), String>>()).unwrap();
+    let short = worker.run_loop("short", every, || async { Ok::<_, String>(()) }).unwrap();
+    let hangs = worker.run_loop("hangs", every, std::future::pending::<Result<(), String>>).unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let report = campanile.end().await.unwrap();
     let drain = report.step(ShutdownStep::Drain).unwrap();
