@@ -30,7 +30,7 @@ async fn export_and_follow_a_trace(protocol: &str, endpoint: String, rotel: &Rot
     };
     let got = rotel.wait_for(wanted, LIMIT).await;
 
-    // checkout's handler → its client call → the handler of payments, over HTTP.
+    // checkout's handler → its call of payments → that request at the client → at the server → the handler of payments.
     let of = |component: &'static str| {
         move |span: &&support::rotel::Span| {
             span.attributes.get("component").is_some_and(|value| value == component)
@@ -38,13 +38,20 @@ async fn export_and_follow_a_trace(protocol: &str, endpoint: String, rotel: &Rot
     };
     let served =
         got.spans.iter().filter(of("payments")).find(|span| span.name == "charge").expect("payments' span");
-    let call =
-        got.spans.iter().find(|span| span.id == served.parent_id).expect("the span that called payments");
-    assert_eq!((call.name.as_str(), call.kind.as_str()), ("charge", "SPAN_KIND_CLIENT"));
-    assert!(of("checkout")(&call));
-    let order = got.spans.iter().find(|span| span.id == call.parent_id).expect("the order's span");
-    assert_eq!((order.name.as_str(), order.parent_id.as_str()), ("order", ""));
-    assert!(order.trace_id == call.trace_id && call.trace_id == served.trace_id);
+    let parent = |span: &support::rotel::Span| {
+        let found = got.spans.iter().find(|other| other.id == span.parent_id);
+        found.cloned().unwrap_or_else(|| panic!("the parent of {span:?}"))
+    };
+    let request = parent(served);
+    assert_eq!((request.name.as_str(), request.kind.as_str()), ("POST /charge", "SPAN_KIND_SERVER"));
+    let call = parent(&request);
+    assert_eq!((call.name.as_str(), call.kind.as_str()), ("POST", "SPAN_KIND_CLIENT"));
+    let charge = parent(&call);
+    assert_eq!((charge.name.as_str(), charge.kind.as_str()), ("charge", "SPAN_KIND_INTERNAL"));
+    let order = parent(&charge);
+    assert_eq!(order.name, "order");
+    assert!(of("checkout")(&&order));
+    assert!([&request, &call, served].iter().all(|span| span.trace_id == order.trace_id));
     assert!(got.spans.iter().any(|span| span.status == "STATUS_CODE_ERROR"), "no span has an error");
 
     for resource in

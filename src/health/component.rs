@@ -97,6 +97,14 @@ impl Components {
         Ok(())
     }
 
+    #[cfg(feature = "hub")]
+    pub(super) fn join(&mut self, component: Component) -> Result<(), ConfigError> {
+        let Some(there) = self.get(&component.name) else { return self.register(component) };
+        let critical = there.critical || component.critical;
+        let joined = component.depends_on.iter().cloned().fold(there.clone(), Component::depends_on);
+        self.register(joined.critical(critical))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Component> {
         self.0.get(name)
     }

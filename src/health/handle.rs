@@ -86,6 +86,18 @@ impl Health {
         Ok(())
     }
 
+    /// Registers a component, or adds to what is registered under its name: it is critical if either is, and depends on what
+    /// either depends on.
+    ///
+    /// # Errors
+    /// As of [`register`](Self::register).
+    #[cfg(feature = "hub")]
+    pub(crate) fn join(&self, component: Component) -> Result<(), ConfigError> {
+        Arc::make_mut(&mut self.inner.config.lock().components).join(component)?;
+        self.inner.refresh();
+        Ok(())
+    }
+
     /// Takes a snapshot now.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {

@@ -63,7 +63,11 @@ impl CampanileBuilder {
 
     /// Starts everything that the settings say. It is [`Campanile::global`] from then on.
     ///
-    /// It needs a Tokio runtime.
+    /// Without a Tokio runtime, what needs one is left out and listed in [`faults`](Campanile::faults): SIGHUP, the summary,
+    /// checks. Telemetry and the port for metrics have threads of their own.
+    ///
+    /// The second start of a process finds the global subscriber of the first. Its pipeline is then its own, which is a
+    /// fault too.
     ///
     /// # Errors
     /// - [`StartError::Config`] if a setting is not valid; it lists all that are not.

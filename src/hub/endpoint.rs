@@ -8,27 +8,32 @@ use crate::base::error::ConfigError;
 use crate::health::GrpcCheck;
 use crate::health::{Component, Health, HttpCheck, TcpCheck};
 
-/// Adds the check of an endpoint, if it has an address.
+/// Adds the check of an endpoint to a component, if it has an address.
 ///
 /// # Errors
 /// When the address or another setting is not valid.
 pub(super) fn watch(
     health: &Health,
     component: &Arc<str>,
+    name: &Arc<str>,
     settings: &EndpointSection,
 ) -> Result<(), ConfigError> {
     let Some(address) = &settings.address else { return Ok(()) };
     if settings.critical {
-        health.register(Component::new(Arc::clone(component)).critical(true))?;
+        health.join(Component::new(Arc::clone(component)).critical(true))?;
     }
-    let (name, every) = (Arc::clone(component), settings.schedule());
+    let (component, name, every) = (Arc::clone(component), Arc::clone(name), settings.schedule());
     let (scheme, place) = address.split_once("://").unwrap_or(("http", address));
     let added = match scheme {
-        "tcp" => health.check(name, every, TcpCheck::builder(place).timeout(settings.timeout).build()?),
+        "tcp" => {
+            let check = TcpCheck::builder(place).timeout(settings.timeout).build()?;
+            health.check_named(component, name, every, check)
+        }
         #[cfg(feature = "grpc")]
         "grpc" | "grpcs" => {
             let url = format!("http{}://{place}", &scheme[4..]);
-            health.check(name, every, GrpcCheck::builder(url).timeout(settings.timeout).build()?)
+            let check = GrpcCheck::builder(url).timeout(settings.timeout).build()?;
+            health.check_named(component, name, every, check)
         }
         #[cfg(not(feature = "grpc"))]
         "grpc" | "grpcs" => {
@@ -45,7 +50,7 @@ pub(super) fn watch(
             for (header, value) in &settings.headers {
                 check = check.header(header, value);
             }
-            health.check(name, every, check.build()?)
+            health.check_named(component, name, every, check.build()?)
         }
     };
     added.map(drop)

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use tower::BoxError;
+
 use super::config::ConfigErrors;
 use crate::base::error::ConfigError;
 use crate::telemetry::TelemetryError;
@@ -19,7 +21,7 @@ impl StartFault {
         Self { part: part.into(), reason: reason.to_string() }
     }
 
-    /// The part, such as ``metrics listener`` or ``letters of dependency `payments` ``.
+    /// The part, such as `the port for metrics` or ``the store of letters of dependency `payments` ``.
     #[must_use]
     pub fn part(&self) -> &str {
         &self.part
@@ -41,7 +43,8 @@ impl fmt::Display for StartFault {
 impl Error for StartFault {}
 
 /// The error of a program that cannot start.
-#[derive(Debug)]
+///
+/// Its `Debug` is its text, because that is what Rust prints when `main` returns an error.
 #[non_exhaustive]
 pub enum StartError {
     /// The configuration is not valid.
@@ -65,6 +68,12 @@ impl fmt::Display for StartError {
     }
 }
 
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
@@ -85,5 +94,39 @@ impl From<ConfigErrors> for StartError {
 impl From<ConfigError> for StartError {
     fn from(error: ConfigError) -> Self {
         Self::Setting(error)
+    }
+}
+
+/// The error of a server or worker that [`Campanile::run`](super::Campanile::run) ran, or of a system that refuses a handler
+/// for the signals. Its `Debug` is its text, as that of [`StartError`].
+pub struct RunError(BoxError);
+
+impl RunError {
+    pub(super) fn new(error: impl Into<BoxError>) -> Self {
+        Self(error.into())
+    }
+
+    /// Returns the error itself.
+    #[must_use]
+    pub fn into_inner(self) -> BoxError {
+        self.0
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Inner {
     /// Taken by the shutdown, which ends it last.
     pub(super) metrics_server: Mutex<Option<MetricsServer>>,
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
+    /// Held during a reload, so that reloads do not overtake each other.
+    pub(super) reloading: Mutex<()>,
 }
 
 impl Drop for Inner {
@@ -35,6 +37,9 @@ impl Drop for Inner {
         self.telemetry.shutdown(LAST_DROP);
     }
 }
+
+/// The maximum number of faults that are listed. More are logged only.
+const MOST: usize = 1_000;
 
 /// What did not start.
 pub(super) struct Faults {
@@ -60,7 +65,10 @@ impl Faults {
             reason = fault.reason(),
             "a part did not start; the rest runs without it"
         );
-        self.found.lock().push(fault);
+        let mut found = self.found.lock();
+        if !found.contains(&fault) && found.len() < MOST {
+            found.push(fault);
+        }
         Ok(())
     }
 

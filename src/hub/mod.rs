@@ -50,8 +50,9 @@ mod watching;
 pub use build::{DependencyBuilder, HubWorkerBuilder, ServerBuilder};
 pub use builder::CampanileBuilder;
 pub use campanile::Campanile;
+#[cfg(feature = "grpc")]
+pub use dependency::DependencyChannel;
 pub use dependency::{Dependency, DependencyClient};
-pub use fault::{StartError, StartFault};
-pub use scope::ScopeCounts;
-pub use scope::{Scope, ScopeReport};
+pub use fault::{RunError, StartError, StartFault};
+pub use scope::{Scope, ScopeCounts, ScopeReport};
 pub use server::{Server, ServerLayer};

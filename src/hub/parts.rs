@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
+
 use super::dependency::Dependency;
 use super::server::Server;
 use crate::base::error::ConfigError;
@@ -20,7 +22,10 @@ pub(super) struct Parts {
 }
 
 /// Parts of one kind.
-pub(super) struct Named<T>(BTreeMap<Arc<str>, T>);
+pub(super) struct Named<T>(BTreeMap<Arc<str>, Slot<T>>);
+
+/// The place of a part. Tasks that build it at the same time wait for the first of them.
+pub(super) type Slot<T> = Arc<OnceCell<T>>;
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
@@ -29,19 +34,16 @@ impl<T> Default for Named<T> {
 }
 
 impl<T: Clone> Named<T> {
-    pub(super) fn get(&self, name: &str) -> Option<T> {
-        self.0.get(name).cloned()
-    }
-
+    /// All that are built.
     pub(super) fn all(&self) -> Vec<T> {
-        self.0.values().cloned().collect()
+        self.0.values().filter_map(|slot| slot.get().cloned()).collect()
     }
 
-    /// Adds a part, unless there is one of this name. Returns the one that is there now.
+    /// Returns the place of the part with this name.
     ///
     /// # Errors
     /// When there are too many.
-    pub(super) fn add(&mut self, name: &Arc<str>, part: T) -> Result<T, ConfigError> {
+    pub(super) fn slot(&mut self, name: &Arc<str>) -> Result<Slot<T>, ConfigError> {
         if self.0.len() >= MOST && !self.0.contains_key(name) {
             return Err(ConfigError::because(
                 "name",
@@ -49,7 +51,7 @@ impl<T: Clone> Named<T> {
                 "there are 1,000 of this kind already; names must not be made from requests",
             ));
         }
-        Ok(self.0.entry(Arc::clone(name)).or_insert(part).clone())
+        Ok(Arc::clone(self.0.entry(Arc::clone(name)).or_default()))
     }
 }
 

@@ -3,14 +3,17 @@
 use std::convert::Infallible;
 
 use axum::serve::Listener;
+use futures_util::future::join_all;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower::{BoxError, Service};
 
 use super::campanile::Campanile;
+use super::fault::RunError;
 use crate::base::error::ConfigError;
-use crate::edge::serve::{ShutdownBuilder, ShutdownReport, Stop};
+use crate::edge::serve::{Drain, Late, ShutdownBuilder, ShutdownReport, Stop};
+use crate::worker::{Drained, Worker};
 
 impl Campanile {
     /// Serves `app` until SIGTERM or SIGINT, then ends the program in order: see [`Shutdown::serve`](crate::serve::Shutdown::serve).
@@ -41,12 +44,13 @@ impl Campanile {
     ///
     /// # Panics
     /// When the server panics; after the shutdown.
-    pub async fn run<F, E>(&self, server: impl FnOnce(Stop) -> F) -> Result<ShutdownReport, BoxError>
+    pub async fn run<F, E>(&self, server: impl FnOnce(Stop) -> F) -> Result<ShutdownReport, RunError>
     where
         F: Future<Output = Result<(), E>>,
         E: Into<BoxError>,
     {
-        self.shutdown().build()?.run(server).await.map_err(Into::into)
+        let shutdown = self.shutdown().build().map_err(RunError::new)?;
+        shutdown.run(server).await.map_err(RunError::new)
     }
 
     /// Ends the program in order, without a signal: readiness off, letters, telemetry, the port for metrics.
@@ -64,16 +68,40 @@ impl Campanile {
         }
     }
 
-    /// Returns the builder of a shutdown with all queues and parts of this program, to change what starts it.
+    /// Returns the builder of a shutdown with all parts of this program, to change what starts it. The queues are those that
+    /// the program has when the shutdown begins, and the loops of its workers are drained together with the server.
     pub fn shutdown(&self) -> ShutdownBuilder {
         let inner = &self.inner;
-        let builder = ShutdownBuilder::from_settings(&inner.config.settings().shutdown)
+        let this = self.clone();
+        ShutdownBuilder::from_settings(&inner.config.settings().shutdown)
             .telemetry(&inner.telemetry)
-            .health(&inner.health);
-        let builder = inner.parts.lock().queues().iter().fold(builder, ShutdownBuilder::queue);
-        match inner.metrics_server.lock().take() {
-            Some(server) => builder.metrics_server(server),
-            None => builder,
-        }
+            .health(&inner.health)
+            .late(move || Late {
+                queues: this.inner.parts.lock().queues(),
+                metrics_server: this.inner.metrics_server.lock().take(),
+                drain: drain(this.inner.parts.lock().workers.all()),
+            })
     }
+}
+
+/// Stops the loops of all workers at once, and waits for them.
+fn drain(workers: Vec<Worker>) -> Option<Drain> {
+    if workers.is_empty() {
+        return None;
+    }
+    Some(Box::new(move |limit| {
+        Box::pin(async move {
+            let drains = workers.iter().map(async |worker| left(worker.name(), &worker.drain(limit).await));
+            let left: Vec<_> = join_all(drains).await.into_iter().flatten().collect();
+            (!left.is_empty()).then(|| left.join("; "))
+        })
+    }))
+}
+
+/// What a worker left undone.
+fn left(worker: &str, drained: &Drained) -> Option<String> {
+    let loops = drained.aborted.iter().map(|name| format!("the loop `{name}` of worker `{worker}`"));
+    let items = (drained.items > 0).then(|| format!("{} items of worker `{worker}`", drained.items));
+    let left: Vec<_> = loops.chain(items).collect();
+    (!left.is_empty()).then(|| left.join("; "))
 }

@@ -37,6 +37,11 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
         Some(Ok(server)) => Some(server),
         None => None,
     };
+    if tokio::runtime::Handle::try_current().is_err() {
+        let reason = "there is no Tokio runtime: SIGHUP does not reload the configuration, and no summary is logged; start \
+                      the program within a runtime";
+        faults.add(StartFault::new("what runs in the background", reason))?;
+    }
     endpoints(&health, &settings, &faults)?;
     let inner = Arc::new(Inner {
         config,
@@ -46,6 +51,7 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
         faults,
         metrics_server: Mutex::new(metrics_server),
         tasks: Mutex::default(),
+        reloading: Mutex::default(),
     });
     reload::on_hang_up(&inner);
     let campanile = Campanile { inner };
@@ -54,29 +60,37 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
     Ok(campanile)
 }
 
-/// The pipeline as the settings say, otherwise one for this program only, or one without exporters.
+/// The pipeline as the settings say, otherwise one without exporters.
 fn pipeline(settings: &Settings, set_ups: &[SetUp], faults: &Faults) -> Result<Telemetry, StartError> {
     let wanted = settings.pipeline();
-    let builder = |settings| {
-        set_ups.iter().fold(TelemetryBuilder::from_settings(settings), |builder, set_up| set_up(builder))
+    let whole =
+        || set_ups.iter().fold(TelemetryBuilder::from_settings(&wanted), |builder, set_up| set_up(builder));
+    let error = match install(whole, faults) {
+        Err(StartError::Telemetry(error)) => error,
+        other => return other,
     };
-    let error = match builder(&wanted).install() {
-        Ok(telemetry) => return Ok(telemetry),
-        Err(error) => error,
-    };
-    if matches!(error, TelemetryError::SubscriberSet) {
-        let reason = "this process has a global subscriber already; spans and logs of `tracing` stay there, unless it has \
-                      the layer of `telemetry().span_layer()`";
-        let telemetry = builder(&wanted).build().map_err(StartError::Telemetry)?;
-        faults.add(StartFault::new("the global subscriber", reason))?;
-        return Ok(telemetry);
-    }
-    let mut bare = wanted;
+    let mut bare = wanted.clone();
     bare.otlp = false;
     bare.sampler = None;
-    let telemetry = TelemetryBuilder::from_settings(&bare).install().map_err(StartError::Telemetry)?;
-    faults.add(StartFault::new("the exporters of telemetry", error))?;
+    let of_no_exporter = |name: &str| if name.contains("EXPORTER") { None } else { std::env::var(name).ok() };
+    let telemetry = install(|| TelemetryBuilder::from_settings(&bare).variables(of_no_exporter), faults)?;
+    let reason = format!("{error}; nothing is exported, and the machine is not sampled");
+    faults.add(StartFault::new("the pipeline with its exporters", reason))?;
     Ok(telemetry)
+}
+
+/// A pipeline for the whole process, or for this program only if the process has a subscriber already.
+fn install(builder: impl Fn() -> TelemetryBuilder, faults: &Faults) -> Result<Telemetry, StartError> {
+    match builder().install() {
+        Err(TelemetryError::SubscriberSet) => {
+            let telemetry = builder().build().map_err(StartError::Telemetry)?;
+            let reason = "this process has one already; its spans and logs stay there, unless it has the layer \
+                          `telemetry().span_layer()`. The metrics of the layers stay there too";
+            faults.add(StartFault::new("the global subscriber", reason))?;
+            Ok(telemetry)
+        }
+        other => other.map_err(StartError::Telemetry),
+    }
 }
 
 fn listener(
@@ -90,7 +104,8 @@ fn listener(
 /// The checks of `[endpoint.NAME]`.
 fn endpoints(health: &Health, settings: &Settings, faults: &Faults) -> Result<(), StartError> {
     for (name, endpoint) in &settings.endpoint {
-        if let Err(error) = endpoint::watch(health, &name.as_str().into(), endpoint) {
+        let component = name.as_str().into();
+        if let Err(error) = endpoint::watch(health, &component, &component, endpoint) {
             faults.add(StartFault::new(format!("the check of endpoint `{name}`"), error))?;
         }
     }

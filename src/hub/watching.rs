@@ -32,7 +32,7 @@ impl Campanile {
     pub fn database(&self, name: impl Into<Arc<str>>, check: impl Check) -> Result<CheckHandle, ConfigError> {
         let name = name.into();
         let settings = self.inner.config.settings().database.get(&*name).cloned().unwrap_or_default();
-        self.inner.health.register(Component::new(Arc::clone(&name)).critical(settings.critical))?;
+        self.inner.health.join(Component::new(Arc::clone(&name)).critical(settings.critical))?;
         self.inner.health.check(name, settings.schedule(), check)
     }
 

@@ -43,7 +43,7 @@ impl VisitField for ErrorTypeVisitor<'_> {
 visits!(ErrorTypeVisitor<'_>);
 
 /// The error type of `error`: a known type, then the kind of failure of a cause, as the layers name it, then the type's name.
-pub(super) fn kind_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
+pub(crate) fn kind_name(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     let kind = match kind_of(error) {
         kind @ (FailureKind::Timeout | FailureKind::Overload) => Some(Cow::Borrowed(kind.as_str())),
         _ => None,

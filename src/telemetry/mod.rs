@@ -89,6 +89,8 @@ pub use console::Console;
 pub use context::{SpanExt, current_context};
 pub use correlation::CorrelationId;
 pub use error::TelemetryError;
+#[cfg(feature = "hub")]
+pub(crate) use error_type::kind_name;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]
 pub use exchange::{ClientSpanLayer, ClientSpans, ServerSpanLayer, ServerSpans, UrlTemplate};

@@ -10,6 +10,7 @@ mod explanations;
 mod files;
 mod layers;
 mod mistakes;
+mod page;
 mod program;
 mod reload;
 mod secrets;

@@ -56,8 +56,9 @@ async fn sixty_four_callers_share_a_client() {
 async fn each_attempt_carries_the_trace_on() {
     let server = Server::after(1).await;
     let retry = retry().build().unwrap();
-    let payments = HttpClient::builder("payments", reqwest::Client::new()).retry(&retry).build();
     let telemetry = Telemetry::builder("test").variables(|_| None).build().unwrap();
+    let payments =
+        HttpClient::builder("payments", reqwest::Client::new()).retry(&retry).telemetry(&telemetry).build();
     let dispatch = Dispatch::new(tracing_subscriber::registry().with(telemetry.span_layer()));
     let order = payments.send(payments.client().get(server.url("/")));
     let call = async { order.instrument(info_span!("order")).await };
@@ -66,4 +67,5 @@ async fn each_attempt_carries_the_trace_on() {
     let parents: Vec<_> = got.iter().map(|got| got.headers["traceparent"].to_str().unwrap()).collect();
     assert_eq!(parents.len(), 2);
     assert_eq!(parents[0][..35], parents[1][..35], "the same trace");
+    assert_ne!(parents[0][36..52], parents[1][36..52], "a span for each attempt");
 }

@@ -35,7 +35,7 @@ impl DeadLetterQueue {
     /// use campanile::DeadLetterQueue;
     /// use campanile::dead_letter::LetterFilter;
     /// use campanile::retry::ReplayBody;
-    ///     /// use http::{Request, Response, StatusCode};
+    /// use http::{Request, Response, StatusCode};
     /// use http_body_util::Full;
     /// use tower::{ServiceBuilder, ServiceExt};
     ///

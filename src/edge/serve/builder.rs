@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::handle::Shutdown;
+#[cfg(feature = "hub")]
+use super::late::{Late, LateParts};
 use super::metrics::MetricsServer;
 use super::settings::ShutdownSettings;
 use super::signal::shutdown_signal;
@@ -25,6 +27,8 @@ pub struct ShutdownBuilder {
     #[cfg(feature = "dead-letters")]
     queues: Vec<DeadLetterQueue>,
     metrics_server: Option<MetricsServer>,
+    #[cfg(feature = "hub")]
+    late: Option<LateParts>,
     signal: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -70,6 +74,13 @@ impl ShutdownBuilder {
         self
     }
 
+    /// Adds what the program has when the shutdown begins.
+    #[cfg(feature = "hub")]
+    pub(crate) fn late(mut self, parts: impl FnOnce() -> Late + Send + 'static) -> Self {
+        self.late = Some(Box::new(parts));
+        self
+    }
+
     /// Builds the shutdown. From now on, the first SIGTERM or SIGINT starts it instead of ending the process.
     ///
     /// # Errors
@@ -92,6 +103,8 @@ impl ShutdownBuilder {
             #[cfg(feature = "dead-letters")]
             queues: self.queues,
             metrics_server: self.metrics_server,
+            #[cfg(feature = "hub")]
+            late: self.late,
             signal,
         })
     }

@@ -14,6 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tower::{BoxError, Service};
 
 use super::closing;
+#[cfg(feature = "hub")]
+use super::late::{self, LateParts};
 use super::metrics::{self, MetricsServer};
 use super::report::{ShutdownReport, ShutdownStep, StepReport, StepResult};
 use super::server::{Load, accept};
@@ -37,6 +39,8 @@ pub struct Shutdown {
     #[cfg(feature = "dead-letters")]
     pub(super) queues: Vec<DeadLetterQueue>,
     pub(super) metrics_server: Option<MetricsServer>,
+    #[cfg(feature = "hub")]
+    pub(super) late: Option<LateParts>,
     pub(super) signal: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -145,7 +149,12 @@ impl Shutdown {
         load: &Load,
         server: impl FnOnce(Stop) -> F,
     ) -> (Option<Result<F::Output, Panic>>, ShutdownReport) {
-        let Self { settings, health, telemetry, metrics_server, mut signal, .. } = self;
+        let Self { settings, health, telemetry, mut signal, .. } = self;
+        #[cfg_attr(not(feature = "hub"), expect(unused_mut, reason = "the hub adds to them"))]
+        let mut metrics_server = self.metrics_server;
+        #[cfg(feature = "dead-letters")]
+        #[cfg_attr(not(feature = "hub"), expect(unused_mut, reason = "the hub adds to them"))]
+        let mut queues = self.queues;
         let (stopper, stopped) = watch::channel(false);
         let mut ended = None;
         let mut server = match catch(|| server(Stop::new(stopped))) {
@@ -163,8 +172,15 @@ impl Shutdown {
             }
         }
         let mut steps = Steps::begin(settings.total);
+        #[cfg(feature = "hub")]
+        let work = {
+            let late = self.late.and_then(|late| catch(late).ok()).unwrap_or_default();
+            queues.extend(late.queues);
+            metrics_server = metrics_server.or(late.metrics_server);
+            late.drain
+        };
         #[cfg(feature = "dead-letters")]
-        let letters = closing::Letters::watch(&self.queues);
+        let letters = closing::Letters::watch(&queues);
         if let Some(health) = &health {
             health.drain_for(settings.grace);
         }
@@ -189,12 +205,27 @@ impl Shutdown {
         }
 
         stopper.send_replace(true);
-        if let (Some(server), None) = (&mut server, &ended) {
+        let serves = server.is_some() && ended.is_none();
+        #[cfg(feature = "hub")]
+        let drains = serves || work.is_some();
+        #[cfg(not(feature = "hub"))]
+        let drains = serves;
+        if drains {
             let (began, limit) = (Instant::now(), steps.limit(settings.drain));
-            ended = timeout(limit, server).await.ok();
-            let (result, left) = match ended {
-                Some(_) => (StepResult::Completed, None),
-                None => (StepResult::TimedOut, Some(load.left())),
+            let requests = async {
+                if let (Some(server), true) = (&mut server, serves) {
+                    ended = timeout(limit, server).await.ok();
+                }
+                (serves && ended.is_none()).then(|| load.left())
+            };
+            #[cfg(feature = "hub")]
+            let (requests, work) = tokio::join!(requests, late::drain(work, limit));
+            #[cfg(not(feature = "hub"))]
+            let (requests, work) = (requests.await, None);
+            let left: Vec<String> = [requests, work].into_iter().flatten().collect();
+            let (result, left) = match &left[..] {
+                [] => (StepResult::Completed, None),
+                left => (StepResult::TimedOut, Some(left.join("; "))),
             };
             steps.add(StepReport { step: ShutdownStep::Drain, result, took: began.elapsed(), left });
         }
@@ -202,7 +233,7 @@ impl Shutdown {
         drop(catch(move || drop(server)));
 
         #[cfg(feature = "dead-letters")]
-        if !self.queues.is_empty() {
+        if !queues.is_empty() {
             let work = letters.close();
             steps.run(ShutdownStep::Letters, settings.letters, work, || letters.left()).await;
         }

@@ -48,6 +48,8 @@
 mod builder;
 mod closing;
 mod handle;
+#[cfg(feature = "hub")]
+mod late;
 mod metrics;
 mod report;
 mod server;
@@ -58,6 +60,8 @@ mod stop;
 
 pub use builder::ShutdownBuilder;
 pub use handle::Shutdown;
+#[cfg(feature = "hub")]
+pub(crate) use late::{Drain, Late};
 pub use metrics::{MetricsServer, MetricsServerBuilder, MetricsServerSettings};
 pub use report::{ShutdownReport, ShutdownStep, StepReport, StepResult};
 pub use settings::ShutdownSettings;

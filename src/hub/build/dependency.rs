@@ -12,13 +12,15 @@ use crate::hub::config::DependencySection;
 use crate::hub::dependency::{Dependency, DependencyInner};
 use crate::hub::endpoint;
 use crate::hub::fault::{StartError, StartFault};
+use crate::hub::inner::Inner;
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
 use crate::layers::retry::Retry;
 use crate::layers::timing::Timing;
 
-/// Adds a check to health, under the name of a component.
-type AddCheck = Box<dyn FnOnce(&Health, &Arc<str>) -> Result<(), ConfigError> + Send>;
+/// Adds a check to health: to a component, under a name, at the interval of the settings if they have one.
+type AddCheck =
+    Box<dyn FnOnce(&Health, &Arc<str>, &Arc<str>, Option<Every>) -> Result<(), ConfigError> + Send>;
 
 /// Makes a [`Dependency`].
 #[must_use = "a builder does nothing until `build`"]
@@ -73,11 +75,13 @@ impl DependencyBuilder {
         self
     }
 
-    /// Checks the dependency at an interval: see [`Health::check`].
+    /// Checks the dependency at an interval: see [`Health::check`]. Intervals and limits in `[dependency.NAME.check]` win
+    /// over `every`, and an `address` there wins over the check.
     pub fn check(mut self, every: Every, check: impl Check) -> Self {
         self.changed = true;
-        self.check = Some(Box::new(move |health, component| {
-            health.check(Arc::clone(component), every, check).map(drop)
+        self.check = Some(Box::new(move |health, component, name, of_settings| {
+            let every = of_settings.unwrap_or(every);
+            health.check_named(Arc::clone(component), Arc::clone(name), every, check).map(drop)
         }));
         self
     }
@@ -102,14 +106,31 @@ impl DependencyBuilder {
         let Self { campanile, name, settings, changed, letters, check, .. } = self;
         check_name("dependency", &name)?;
         let hub = &campanile.inner;
-        let existing = hub.parts.lock().dependencies.get(&name);
-        if let Some(existing) = existing {
-            if changed {
-                return Err(built_already(&name).into());
-            }
-            return Ok(existing);
-        }
+        let slot = hub.parts.lock().dependencies.slot(&name)?;
+        let mut first = false;
+        let (this, is_first) = (Arc::clone(&name), &mut first);
+        let build = || async move {
+            let dependency = hub.build_dependency(this, settings, letters, check).await?;
+            *is_first = true;
+            Ok::<_, StartError>(dependency)
+        };
+        let dependency = slot.get_or_try_init(build).await?.clone();
+        if changed && !first { Err(built_already(&name).into()) } else { Ok(dependency) }
+    }
+}
+
+impl Inner {
+    async fn build_dependency(
+        &self,
+        name: Arc<str>,
+        mut settings: DependencySection,
+        letters: Option<DeadLetterQueue>,
+        check: Option<AddCheck>,
+    ) -> Result<Dependency, StartError> {
         let component: Arc<str> = settings.component.as_deref().map_or_else(|| Arc::clone(&name), Into::into);
+        if let (Some(letters), Some(component)) = (&mut settings.letters, &settings.component) {
+            letters.component.get_or_insert_with(|| component.clone());
+        }
         let retry = settings.retry.as_ref().map(|retry| Retry::from_settings(Arc::clone(&name), retry));
         let breaker = settings
             .breaker
@@ -118,35 +139,29 @@ impl DependencyBuilder {
         let (retry, breaker) = (retry.transpose()?, breaker.transpose()?);
         let letters = match (letters, &settings.letters) {
             (Some(queue), _) => Some(queue),
-            (None, Some(settings)) => Some(hub.queue("dependency", &name, settings).await?),
+            (None, Some(settings)) => Some(self.queue("dependency", &name, settings).await?),
             (None, None) => None,
         };
-        let dependency = Dependency {
+        let watched = watch(&self.health, &name, &component, &settings, check);
+        if let Err(error) = watched {
+            self.faults.add(StartFault::new(format!("the health of dependency `{name}`"), error))?;
+        }
+        Ok(Dependency {
             inner: Arc::new(DependencyInner {
                 timing: Timing::new(Arc::clone(&name)),
                 fallback: Fallback::new(Arc::clone(&name)),
-                telemetry: hub.telemetry.clone(),
-                name: Arc::clone(&name),
-                component: Arc::clone(&component),
+                telemetry: self.telemetry.clone(),
+                name,
+                component,
                 letters,
                 retry,
                 breaker,
             }),
-        };
-        let built = hub.parts.lock().dependencies.add(&name, dependency.clone())?;
-        if !Arc::ptr_eq(&built.inner, &dependency.inner) {
-            // Another task built it meanwhile.
-            return Ok(built);
-        }
-        let watched = watch(&hub.health, &name, &component, &settings, check);
-        if let Err(error) = watched {
-            hub.faults.add(StartFault::new(format!("the health of dependency `{name}`"), error))?;
-        }
-        Ok(dependency)
+        })
     }
 }
 
-/// Registers the component, its checks and its healing.
+/// Registers the component, its check and its healing.
 fn watch(
     health: &Health,
     name: &Arc<str>,
@@ -158,12 +173,22 @@ fn watch(
     for other in &settings.depends_on {
         registered = registered.depends_on(other.as_str());
     }
-    health.register(registered)?;
-    if let Some(add) = check {
-        add(health, component)?;
+    if name != component {
+        // The circuit has the name of the dependency.
+        registered = registered.depends_on(Arc::clone(name));
     }
-    if let Some(endpoint) = &settings.check {
-        endpoint::watch(health, component, endpoint)?;
+    health.join(registered)?;
+    match (&settings.check, check) {
+        (Some(endpoint), _) if endpoint.address.is_some() => {
+            endpoint::watch(health, component, name, endpoint)?
+        }
+        (Some(endpoint), Some(add)) => add(health, component, name, Some(endpoint.schedule()))?,
+        (None, Some(add)) => add(health, component, name, None)?,
+        (Some(_), None) => {
+            let reason = "a check needs one, unless the program gives a check by `DependencyBuilder::check`";
+            return Err(ConfigError::because("check.address", "none", reason));
+        }
+        (None, None) => {}
     }
     if !settings.restart_command.is_empty() {
         let healing = Healing::new(format!("restart-{name}"), Arc::clone(component))

@@ -1,12 +1,11 @@
 //! The names of parts.
 
 use crate::base::error::ConfigError;
+use crate::hub::config::{NAMES, is_name};
 
-/// Checks the name of a part.
+/// Checks the name of a part: sections and files have it too.
 pub(super) fn check_name(kind: &str, name: &str) -> Result<(), ConfigError> {
-    let valid = !name.trim().is_empty() && name.len() <= 128;
-    ConfigError::check(valid, "name", name, "a text of 1 to 128 bytes that is not blank")
-        .map_err(|error| error.of(kind, name))
+    ConfigError::check(is_name(name), "name", name, NAMES).map_err(|error| error.of(kind, name))
 }
 
 /// The error of a part whose settings are changed where it is not built first.

@@ -71,9 +71,9 @@ impl ServerBuilder {
         let Self { campanile, name, settings, changed, .. } = self;
         check_name("server", &name)?;
         let hub = &campanile.inner;
-        let mut parts = hub.parts.lock();
-        if let Some(existing) = parts.servers.get(&name) {
-            return if changed { Err(built_already(&name)) } else { Ok(existing) };
+        let slot = hub.parts.lock().servers.slot(&name)?;
+        if let Some(existing) = slot.get() {
+            return if changed { Err(built_already(&name)) } else { Ok(existing.clone()) };
         }
         let headers = settings.correlation_headers.iter().map(String::as_str);
         let correlation = match settings.correlation {
@@ -90,10 +90,12 @@ impl ServerBuilder {
                 telemetry: hub.telemetry.clone(),
             }),
         };
-        parts.servers.add(&name, server.clone())?;
-        drop(parts);
-        hub.health.register(Component::new(component))?;
-        Ok(server)
+        hub.health.join(Component::new(component))?;
+        match slot.set(server) {
+            Err(_) if changed => Err(built_already(&name)),
+            // Another thread may have built it meanwhile.
+            _ => slot.get().cloned().ok_or_else(|| built_already(&name)),
+        }
     }
 }
 

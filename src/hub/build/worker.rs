@@ -9,6 +9,7 @@ use crate::health::Component;
 use crate::hub::campanile::Campanile;
 use crate::hub::config::WorkerSection;
 use crate::hub::fault::StartError;
+use crate::hub::inner::Inner;
 use crate::layers::retry::Retry;
 use crate::worker::Worker;
 
@@ -83,24 +84,41 @@ impl HubWorkerBuilder {
         let Self { campanile, name, settings, changed, letters, .. } = self;
         check_name("worker", &name)?;
         let hub = &campanile.inner;
-        let existing = hub.parts.lock().workers.get(&name);
-        if let Some(existing) = existing {
-            return if changed { Err(built_already(&name).into()) } else { Ok(existing) };
-        }
+        let slot = hub.parts.lock().workers.slot(&name)?;
+        let mut first = false;
+        let (this, is_first) = (Arc::clone(&name), &mut first);
+        let build = || async move {
+            let worker = hub.build_worker(this, &settings, letters).await?;
+            *is_first = true;
+            Ok::<_, StartError>(worker)
+        };
+        let worker = slot.get_or_try_init(build).await?.clone();
+        if changed && !first { Err(built_already(&name).into()) } else { Ok(worker) }
+    }
+}
+
+impl Inner {
+    async fn build_worker(
+        &self,
+        name: Arc<str>,
+        settings: &WorkerSection,
+        letters: Option<DeadLetterQueue>,
+    ) -> Result<Worker, StartError> {
         let mut builder =
-            Worker::builder(Arc::clone(&name)).telemetry(&hub.telemetry).settings(settings.limits.clone());
+            Worker::builder(Arc::clone(&name)).telemetry(&self.telemetry).settings(settings.limits.clone());
         if let Some(retry) = &settings.retry {
             builder = builder.retry(&Retry::from_settings(Arc::clone(&name), retry)?);
         }
         match (letters, &settings.letters) {
             (Some(queue), _) => builder = builder.letters(&queue),
-            (None, Some(settings)) => builder = builder.letters(&hub.queue("worker", &name, settings).await?),
+            (None, Some(settings)) => {
+                builder = builder.letters(&self.queue("worker", &name, settings).await?);
+            }
             (None, None) => {}
         }
         let worker = builder.build()?;
-        let built = hub.parts.lock().workers.add(&name, worker)?;
-        hub.health.register(Component::new(name))?;
-        Ok(built)
+        self.health.join(Component::new(name))?;
+        Ok(worker)
     }
 }
 

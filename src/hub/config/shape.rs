@@ -19,6 +19,18 @@ pub(super) const MOVED: [(&str, &str); 6] = [
 /// The longest name of a thing, in bytes.
 const LONGEST_NAME: usize = 128;
 
+/// What a name of a thing may be.
+pub(in crate::hub) const NAMES: &str =
+    "letters, digits, `-`, `_`, `.`, `:` and spaces, a letter or digit first, at most 128 bytes";
+
+/// Whether a thing may have this name. Files are named by it.
+pub(in crate::hub) fn is_name(name: &str) -> bool {
+    let fits = |character: char| character.is_alphanumeric() || "-_.: ".contains(character);
+    name.len() <= LONGEST_NAME
+        && name.chars().all(fits)
+        && name.chars().next().is_some_and(char::is_alphanumeric)
+}
+
 /// Refuses keys that have another place, and names that cannot be names of files.
 pub(super) fn refuse(tree: &mut Node, faults: &mut Vec<ConfigFault>) {
     for (from, to) in MOVED {
@@ -36,13 +48,9 @@ pub(super) fn refuse(tree: &mut Node, faults: &mut Vec<ConfigFault>) {
         let path = KeyPath::of(section);
         let Some(table) = tree.get_mut(&path).and_then(Node::as_table_mut) else { continue };
         table.retain(|name, node| {
-            let fits = |character: char| character.is_alphanumeric() || "-_.: ".contains(character);
-            let usable = name.len() <= LONGEST_NAME
-                && name.chars().all(fits)
-                && name.chars().next().is_some_and(char::is_alphanumeric);
+            let usable = is_name(name);
             if !usable {
-                let message = "has a name that is not allowed; allowed: letters, digits, `-`, `_`, `.`, `:` and spaces, a \
-                               letter or digit first, at most 128 bytes";
+                let message = format!("has a name that is not allowed; allowed: {NAMES}");
                 faults.push(ConfigFault::new(&path.key(name), &node.source, message));
             }
             usable

@@ -1,13 +1,15 @@
 //! Calls of functions.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use super::handle::Dependency;
+use super::handle::{Dependency, DependencyInner};
 use crate::base::error::{CallError, Cause};
 use crate::layers::fallback::{Answer, FallbackError};
+use crate::telemetry::kind_name;
 
 impl Dependency {
     /// Runs `work` behind the layers of this dependency, for code that is no service: each attempt is timed, has a span, and
@@ -24,8 +26,12 @@ impl Dependency {
     /// # #[tokio::main]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let campanile = Campanile::builder("checkout").start().await?;
+    /// async fn count() -> Result<u32, std::io::Error> {
+    ///     Ok(3)
+    /// }
+    ///
     /// let db = campanile.dependency("db").build().await?;
-    /// let rows = db.call(|| async { Ok::<_, std::io::Error>(3) }).await?;
+    /// let rows = tokio::spawn(async move { db.call(|| count()).await }).await??;
     /// assert_eq!(rows, 3);
     /// # Ok(())
     /// # }
@@ -37,8 +43,10 @@ impl Dependency {
         E: Cause<K>,
         CallError<E>: Cause<K>,
     {
-        let Some(retry) = &self.inner.retry else { return self.attempt(work()).await };
-        retry.run(|| self.attempt(work())).await.map_err(|error| match error {
+        let inner = Arc::clone(&self.inner);
+        let Some(retry) = &self.inner.retry else { return attempt(inner, work()).await };
+        let result = retry.run(move || attempt(Arc::clone(&inner), work())).await;
+        result.map_err(|error| match error {
             CallError::Rejected(rejected) => CallError::Rejected(rejected),
             CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
             CallError::Inner(error) => error,
@@ -65,33 +73,42 @@ impl Dependency {
     {
         self.inner.fallback.call_or(self.call(work), fallback).await
     }
+}
 
-    /// One attempt: circuit, then span, then timing.
-    async fn attempt<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, CallError<E>>
-    where
-        E: Cause<K>,
-    {
-        match &self.inner.breaker {
-            Some(breaker) => breaker.call(self.traced(work)).await,
-            None => self.traced(work).await.map_err(CallError::Inner),
-        }
+/// One attempt: circuit, then span, then timing. It owns the dependency, because the compiler refuses to spawn a call whose
+/// attempts borrow it.
+async fn attempt<T, E, K>(
+    inner: Arc<DependencyInner>,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, CallError<E>>
+where
+    E: Cause<K>,
+{
+    match &inner.breaker {
+        Some(breaker) => breaker.call(traced(&inner, work)).await,
+        None => traced(&inner, work).await.map_err(CallError::Inner),
     }
+}
 
-    async fn traced<T, E, K>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
-    where
-        E: Cause<K>,
-    {
-        let span = tracing::info_span!(
-            "call",
-            otel.name = &*self.inner.name,
-            otel.kind = "client",
-            component = &*self.inner.component,
-            otel.status_description = Empty,
-        );
-        let result = self.inner.timing.call(work).instrument(span.clone()).await;
-        if let Err(error) = &result {
-            error.ask(|error| span.record("otel.status_description", tracing::field::display(error)));
-        }
-        result
+async fn traced<T, E, K>(inner: &DependencyInner, work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+where
+    E: Cause<K>,
+{
+    let span = tracing::info_span!(
+        "call",
+        otel.name = &*inner.name,
+        otel.kind = "client",
+        component = &*inner.component,
+        otel.status_description = Empty,
+        error.type = Empty,
+    );
+    let result = inner.timing.call(work).instrument(span.clone()).await;
+    if let Err(error) = &result {
+        error.ask(|error| {
+            let kind = kind_name(error);
+            span.record("error.type", kind.as_deref().unwrap_or("_OTHER"));
+            span.record("otel.status_description", tracing::field::display(error));
+        });
     }
+    result
 }

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use http::Request;
-use http_body::Body;
-use tower::{BoxError, Service};
+use tower::Service;
 
 use super::handle::Dependency;
+use crate::base::bounds::RequestBody;
 use crate::base::error::ByError;
 use crate::edge::stack::{Layers, Spans, Stack};
 use crate::layers::replay::ReplayBody;
@@ -36,8 +35,7 @@ impl Dependency {
     /// ```
     #[must_use]
     pub fn http_client<S: Clone, K>(&self, client: S) -> DependencyClient<S, K> {
-        let body_cap = self.retry().map_or(0, |retry| retry.settings().body_cap);
-        DependencyClient { stack: self.layers().around(client), body_cap }
+        DependencyClient { stack: self.layers().around(client), body_cap: self.body_cap() }
     }
 
     /// Puts all layers around a client of reqwest.
@@ -64,7 +62,12 @@ impl Dependency {
         crate::edge::reqwest::HttpClient::with(std::sync::Arc::clone(&self.inner.name), client, self.layers())
     }
 
-    fn layers(&self) -> Layers {
+    /// How much of a body is kept for another attempt.
+    pub(super) fn body_cap(&self) -> usize {
+        self.retry().map_or(0, |retry| retry.settings().body_cap)
+    }
+
+    pub(super) fn layers(&self) -> Layers {
         let inner = &self.inner;
         Layers {
             letters: inner.letters.clone(),
@@ -102,8 +105,7 @@ impl<S, K> fmt::Debug for DependencyClient<S, K> {
 impl<S, K, B> Service<Request<B>> for DependencyClient<S, K>
 where
     Stack<S, K>: Service<Request<ReplayBody>>,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: RequestBody,
 {
     type Response = <Stack<S, K> as Service<Request<ReplayBody>>>::Response;
     type Error = <Stack<S, K> as Service<Request<ReplayBody>>>::Error;

@@ -111,7 +111,10 @@ impl<B: Body> Body for SpanBody<B> {
         let this = self.project();
         let Some(mut body) = this.body.as_pin_mut() else { return Poll::Ready(None) };
         let Some(observed) = this.observed else { return body.poll_frame(cx) };
-        let Poll::Ready(frame) = observed.within(|| body.as_mut().poll_frame(cx)) else {
+        let poll = || body.as_mut().poll_frame(cx);
+        // A body whose length is known is in memory as a rule.
+        let polled = if this.missing.is_some() { observed.beside(poll) } else { observed.within(poll) };
+        let Poll::Ready(frame) = polled else {
             this.silence.on_pending();
             return Poll::Pending;
         };

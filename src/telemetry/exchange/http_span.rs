@@ -72,6 +72,10 @@ pub(super) fn of_server(names: &Names, name: &Name, parts: &Parts, known: Known<
         info_span!(
             target: HTTP,
             "http_server",
+            // Those that are searched for at the end come first.
+            http.response.status_code = Empty,
+            http.response.body.size = Empty,
+            error.type = Empty,
             otel.name = &*name.text,
             otel.kind = "server",
             otel.status_description = Empty,
@@ -90,9 +94,6 @@ pub(super) fn of_server(names: &Names, name: &Name, parts: &Parts, known: Known<
             network.protocol.version = version_name(parts.version),
             user_agent.original = user_agent(headers),
             http.request.body.size = content_length(headers),
-            http.response.status_code = Empty,
-            http.response.body.size = Empty,
-            error.type = Empty,
             correlation_id = correlation.map(|id| shown("correlation_id", id)),
         )
     })
@@ -109,6 +110,10 @@ pub(super) fn of_client(names: &Names, name: &Name, parts: &Parts, known: Known<
         info_span!(
             target: HTTP,
             "http_client",
+            // Those that are searched for at the end come first.
+            http.response.status_code = Empty,
+            http.response.body.size = Empty,
+            error.type = Empty,
             otel.name = &*name.text,
             otel.kind = "client",
             otel.status_description = Empty,
@@ -124,9 +129,6 @@ pub(super) fn of_client(names: &Names, name: &Name, parts: &Parts, known: Known<
             user_agent.original = user_agent(headers),
             http.request.body.size = content_length(headers),
             http.request.resend_count = resend,
-            http.response.status_code = Empty,
-            http.response.body.size = Empty,
-            error.type = Empty,
         )
     })
 }

@@ -68,6 +68,15 @@ impl Observed {
         done
     }
 
+    /// Runs user code, which makes no spans.
+    #[inline]
+    pub(super) fn beside<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        self.running = true;
+        let done = work();
+        self.running = false;
+        done
+    }
+
     pub(super) fn side(&self) -> Side {
         self.side
     }
@@ -144,13 +153,16 @@ impl Observed {
             tracing::record_all!(self.span, rpc.response.status_code = code, error.type = error);
         } else {
             let status = self.status.map(i64::from);
+            let size = self.size(ended);
             tracing::record_all!(
                 self.span,
                 http.response.status_code = status,
-                http.response.body.size = self.size(ended),
-                error.type = error,
-                network.protocol.version = self.version,
+                http.response.body.size = size
             );
+            // Each field is searched for by its name.
+            if error.is_some() || self.version.is_some() {
+                tracing::record_all!(self.span, error.type = error, network.protocol.version = self.version);
+            }
         }
         if let Some(log) = self.more.as_ref().and_then(|more| more.log.as_ref()) {
             let line = Line {

@@ -100,11 +100,13 @@ impl Telemetry {
     /// use tonic::transport::Server;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), campanile::telemetry::TelemetryError> {
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let (_reporter, service) = tonic_health::server::health_reporter();
     /// let telemetry = Telemetry::builder("shop").build()?;
     /// let server = Server::builder().layer(telemetry.grpc_server_layer().component("shop")).add_service(service);
-    /// # let _ = server;
+    /// # if false {
+    /// server.serve("[::1]:50051".parse()?).await?;
+    /// # }
     /// # Ok(())
     /// # }
     /// ```

@@ -9,7 +9,10 @@ use crate::signal::{Emit, LOG_EVENTS, Vitals};
 /// The component that those beyond the maximum number share, as in [`Vitals`].
 pub(super) const OTHER: &str = "other";
 
-/// The counts of all components: at most as many as there are vital signs. Further components share one.
+/// The maximum number of components. Each has two series.
+const MOST: usize = Vitals::CAPACITY / 2;
+
+/// The counts of all components: at most [`MOST`]. Further components share one.
 #[derive(Debug, Default)]
 pub(super) struct EventCounts(RwLock<HashMap<Box<str>, Arc<ComponentEvents>>>);
 
@@ -38,7 +41,7 @@ impl EventCounts {
     #[cold]
     fn add(&self, name: &str) -> Arc<ComponentEvents> {
         let mut components = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let room = components.len() < Vitals::CAPACITY || components.contains_key(name);
+        let room = components.len() < MOST || components.contains_key(name);
         Arc::clone(components.entry(if room { name } else { OTHER }.into()).or_default())
     }
 
@@ -61,7 +64,7 @@ mod tests {
     #[test]
     fn further_components_share_one() {
         let counts = EventCounts::default();
-        for number in 0..Vitals::CAPACITY + 7 {
+        for number in 0..MOST + 7 {
             counts.of(&number.to_string()).count(number % 2 == 0);
         }
         counts.of("3").count(false);
@@ -69,7 +72,7 @@ mod tests {
         counts.observe(&mut |_, value, attributes| {
             *seen.entry(attributes[0].1.to_owned()).or_insert(0.0) += value;
         });
-        assert_eq!(seen.len(), Vitals::CAPACITY + 1);
+        assert_eq!(seen.len(), MOST + 1);
         assert_eq!((seen["other"], seen["3"], seen["4"]), (7.0, 2.0, 1.0));
     }
 }

@@ -135,7 +135,7 @@ async fn order(State(state): State<AppState>, Path(id): Path<String>, details: B
     }
 }
 
-#[instrument(skip_all, err(level = "warn"), fields(component = "checkout", otel.kind = "client"))]
+#[instrument(skip_all, err(level = "warn"), fields(component = "checkout"))]
 async fn charge(state: &AppState, id: &str, details: Bytes) -> Result<StatusCode, BoxError> {
     let request = Request::builder()
         .method(Method::POST)
