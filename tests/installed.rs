@@ -191,6 +191,59 @@ async fn durations_of_a_layer_are_exported_by_kind_of_failure() {
     }
 }
 
+#[cfg(all(feature = "prometheus", feature = "worker"))]
+#[tokio::test]
+async fn durations_of_a_worker_are_exported_by_kind_of_failure() {
+    use std::future::ready;
+    use std::io;
+
+    LazyLock::force(&TELEMETRY);
+    let worker = campanile::Worker::builder("installed").build().unwrap();
+    let times_out = || ready(Err::<(), _>(io::Error::from(io::ErrorKind::TimedOut)));
+    worker.track("fetch", 1, ready(Ok::<_, io::Error>(()))).await.unwrap();
+    worker.track("fetch", 1, times_out()).await.unwrap_err();
+    worker.task("sync").run(times_out()).await.unwrap_err();
+    let text = TELEMETRY.prometheus_text();
+    for series in [
+        r#"operation_duration_seconds_count{operation="fetch",worker="installed"}"#,
+        r#"operation_duration_seconds_count{error_type="timeout",operation="fetch",worker="installed"}"#,
+        r#"task_duration_seconds_count{error_type="timeout",task="sync",worker="installed"}"#,
+    ] {
+        let line = format!("campanile_worker_{series} 1");
+        assert!(text.lines().any(|known| known == line), "no {line} in {text}");
+    }
+}
+
+#[cfg(all(feature = "checks", feature = "prometheus"))]
+#[tokio::test(start_paused = true)]
+async fn durations_of_the_queries_of_a_pool_are_exported_by_error() {
+    use campanile::health::{Every, Finding, PoolCheck, PoolState};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static RUNS: AtomicU32 = AtomicU32::new(0);
+    LazyLock::force(&TELEMETRY);
+    let query = || async {
+        match RUNS.fetch_add(1, Ordering::Relaxed) % 3 {
+            0 => Finding::Pass,
+            1 => Finding::Fail("refused".to_owned()),
+            _ => std::future::pending().await,
+        }
+    };
+    let state = || PoolState { size: 1, idle: 1, max: 1, waiting: None };
+    let check = PoolCheck::new(state, query).system("installed-sql");
+    let check = TELEMETRY.health().check("installed-db", Every::seconds(3_600), check).unwrap();
+    for _ in 0..3 {
+        check.run().await;
+    }
+    let text = TELEMETRY.prometheus_text();
+    for error in ["", r#",error_type="_OTHER""#, r#",error_type="timeout""#] {
+        let series = format!(
+            r#"db_client_operation_duration_seconds_count{{db_system_name="installed-sql"{error}}} "#
+        );
+        assert!(text.lines().any(|line| line.starts_with(&series)), "no {series} in {text}");
+    }
+}
+
 #[cfg(all(feature = "http", feature = "prometheus"))]
 #[tokio::test]
 async fn the_duration_of_a_request_has_an_exemplar_of_its_span() {

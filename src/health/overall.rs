@@ -59,3 +59,53 @@ fn names(unwell: &[&ComponentHealth]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn component(name: &str, status: Status) -> ComponentHealth {
+        ComponentHealth {
+            name: name.into(),
+            status,
+            score: 1.0,
+            reasons: Vec::new(),
+            critical: false,
+            optional: false,
+            weight: 1.0,
+            depends_on: Arc::default(),
+            because_of: Vec::new(),
+            calls: None,
+            letters: None,
+            checks: Vec::new(),
+            outlook: None,
+        }
+    }
+
+    fn judged(components: Vec<ComponentHealth>, unwell_limit: Option<u64>) -> (Status, String) {
+        let (losses, root_causes) = (Vec::new(), Vec::new());
+        let status = Status::Unknown;
+        let snapshot = HealthSnapshot { status, reason: None, score: 1.0, losses, root_causes, components };
+        let (status, reason) = judge(&snapshot, unwell_limit);
+        (status, reason.map(|reason| reason.to_string()).unwrap_or_default())
+    }
+
+    #[test]
+    fn an_optional_component_does_not_count() {
+        let optional = ComponentHealth { optional: true, ..component("cache", Status::Unhealthy) };
+        let well = component("db", Status::Healthy);
+        assert_eq!(judged(vec![optional, well], Some(1)), (Status::Healthy, String::new()));
+    }
+
+    #[test]
+    fn the_reason_names_five_components_those_that_block_the_process_first() {
+        let degraded = ComponentHealth { critical: true, ..component("till", Status::Degraded) };
+        let others = (0..6).map(|number| component(&format!("other-{number}"), Status::Unhealthy));
+        let because_of = vec!["other-0".into()];
+        let blocks = ComponentHealth { critical: true, because_of, ..component("shop", Status::Unknown) };
+        let components = [degraded].into_iter().chain(others).chain([blocks]).collect();
+        let reason = "the critical component `shop` is unknown; `other-0` is unhealthy; `other-1` is unhealthy; \
+                      `other-2` is unhealthy; `other-3` is unhealthy; and 3 more";
+        assert_eq!(judged(components, None), (Status::Unhealthy, reason.to_owned()));
+    }
+}

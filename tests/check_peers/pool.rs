@@ -104,6 +104,13 @@ async fn an_exhausted_pool_warns_and_says_how_full_it_is() {
     let check = full.check();
     let held = full.permits.clone().acquire_many_owned(3).await.unwrap();
     assert_eq!(find(&check).await, Finding::Pass);
+    let warning = full.clone();
+    let warns = PoolCheck::new(
+        move || PoolState { idle: 0, ..warning.state() },
+        || async { Finding::Warn("the disk is nearly full".to_owned()) },
+    );
+    let warned = "the disk is nearly full; all 4 of 4 connections are in use";
+    assert_eq!(find(&warns).await, Finding::Warn(warned.to_owned()));
     let last = full.permits.clone().acquire_owned().await.unwrap();
     let asked = tokio::spawn(async move { find(&check).await });
     // The check reads the state, and then waits for a connection.

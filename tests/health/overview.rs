@@ -75,16 +75,21 @@ fn an_overview_has_at_most_15_short_lines_whatever_the_names_are() {
         .map(|number| {
             let name = format!("overview {number}\n{}", "ä".repeat(number * 5));
             let recorder = health.recorder(name.clone());
-            (0..20).for_each(|_| recorder.record(Duration::from_millis(1), true));
+            (0..20 + number).for_each(|_| recorder.record(Duration::from_millis(1), true));
             let breaker = CircuitBreaker::builder(name).build().unwrap();
             breaker.force_open();
             breaker
         })
         .collect();
+    health.register(Component::new(breakers[20].name()).critical(true)).unwrap();
     let text = health.overview().to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert!((8..=15).contains(&lines.len()), "{text}");
     assert!(lines.iter().all(|line| line.len() <= 310), "{text}");
     assert!(text.contains("  and 36 more") && text.contains("more are not well)"), "{text}");
+    let first = |start: &str| lines.iter().find(|line| line.starts_with(start)).copied().unwrap_or_default();
+    assert!(first("  overview ").starts_with("  overview 39 "), "the busiest: {text}");
+    assert!(first("overview ").starts_with("overview 20 "), "the critical one: {text}");
+    assert!(first("circuits: ").contains(" more"), "{text}");
     drop(breakers);
 }

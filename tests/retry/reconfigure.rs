@@ -45,19 +45,26 @@ async fn a_call_in_progress_keeps_its_number_of_attempts() {
 
 #[tokio::test(start_paused = true)]
 async fn a_limit_that_is_new_ends_no_call_that_began_before_it() {
-    let retry = retry(1);
-    let call = retry.run(|| async {
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        Ok::<_, String>("late")
-    });
-    let change = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let limited = RetrySettings { deadline: Some(Duration::from_secs(2)), ..retry.settings() };
-        retry.reconfigure(limited).unwrap();
-    };
-    assert_eq!(tokio::join!(call, change).0.unwrap(), "late");
-    let hanging = retry.run(pending::<Result<(), String>>).await;
-    assert!(matches!(hanging, Err(CallError::TimedOut(_))));
+    let limit = Some(Duration::from_secs(2));
+    for (deadline, attempt_timeout) in [(limit, None), (None, limit), (limit, limit)] {
+        let retry = retry(1);
+        let call = retry.run(|| async {
+            for _ in 0..60 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Ok::<_, String>("late")
+        });
+        let change = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let limited = RetrySettings { deadline, attempt_timeout, ..retry.settings() };
+            retry.reconfigure(limited).unwrap();
+        };
+        assert_eq!(tokio::join!(call, change).0.unwrap(), "late");
+        let hanging = retry.run(pending::<Result<(), String>>);
+        let ended =
+            tokio::time::timeout(Duration::from_secs(60), hanging).await.expect("the new limit holds");
+        assert!(matches!(ended, Err(CallError::TimedOut(_))));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,4 +83,24 @@ async fn a_budget_can_be_set_and_removed() {
     retry.reconfigure(RetrySettings { budget: Some(half), ..retry.settings() }).unwrap();
     assert_eq!(retry.snapshot().budget_left, Some(0));
     assert_eq!(retry.snapshot().successes, 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_keeps_what_it_has_counted_and_counts_on() {
+    let retry = retry(2);
+    let limit = |ratio| {
+        let budget = Some(RetryBudget::ratio(ratio).min_per_second(0));
+        retry.reconfigure(RetrySettings { budget, ..retry.settings() }).unwrap();
+    };
+    limit(0.5);
+    assert_eq!(retry.snapshot().budget_left, Some(0));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for _ in 0..100 {
+        retry.run(|| async { Ok::<_, String>(()) }).await.unwrap();
+    }
+    assert_eq!(retry.snapshot().budget_left, Some(50));
+    assert_eq!(attempts(&retry).await, 2);
+    // 101 calls, and one retry.
+    limit(1.0);
+    assert_eq!(retry.snapshot().budget_left, Some(100));
 }

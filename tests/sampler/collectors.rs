@@ -160,6 +160,10 @@ fn what_is_invalid_is_left_out_and_counted_and_the_rest_is_reported() {
                 many,
                 gauge("odd.twice").attribute("k", "1").attribute("k", "2"),
                 gauge("odd.limits").limits(5.0, 4.0),
+                gauge("odd.zero").limits(0.0, 4.0),
+                gauge("odd.infinite").limits(5.0, f64::INFINITY),
+                gauge("odd.unit").unit("u".repeat(64)),
+                gauge("odd.description").description("d".repeat(256)),
                 gauge("odd.last"),
             ]
         })
@@ -169,9 +173,70 @@ fn what_is_invalid_is_left_out_and_counted_and_the_rest_is_reported() {
     for part in ["name", "duplicate", "value", "attributes", "limits"] {
         assert!(failures(&telemetry, "odd", part) >= 1.0, "{part}");
     }
-    for name in ["campanile_odd", "odd_nan", "odd_negative_total", "odd_many", "odd_twice", "odd_limits"] {
-        assert_eq!(value(&telemetry, name, &[]), None, "{name}");
+    let text = telemetry.prometheus_text();
+    let left_out = ["nan", "negative", "many", "twice", "limits", "zero", "infinite", "unit", "description"];
+    for name in left_out.map(|name| format!("odd_{name}")).iter().map(String::as_str).chain(["campanile_odd"])
+    {
+        assert!(!text.lines().any(|line| line.starts_with(name)), "{name}");
     }
+}
+
+#[test]
+fn a_series_is_the_same_in_any_order_of_its_attributes() {
+    let telemetry = with(|sampler| {
+        sampler.collector("ordered", EVERY, || {
+            let gauge = || Measurement::gauge("ordered.value", 1.0);
+            [gauge().attribute("a", "1").attribute("b", "2"), gauge().attribute("b", "2").attribute("a", "1")]
+        })
+    });
+    wait("the second is refused", || failures(&telemetry, "ordered", "duplicate") >= 1.0);
+}
+
+#[test]
+fn a_total_that_restarts_continues_from_its_old_value() {
+    static READ: AtomicU64 = AtomicU64::new(0);
+    let telemetry = with(|sampler| {
+        sampler.collector("restarts", EVERY, || {
+            let read = READ.fetch_add(1, Ordering::Relaxed);
+            let total = if read < 3 { 100 + read } else { read };
+            [Measurement::counter("restarts.sent", total as f64)]
+        })
+    });
+    wait("the first total", || value(&telemetry, "restarts_sent_total", &[]).is_some());
+    wait("it has restarted", || READ.load(Ordering::Relaxed) > 8);
+    let sent = value(&telemetry, "restarts_sent_total", &[]);
+    assert!(sent.is_some_and(|sent| sent > 102.0), "{sent:?}");
+}
+
+#[test]
+fn the_number_of_metrics_and_of_keys_is_limited() {
+    let test = "collectors::the_number_of_metrics_and_of_keys_is_limited";
+    if !crate::in_own_process(test) {
+        return;
+    }
+    let telemetry = with(|sampler| {
+        let keys = |from: u64| {
+            move || {
+                (from..from + 600).map(|number| {
+                    Measurement::gauge("keys.value", 1.0).attribute(format!("key{number}"), "1")
+                })
+            }
+        };
+        sampler.collector("few-keys", EVERY, keys(0)).collector("more-keys", EVERY, keys(600)).collector(
+            "metrics",
+            EVERY,
+            || (0..300).map(|number| Measurement::gauge(format!("metrics.value{number}"), 1.0)),
+        )
+    });
+    let series =
+        |name: &str| telemetry.prometheus_text().lines().filter(|line| line.starts_with(name)).count();
+    wait("both limits are reached", || {
+        let keys: f64 =
+            ["few-keys", "more-keys"].map(|name| failures(&telemetry, name, "attributes")).iter().sum();
+        keys >= 1.0 && failures(&telemetry, "metrics", "name") >= 1.0
+    });
+    wait("1,024 keys", || series("keys_value{") == 1_024);
+    wait("256 metrics, of which one is that of the keys", || series("metrics_value") == 255);
 }
 
 #[test]
@@ -231,6 +296,20 @@ fn limits_change_the_health_of_the_component() {
             });
         }
     }
+}
+
+#[test]
+fn a_component_whose_name_is_too_long_is_that_of_the_collector() {
+    let telemetry = pipeline();
+    let health = telemetry.health();
+    let _guard = Sampler::collector("long-names", EVERY, || {
+        let full = Measurement::gauge("long.names", 7.0).limits(1.0, 5.0);
+        [full.component("c".repeat(129))]
+    })
+    .unwrap();
+    wait("its status", || {
+        health.snapshot().component("long-names").is_some_and(|found| found.status == Status::Unhealthy)
+    });
 }
 
 #[test]

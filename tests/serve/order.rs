@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::future::{pending, ready};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use campanile::dead_letter::Redrive;
@@ -17,91 +18,120 @@ const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_grace_period_begins_with_the_signal_and_the_drain_follows() {
-    let health = Health::standalone();
-    let (signal, received) = oneshot::channel::<()>();
-    let shutdown = Shutdown::builder()
-        .health(&health)
-        .grace(seconds(20))
-        .drain(seconds(5))
-        .total(seconds(40))
-        .signal(async { received.await.unwrap() })
-        .build()
-        .unwrap();
-    let running = tokio::spawn(shutdown.run(|stop| async {
-        stop.clone().await;
-        stop.await; // Each clone ends.
-        sleep(seconds(3)).await;
-        Ok::<_, Infallible>(())
-    }));
-    sleep(seconds(3_600)).await;
-    assert!(!running.is_finished() && health.is_ready());
-    let signalled = Instant::now();
-    signal.send(()).unwrap();
-    sleep(seconds(1)).await;
-    assert!(health.readiness().draining && !running.is_finished());
-    let report = running.await.unwrap().unwrap();
-    assert_eq!(signalled.elapsed(), seconds(23));
-    let steps: Vec<_> = report.steps.iter().map(|step| (step.step, step.result, step.took)).collect();
+/// Runs `test` on a paused clock. Code that waits without sleeping stops such a clock: then this fails after a minute,
+/// instead of never.
+fn paused(test: impl Future<Output = ()> + Send + 'static) {
+    let (ended, wait) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        let _ended = ended;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(test);
+    });
+    let waited = wait.recv_timeout(seconds(60));
     assert_eq!(
-        steps,
-        [
-            (ShutdownStep::Grace, StepResult::Completed, seconds(20)),
-            (ShutdownStep::Drain, StepResult::Completed, seconds(3)),
-        ]
+        waited,
+        Err(RecvTimeoutError::Disconnected),
+        "the clock stands still: something waits without sleeping"
     );
-    assert!(report.is_complete() && report.took == seconds(23));
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_end_is_cut_off_at_the_limit() {
-    struct Dropped(Arc<AtomicBool>);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Release);
+#[test]
+fn the_grace_period_begins_with_the_signal_and_the_drain_follows() {
+    paused(async {
+        let health = Health::standalone();
+        let (signal, received) = oneshot::channel::<()>();
+        let shutdown = Shutdown::builder()
+            .health(&health)
+            .grace(seconds(20))
+            .drain(seconds(5))
+            .total(seconds(40))
+            .signal(async { received.await.unwrap() })
+            .build()
+            .unwrap();
+        let running = tokio::spawn(shutdown.run(|stop| async {
+            stop.clone().await;
+            stop.await; // Each clone ends.
+            sleep(seconds(3)).await;
+            Ok::<_, Infallible>(())
+        }));
+        sleep(seconds(3_600)).await;
+        assert!(!running.is_finished() && health.is_ready());
+        let signalled = Instant::now();
+        signal.send(()).unwrap();
+        sleep(seconds(1)).await;
+        assert!(health.readiness().draining && !running.is_finished());
+        let report = running.await.unwrap().unwrap();
+        assert_eq!(signalled.elapsed(), seconds(23));
+        let steps: Vec<_> = report.steps.iter().map(|step| (step.step, step.result, step.took)).collect();
+        assert_eq!(
+            steps,
+            [
+                (ShutdownStep::Grace, StepResult::Completed, seconds(20)),
+                (ShutdownStep::Drain, StepResult::Completed, seconds(3)),
+            ]
+        );
+        assert!(report.is_complete() && report.took == seconds(23));
+    });
+}
+
+#[test]
+fn a_server_that_does_not_end_is_cut_off_at_the_limit() {
+    paused(async {
+        struct Dropped(Arc<AtomicBool>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Release);
+            }
         }
-    }
-    let dropped = Arc::new(AtomicBool::new(false));
-    let guard = Dropped(Arc::clone(&dropped));
-    let shutdown = Shutdown::builder().signal(ready(())).grace(seconds(1)).drain(seconds(2)).build().unwrap();
-    let began = Instant::now();
-    let report = shutdown
-        .run(|_| async move {
-            let _guard = guard;
-            pending::<Result<(), Infallible>>().await
-        })
-        .await
-        .unwrap();
-    let drain = report.step(ShutdownStep::Drain).unwrap();
-    assert_eq!((drain.result, drain.took, began.elapsed()), (StepResult::TimedOut, seconds(2), seconds(3)));
-    assert_eq!(drain.left.as_deref(), Some("the server had not ended"));
-    assert!(!report.is_complete() && dropped.load(Ordering::Acquire));
-    assert_eq!(
-        report.to_string(),
-        "grace completed after 1.000 s\ndrain timed_out after 2.000 s; left: the server had not ended\n\
+        let dropped = Arc::new(AtomicBool::new(false));
+        let guard = Dropped(Arc::clone(&dropped));
+        let shutdown =
+            Shutdown::builder().signal(ready(())).grace(seconds(1)).drain(seconds(2)).build().unwrap();
+        let began = Instant::now();
+        let report = shutdown
+            .run(|_| async move {
+                let _guard = guard;
+                pending::<Result<(), Infallible>>().await
+            })
+            .await
+            .unwrap();
+        let drain = report.step(ShutdownStep::Drain).unwrap();
+        assert_eq!(
+            (drain.result, drain.took, began.elapsed()),
+            (StepResult::TimedOut, seconds(2), seconds(3))
+        );
+        assert_eq!(drain.left.as_deref(), Some("the server had not ended"));
+        assert!(!report.is_complete() && dropped.load(Ordering::Acquire));
+        assert_eq!(
+            report.to_string(),
+            "grace completed after 1.000 s\ndrain timed_out after 2.000 s; left: the server had not ended\n\
          shutdown ended after 3.000 s"
-    );
+        );
+    });
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_server_that_ends_by_itself_is_shut_down_in_order_and_its_error_is_returned() {
-    let (health, queue) = (Health::standalone(), DeadLetterQueue::in_memory(10));
-    let shutdown = || Shutdown::builder().health(&health).queue(&queue).signal(pending()).build().unwrap();
-    let error = shutdown().run(|_| async { Err("no port") }).await.unwrap_err();
-    assert_eq!((error, health.is_ready()), ("no port", false));
-    // A job that is done.
-    let report = shutdown().run(|_| async { Ok::<_, Infallible>(()) }).await.unwrap();
-    let steps: Vec<_> = report.steps.iter().map(|step| step.step).collect();
-    assert_eq!(steps, [ShutdownStep::Letters], "there is nothing to drain");
-    // One that ends in the grace period.
-    let during = Shutdown::builder().signal(ready(())).grace(seconds(8)).build().unwrap();
-    let server = |_| async {
-        sleep(seconds(2)).await;
-        Err::<(), _>("no port")
-    };
-    let began = Instant::now();
-    assert_eq!((during.run(server).await.unwrap_err(), began.elapsed()), ("no port", seconds(2)));
+#[test]
+fn a_server_that_ends_by_itself_is_shut_down_in_order_and_its_error_is_returned() {
+    paused(async {
+        let (health, queue) = (Health::standalone(), DeadLetterQueue::in_memory(10));
+        let shutdown =
+            || Shutdown::builder().health(&health).queue(&queue).signal(pending()).build().unwrap();
+        let error = shutdown().run(|_| async { Err("no port") }).await.unwrap_err();
+        assert_eq!((error, health.is_ready()), ("no port", false));
+        // A job that is done.
+        let report = shutdown().run(|_| async { Ok::<_, Infallible>(()) }).await.unwrap();
+        let steps: Vec<_> = report.steps.iter().map(|step| step.step).collect();
+        assert_eq!(steps, [ShutdownStep::Letters], "there is nothing to drain");
+        // One that ends in the grace period.
+        let during = Shutdown::builder().signal(ready(())).grace(seconds(8)).build().unwrap();
+        let server = |_| async {
+            sleep(seconds(2)).await;
+            Err::<(), _>("no port")
+        };
+        let began = Instant::now();
+        assert_eq!((during.run(server).await.unwrap_err(), began.elapsed()), ("no port", seconds(2)));
+    });
 }
 
 fn stop_on_purpose() {

@@ -20,6 +20,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tracing::field::Empty;
 use tracing::instrument::WithSubscriber;
 use tracing::{Instrument, info_span};
+use tracing_subscriber::prelude::*;
 
 use crate::support::{Pipeline, attribute, echo, plain};
 
@@ -285,6 +286,30 @@ async fn the_id_reaches_spans_outside_and_inside_of_the_layer() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_id_reaches_calls_in_a_span_that_is_older_than_it() {
+    let pipeline = Pipeline::new();
+    let sent = std::sync::Arc::new(std::sync::OnceLock::new());
+    let seen = std::sync::Arc::clone(&sent);
+    let other = service_fn(move |request: Request<()>| {
+        let _ = seen.set(request.headers().get("x-request-id").cloned());
+        std::future::ready(Ok::<_, Infallible>(Response::new(String::new())))
+    });
+    let client = ServiceBuilder::new().layer(pipeline.telemetry.http_client_layer()).service(other);
+    let handler = service_fn(move |_: Request<()>| client.clone().oneshot(Request::new(())));
+    let layer = pipeline.telemetry.http_server_layer().correlation(Correlation::default());
+    let server = ServiceBuilder::new().layer(layer).service(handler);
+    // The layers make no spans.
+    let filter = tracing_subscriber::filter::Targets::new()
+        .with_default(tracing::Level::INFO)
+        .with_target("campanile::http", tracing_subscriber::filter::LevelFilter::OFF);
+    let subscriber = tracing_subscriber::registry().with(filter).with(pipeline.telemetry.span_layer());
+    let request = Request::post("/").header("x-request-id", "order-17").body(()).unwrap();
+    let call = async { server.oneshot(request).instrument(info_span!("older")).await.unwrap() };
+    drop(call.with_subscriber(subscriber).await);
+    assert_eq!(sent.get(), Some(&Some("order-17".parse().unwrap())));
 }
 
 /// The id comes from the caller, who may put a secret into it.

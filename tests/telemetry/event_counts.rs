@@ -93,3 +93,16 @@ fn a_component_with_spans_is_reported_from_zero_and_clones_of_the_layer_share_th
     }
     assert_eq!(counts(&pipeline), expected(&[("orders", "error", 2.0)]));
 }
+
+#[test]
+fn the_component_of_an_event_has_no_secret_and_a_limited_length() {
+    let pipeline = Pipeline::with(TelemetryBuilder::prometheus);
+    pipeline.run(|| {
+        error!(component = "postgres://ann:hunter2@db", "refused");
+        error!(component = "x".repeat(10_000), "too long");
+    });
+    let counts = counts(&pipeline);
+    assert_eq!(counts.len(), 2);
+    assert_eq!(counts[0].0, "postgres://[redacted]@db");
+    assert!(counts[1].0.starts_with("xxx") && counts[1].0.len() <= 256, "{}", counts[1].0);
+}

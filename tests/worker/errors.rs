@@ -83,6 +83,17 @@ fn the_newest_errors_are_kept_within_bounds_and_all_are_counted() {
     let kept: usize = errors.recent.iter().map(bytes).sum();
     assert!(errors.recent[0].message.len() == 4_096 && (8_000..20_000).contains(&kept), "{kept}");
     assert_eq!(errors.total, 50);
+    // One that is too large is counted, and removes none.
+    let before = errors.recent.len();
+    let value = "x ".repeat(500);
+    let names: Vec<_> = (0..40).map(|n| format!("field {n}")).collect();
+    let fields: Vec<(&str, &dyn Display)> = names.iter().map(|name| (&**name, &value as _)).collect();
+    worker.record_error(&"large", &fields);
+    let errors = worker.snapshot().errors;
+    assert_eq!((errors.total, errors.recent.len()), (51, before));
+    let worker = build("{}");
+    worker.record_error(&"large", &fields);
+    assert_eq!(worker.snapshot().errors.recent[0].context.len(), 32);
     for (json, wrong) in [
         (
             r#"{ "recent_errors": 1001 }"#,
@@ -133,4 +144,6 @@ fn an_event_reaches_the_log_with_its_fields_and_the_correlation_id() {
     let events = worker.snapshot().events;
     assert_eq!(events.len(), 257);
     assert_eq!(events.iter().map(|event| event.count).sum::<u64>(), 406);
+    let other = events.iter().find(|event| &*event.component == "_OTHER");
+    assert_eq!(other.map(|other| (&*other.event, other.count)), Some(("_OTHER", 149)));
 }

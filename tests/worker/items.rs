@@ -102,6 +102,7 @@ async fn an_item_that_is_dropped_in_flight_is_cancelled_and_parked_if_the_queue_
         sleep(10).await;
         let items = worker.snapshot().items;
         assert_eq!((items.ingested, items.ok, items.failed, items.cancelled, items.active), (1, 0, 0, 1, 0));
+        assert!(items.failed_by.is_empty(), "{items:?}");
         let letters = queue.list(LetterFilter::all()).await.unwrap();
         let kinds: Vec<_> = letters.iter().map(|letter| letter.kind).collect();
         assert_eq!(kinds, if park { vec![FailureKind::Cancelled] } else { vec![] });

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use campanile::Worker;
-use campanile::worker::WorkerSettings;
+use campanile::worker::{Severity, WorkerSettings};
+use tracing_subscriber::prelude::*;
 
-use crate::{Pipeline, sleep};
+use crate::{Pipeline, Sink, sleep, worker};
 
 async fn fail(worker: &Worker, times: u32, message: &str) {
     for _ in 0..times {
@@ -67,6 +68,16 @@ fn without_a_runtime_the_next_line_reports_what_was_counted() {
     assert_eq!(pipeline.messages()[1], "task `sync` failed, and 4 more like it in the last 1m");
 }
 
+#[test]
+fn kinds_of_failures_beyond_64_share_one_line() {
+    let pipeline = Pipeline::new();
+    let worker = Worker::builder("many").build().unwrap();
+    (0..100).for_each(|number| worker.task(&format!("task {number}")).start().fail(&"no connection"));
+    assert_eq!(pipeline.messages().len(), 65);
+    drop(worker);
+    assert_eq!(pipeline.messages()[65..], ["_OTHER failed, and 35 more like it in the last 1m"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_secret_in_an_error_is_not_logged() {
     let pipeline = Pipeline::new();
@@ -75,4 +86,21 @@ async fn a_secret_in_an_error_is_not_logged() {
     assert!(!format!("{:?}", pipeline.lines()).contains("hunter2"));
     assert!(!serde_json::to_string(&worker.snapshot()).unwrap().contains("hunter2"));
     assert_eq!(worker.snapshot().errors.recent[0].message, "cannot open postgres://[redacted]@db/orders");
+}
+
+/// Other subscribers redact nothing.
+#[tokio::test(start_paused = true)]
+async fn every_subscriber_gets_texts_without_secrets() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let console = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+    let _default = tracing::subscriber::set_default(tracing_subscriber::registry().with(console));
+    let (worker, text) = (worker(), "cannot open postgres://ann:hunter2@db/orders");
+    fail(&worker, 1, text).await;
+    worker.record_error(&text, &[("url", &"postgres://ann:hunter2@db/orders")]);
+    worker.event("parser", "failed", Severity::Error, text, &[]);
+    let shown = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    assert!(!shown.contains("hunter2"), "{shown}");
+    // In the message of each, in `exception.message` and in a field.
+    assert_eq!(shown.matches("postgres://[redacted]@db/orders").count(), 5, "{shown}");
 }

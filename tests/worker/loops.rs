@@ -119,6 +119,23 @@ async fn a_drain_waits_up_to_its_limit_and_reports_what_was_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_items_outside_of_loops() {
+    let worker = worker();
+    let runs = worker.clone();
+    let item = tokio::spawn(async move {
+        let work = |_| async {
+            sleep(3_000).await;
+            Ok::<_, String>(())
+        };
+        runs.run(7_u32, work).await
+    });
+    sleep(1).await;
+    assert!(worker.drain(Duration::from_secs(10)).await.is_complete());
+    assert_eq!(worker.snapshot().items.ok, 1);
+    item.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_item_of_a_stream_is_run() {
     let worker = worker();
     let (sender, receiver) = mpsc::channel::<u32>(16);
@@ -142,6 +159,7 @@ async fn each_item_of_a_stream_is_run() {
     drop(sender);
     sleep(10).await;
     assert!(rows.is_finished(), "the stream has ended");
+    assert!(worker.snapshot().loops.is_empty(), "it is shown no more, although its handle lives");
     assert!(rows.drain(Duration::ZERO).await.is_complete());
 }
 

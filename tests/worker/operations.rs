@@ -2,11 +2,12 @@
 
 use std::future::pending;
 use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use campanile::FailureKind;
 
-use crate::{sleep, worker};
+use crate::{Pipeline, sleep, worker};
 
 async fn query(millis: u64, fine: bool) -> Result<u64, io::Error> {
     sleep(millis).await;
@@ -79,4 +80,23 @@ async fn memory_is_read_around_a_call_on_request() {
     worker.track("load", 1, query(0, true)).with_memory().await.unwrap();
     let again = worker.snapshot().operations[0].memory.unwrap();
     assert_eq!(again.largest_growth, memory.largest_growth);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_ends_in_its_span() {
+    struct Seen(Arc<Mutex<Option<&'static str>>>);
+    impl Drop for Seen {
+        fn drop(&mut self) {
+            *self.0.lock().unwrap() = tracing::Span::current().metadata().map(|span| span.name());
+        }
+    }
+    let _pipeline = Pipeline::new();
+    let span = Arc::default();
+    let seen = Seen(Arc::clone(&span));
+    let call = worker().track("hangs", 1, async move {
+        let _seen = seen;
+        pending::<Result<(), String>>().await
+    });
+    assert!(tokio::time::timeout(Duration::from_secs(1), call).await.is_err());
+    assert_eq!(*span.lock().unwrap(), Some("operation"));
 }

@@ -1,6 +1,7 @@
 //! The snapshot and the metrics.
 
 use std::collections::BTreeSet;
+use std::task::Poll;
 
 use campanile::Worker;
 use campanile::worker::{Severity, WorkerSnapshot};
@@ -74,6 +75,9 @@ async fn every_count_is_a_metric() {
     let pipeline = Pipeline::new();
     let worker = Worker::builder("metered").telemetry(&pipeline.telemetry).build().unwrap();
     busy(&worker).await;
+    let _running = worker.task("sync").start();
+    let mut item = Box::pin(worker.run(3_u32, |_| std::future::pending::<Result<(), String>>()));
+    assert!(std::future::poll_fn(|cx| Poll::Ready(item.as_mut().poll(cx).is_pending())).await);
     let text = pipeline.telemetry.prometheus_text();
     let value = |name: &str, labels: &[&str]| {
         let line = text.lines().find(|line| {
@@ -84,14 +88,14 @@ async fn every_count_is_a_metric() {
         line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse::<f64>().ok())
     };
     let items = |labels: &[&str]| value("campanile_worker_items_total", labels);
-    assert_eq!(items(&[r#"state="ingested""#]), Some(2.0), "{text}");
+    assert_eq!(items(&[r#"state="ingested""#]), Some(3.0), "{text}");
     assert_eq!(items(&[r#"state="ok""#]), Some(1.0));
     assert_eq!(items(&[r#"state="converted""#]), Some(3.0));
     assert_eq!(items(&[r#"state="failed""#, r#"reason="error""#]), Some(1.0));
     assert_eq!(items(&[r#"state="skipped""#, r#"reason="duplicate""#]), Some(4.0));
-    assert_eq!(value("campanile_worker_active_items", &[]), Some(0.0));
+    assert_eq!(value("campanile_worker_active_items", &[]), Some(1.0));
     assert_eq!(value("campanile_worker_operation_items_total", &[r#"operation="fetch""#]), Some(5.0));
-    assert_eq!(value("campanile_worker_task_active", &[r#"task="sync""#]), Some(0.0));
+    assert_eq!(value("campanile_worker_task_active", &[r#"task="sync""#]), Some(1.0));
     assert_eq!(value("campanile_worker_errors_total", &[r#"error_type="io::Other""#]), Some(1.0));
     assert_eq!(
         value("campanile_worker_events_total", &[r#"component="parser""#, r#"event="started""#]),

@@ -4,10 +4,15 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use opentelemetry_sdk::logs::InMemoryLogExporter;
 use opentelemetry_sdk::trace::SpanData;
+use tower::ServiceExt;
+use tracing::instrument::WithSubscriber;
+use tracing_subscriber::prelude::*;
 
-use super::{get, only, send};
-use crate::support::{Pipeline, plain};
+use super::{PARENT, get, only, send};
+use crate::support::{LONG, Pipeline, plain};
 
 fn app(on: bool) -> Router {
     Router::new()
@@ -82,4 +87,21 @@ async fn probes_write_none() {
     let outer = async { send(&pipeline, app, get("/livez")).await };
     tracing::Instrument::instrument(outer, tracing::Span::none()).await;
     assert!(pipeline.spans().is_empty());
+}
+
+#[tokio::test]
+async fn without_its_span_the_line_has_the_trace_of_the_caller() {
+    let exporter = InMemoryLogExporter::default();
+    let pipeline = Pipeline::with(|builder| builder.log_exporter(exporter.clone()));
+    let filter = tracing_subscriber::filter::filter_fn(|metadata| !metadata.is_span());
+    let subscriber = tracing_subscriber::registry().with(filter).with(pipeline.telemetry.span_layer());
+    let mut request = order();
+    request.headers_mut().insert("traceparent", PARENT.parse().unwrap());
+    let call = async { app(true).oneshot(request).await.unwrap().into_body().collect().await.unwrap() };
+    call.with_subscriber(subscriber).await;
+    assert!(pipeline.telemetry.force_flush(LONG));
+    let logs = exporter.get_emitted_logs().unwrap();
+    let traces: Vec<_> =
+        logs.iter().map(|log| log.record.trace_context().unwrap().trace_id.to_string()).collect();
+    assert_eq!(traces, [&PARENT[3..35]]);
 }

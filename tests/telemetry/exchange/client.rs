@@ -15,6 +15,7 @@ use opentelemetry::trace::SpanKind;
 use opentelemetry_semantic_conventions::attribute as semconv;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tracing::instrument::WithSubscriber;
+use tracing_subscriber::prelude::*;
 
 use super::{failed, fine, only, outcome, text};
 use crate::support::{Pipeline, plain};
@@ -63,6 +64,29 @@ async fn the_attributes_are_those_of_the_convention() {
     .to_vec();
     expected.sort();
     assert_eq!(found, expected);
+}
+
+/// Other subscribers redact nothing.
+#[tokio::test]
+async fn p36_urls_are_redacted_for_every_subscriber() {
+    let sink = crate::support::Sink::default();
+    let writer = sink.clone();
+    let console = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(move || writer.clone());
+    let service =
+        service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) });
+    let client = plain().http_client_layer().layer(service);
+    let request =
+        Request::get("https://ann:hunter2@pay.example/jane@example.com?token=s3cr3t-t0ken").body(());
+    let call = client.oneshot(request.unwrap());
+    drop(call.with_subscriber(tracing_subscriber::registry().with(console)).await);
+    let shown = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    assert!(shown.contains("url.full=https://pay.example/"), "{shown}");
+    for secret in ["ann", "hunter2", "jane", "s3cr3t"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
 }
 
 #[tokio::test]

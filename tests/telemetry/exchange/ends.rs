@@ -158,6 +158,42 @@ async fn a_response_with_all_its_bytes_is_whole_even_if_it_is_not_polled_again()
 }
 
 #[tokio::test]
+async fn a_span_ends_with_a_frame_after_which_the_body_says_that_it_has_ended() {
+    for side in SIDES {
+        let pipeline = Pipeline::new();
+        let response = Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("text")));
+        let mut body = ask(&pipeline, side, Request::new(()), response).await.unwrap().into_body();
+        assert!(pipeline.spans().is_empty(), "{side:?}");
+        body.frame().await.unwrap().unwrap();
+        // The body lives on, and is not polled again.
+        assert_eq!(text(&only(&pipeline), "http.response.body.size"), "4", "{side:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_dropped_with_a_request_is_dropped_in_its_span() {
+    struct Inside;
+    impl Drop for Inside {
+        fn drop(&mut self) {
+            drop(tracing::info_span!("inside"));
+        }
+    }
+    let pipeline = Pipeline::new();
+    let hangs = service_fn(|_: Request<()>| async {
+        let _inside = Inside;
+        std::future::pending::<Result<Response<String>, Infallible>>().await
+    });
+    let call = plain().http_server_layer().layer(hangs).oneshot(Request::new(()));
+    async {
+        let mut call = std::pin::pin!(call);
+        std::future::poll_fn(|cx| Poll::Ready(assert!(call.as_mut().poll(cx).is_pending()))).await;
+    }
+    .with_subscriber(pipeline.dispatch())
+    .await;
+    crate::support::assert_child(&pipeline.span("inside"), &pipeline.span("GET"));
+}
+
+#[tokio::test]
 async fn a_response_that_breaks_is_an_error() {
     for side in SIDES {
         let pipeline = Pipeline::new();

@@ -161,9 +161,77 @@ async fn codes_are_errors_by_the_convention() {
             );
         }
     }
+    for code in [None, Some(17), Some(500)] {
+        let pipeline = Pipeline::new();
+        call(&pipeline, false, "/shop.Orders/Put", code).await;
+        assert_eq!(outcome(&only(&pipeline)), failed("UNKNOWN"), "a stream has to end with a known code");
+    }
+}
+
+/// The span of a call whose response is `response`.
+async fn answered(pipeline: &Pipeline, request: Request<()>, response: Response<&'static str>, trust: bool) {
+    let mut response = Some(response.map(|text| http_body_util::Full::<Bytes>::from(text)));
+    let service =
+        service_fn(move |_: Request<()>| std::future::ready(Ok::<_, Infallible>(response.take().unwrap())));
+    let layer = pipeline.telemetry.grpc_server_layer().trust_forwarded(trust);
+    let call = async { drop(layer.layer(service).oneshot(request).await.unwrap()) };
+    call.with_subscriber(pipeline.dispatch()).await;
+}
+
+#[tokio::test]
+async fn a_response_of_a_proxy_without_a_code_is_an_error() {
     let pipeline = Pipeline::new();
-    call(&pipeline, false, "/shop.Orders/Put", None).await;
-    assert_eq!(outcome(&only(&pipeline)), failed("UNKNOWN"), "a stream has to end with a code");
+    let request = Request::post("http://shop/shop.Orders/Put").body(()).unwrap();
+    answered(&pipeline, request, Response::builder().status(502).body("bad gateway").unwrap(), false).await;
+    assert_eq!(outcome(&only(&pipeline)), failed("UNKNOWN"));
+}
+
+#[tokio::test]
+async fn headers_of_proxies_are_read_only_if_they_are_trusted() {
+    for (trust, client) in [(false, ""), (true, "198.51.100.9")] {
+        let pipeline = Pipeline::new();
+        let request = Request::post("http://shop/shop.Orders/Put").header("x-forwarded-for", "198.51.100.9");
+        let response = Response::builder().header("grpc-status", 0).body("").unwrap();
+        answered(&pipeline, request.body(()).unwrap(), response, trust).await;
+        assert_eq!(text(&only(&pipeline), "client.address"), client, "trust {trust}");
+    }
+}
+
+#[tokio::test]
+async fn the_port_of_a_server_follows_from_its_scheme() {
+    for (scheme, port) in [("http", "80"), ("https", "443")] {
+        let pipeline = Pipeline::new();
+        let service = service_fn(|_: Request<()>| async {
+            Ok::<_, Infallible>(Response::new(http_body_util::Empty::<Bytes>::new()))
+        });
+        let request = Request::post(format!("{scheme}://shop/shop.Orders/Put")).body(()).unwrap();
+        let call = pipeline.telemetry.grpc_client_layer().layer(service).oneshot(request);
+        drop(call.with_subscriber(pipeline.dispatch()).await.unwrap());
+        assert_eq!(text(&only(&pipeline), "server.port"), port);
+    }
+}
+
+#[tokio::test]
+async fn the_names_of_methods_are_bounded() {
+    let pipeline = Pipeline::new();
+    let service = service_fn(|_: Request<()>| async {
+        let response = Response::builder().header("grpc-status", 0);
+        Ok::<_, Infallible>(response.body(http_body_util::Empty::<Bytes>::new()).unwrap())
+    });
+    let service = pipeline.telemetry.grpc_server_layer().layer(service);
+    let long = format!("/shop.Orders/{}", "x".repeat(1_024));
+    let paths = std::iter::once(long).chain((0..1_001).map(|n| format!("/shop.Orders/Put{n}")));
+    for path in paths {
+        let call = service.clone().oneshot(Request::post(path).body(()).unwrap());
+        drop(call.with_subscriber(pipeline.dispatch()).await.unwrap());
+    }
+    let spans = pipeline.spans();
+    let other = |place: usize| text(&spans[place], semconv::RPC_METHOD) == "_OTHER";
+    assert!(other(0), "it is too long");
+    assert!(
+        !other(1) && !other(999) && other(1_001),
+        "there is room for 1,000 names, that of unknown methods included"
+    );
 }
 
 /// Any caller can make up methods.

@@ -243,6 +243,41 @@ async fn probes_make_no_span_but_their_trace_goes_on() {
     }
 }
 
+#[tokio::test]
+async fn the_whole_path_decides_also_in_a_nested_router() {
+    let pipeline = Pipeline::new();
+    let inner = Router::new().route("/livez", route(answer)).layer(plain().http_server_layer());
+    send(&pipeline, Router::new().nest("/shop", inner), get("/shop/livez")).await;
+    assert_eq!(text(&only(&pipeline), "url.path"), "/shop/livez");
+}
+
+#[tokio::test]
+async fn the_version_is_that_of_the_request() {
+    let pipeline = Pipeline::new();
+    let app = Router::new().route("/a", route(answer)).layer(plain().http_server_layer());
+    let request = Request::get("/a").version(http::Version::HTTP_2).body(Body::empty()).unwrap();
+    send(&pipeline, app, request).await;
+    assert_eq!(text(&only(&pipeline), semconv::NETWORK_PROTOCOL_VERSION), "2");
+}
+
+#[tokio::test]
+async fn the_baggage_of_the_server_is_not_the_callers() {
+    use opentelemetry::baggage::BaggageExt;
+    use opentelemetry::context::FutureExt;
+    use opentelemetry::{Context, KeyValue};
+
+    let handler = || async {
+        let own = Context::map_current(|context| context.baggage().get("own").is_some());
+        if own { "the server's own" } else { "the caller's" }
+    };
+    let pipeline = Pipeline::new();
+    let app = Router::new().route("/a", route(handler)).layer(plain().http_server_layer());
+    let mut request = get("/a");
+    request.headers_mut().insert("traceparent", PARENT.parse().unwrap());
+    let own = Context::current_with_baggage([KeyValue::new("own", "1")]);
+    assert_eq!(send(&pipeline, app, request).with_context(own).await.into_body(), "the caller's");
+}
+
 /// Any caller can make up paths and methods.
 #[cfg(feature = "prometheus")]
 #[tokio::test]
