@@ -7,7 +7,7 @@ use super::config::Config;
 use super::fault::StartFault;
 use super::inner::Inner;
 use super::parts::Parts;
-use crate::health::Health;
+use crate::health::{CheckHandle, Health};
 use crate::telemetry::Telemetry;
 
 /// A running program: telemetry, health and the parts that it is made of. See the [module](super).
@@ -45,9 +45,15 @@ impl Campanile {
     }
 
     /// Forgets all servers, dependencies and workers, so that the next ones of their names begin with new counts; for
-    /// tests. Handles that are still held go on as they are. Metrics are not reset, because they only grow.
+    /// tests. Handles that are still held go on as they are, without the check of a dependency. Metrics are not reset, because they only grow.
     pub fn reset(&self) {
         let forgotten = std::mem::take(&mut *self.inner.parts.lock());
+        let dependencies = forgotten.dependencies.all();
+        // The next of its name has its own.
+        dependencies
+            .iter()
+            .filter_map(|dependency| dependency.inner.check.as_ref())
+            .for_each(CheckHandle::stop);
         drop::<Parts>(forgotten);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
+use crate::health::CheckHandle;
 use crate::hub::config::DependencySection;
 use crate::layers::breaker::CircuitBreaker;
 use crate::layers::fallback::Fallback;
@@ -28,6 +29,8 @@ pub(in crate::hub) struct DependencyInner {
     pub(in crate::hub) timing: Timing,
     pub(in crate::hub) fallback: Fallback,
     pub(in crate::hub) telemetry: Telemetry,
+    /// Stopped when the program forgets the dependency.
+    pub(in crate::hub) check: Option<CheckHandle>,
 }
 
 impl Dependency {
