@@ -76,7 +76,8 @@ impl Page<'_> {
     }
 
     fn comment(&self, path: &KeyPath) -> String {
-        let value = self.tree.get(path).filter(|node| node.as_table().is_none());
+        // A table has a source of its own if it says nothing else, such as `letters = true`.
+        let value = self.tree.get(path).filter(|node| node.as_table().is_none_or(|table| table.is_empty()));
         match value.map(|_| changes::origin(self.tree, path)) {
             Some(source) if self.origin && *source != Source::Default => format!(" # {source}"),
             _ => String::new(),
