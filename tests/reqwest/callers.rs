@@ -68,4 +68,6 @@ async fn each_attempt_carries_the_trace_on() {
     assert_eq!(parents.len(), 2);
     assert_eq!(parents[0][..35], parents[1][..35], "the same trace");
     assert_ne!(parents[0][36..52], parents[1][36..52], "a span for each attempt");
+    let calls = telemetry.health().snapshot().component("payments").and_then(|found| found.calls.clone());
+    assert_eq!(calls.map(|calls| (calls.total, calls.failed)), Some((2, 1)), "they count for the client");
 }

@@ -145,6 +145,7 @@ fn a_collector_that_panics_or_hangs_fails_alone() {
 #[test]
 fn what_is_invalid_is_left_out_and_counted_and_the_rest_is_reported() {
     let telemetry = with(|sampler| {
+        let sampler = sampler.collector("negative", EVERY, || [Measurement::counter("odd.negative", -1.0)]);
         sampler.collector("odd", EVERY, || {
             let gauge = |name: &'static str| Measurement::gauge(name, 1.0);
             let many = (0..7).fold(gauge("odd.many"), |one, key| one.attribute(format!("k{key}"), "v"));
@@ -156,7 +157,6 @@ fn what_is_invalid_is_left_out_and_counted_and_the_rest_is_reported() {
                 Measurement::counter("odd.good", 1.0),
                 gauge("odd.good"),
                 Measurement::gauge("odd.nan", f64::NAN),
-                Measurement::counter("odd.negative", -1.0),
                 many,
                 gauge("odd.twice").attribute("k", "1").attribute("k", "2"),
                 gauge("odd.limits").limits(5.0, 4.0),
@@ -169,6 +169,7 @@ fn what_is_invalid_is_left_out_and_counted_and_the_rest_is_reported() {
         })
     });
     wait("the rest", || value(&telemetry, "odd_last", &[]).is_some());
+    wait("a total below zero is counted", || failures(&telemetry, "negative", "value") >= 1.0);
     assert_eq!(value(&telemetry, "odd_good", &[]), Some(1.0));
     for part in ["name", "duplicate", "value", "attributes", "limits"] {
         assert!(failures(&telemetry, "odd", part) >= 1.0, "{part}");

@@ -14,7 +14,7 @@ use crate::layers::timing::Timing;
 use crate::telemetry::Telemetry;
 
 impl HttpClient {
-    /// Returns a builder. Without its setters, the client has no layer but the trace context in its requests.
+    /// Returns a builder. Without its setters, the client has no layer but the client spans of an installed pipeline.
     pub fn builder(name: impl Into<Arc<str>>, client: Client) -> HttpClientBuilder {
         HttpClientBuilder { name: name.into(), client, layers: Layers::default() }
     }
