@@ -85,7 +85,7 @@ const IN_A_FILE: [(&str, &str); 22] = [
     ),
     (
         "[endpoint.search]\naddress = \"ada:hunter2@search:9200\"",
-        "campanile.toml:2: `endpoint.search.address` cannot be search:9200; allowed: http://, https://, grpc://, grpcs:// or \
+        "campanile.toml:2: `endpoint.search.address` cannot be \"search:9200\"; allowed: http://, https://, grpc://, grpcs:// or \
          tcp://, followed by a host and a port",
     ),
     (
