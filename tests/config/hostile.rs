@@ -158,3 +158,10 @@ async fn a_reset_ends_checks_so_that_the_next_dependency_has_its_own() {
     }
     assert!(campanile.faults().is_empty(), "{:?}", campanile.faults());
 }
+
+#[test]
+fn an_address_of_ipv6_is_no_list() {
+    let config =
+        Config::loader("checkout").environment([]).arguments(["metrics.listen=[::1]:9464"]).load().unwrap();
+    assert!(config.show(false).contains("listen = \"[::1]:9464\""), "{}", config.show(false));
+}
