@@ -186,7 +186,7 @@ async fn what_is_dropped_with_a_request_is_dropped_in_its_span() {
     let call = plain().http_server_layer().layer(hangs).oneshot(Request::new(()));
     async {
         let mut call = std::pin::pin!(call);
-        std::future::poll_fn(|cx| Poll::Ready(assert!(call.as_mut().poll(cx).is_pending()))).await;
+        assert!(std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
     }
     .with_subscriber(pipeline.dispatch())
     .await;

@@ -170,7 +170,7 @@ async fn codes_are_errors_by_the_convention() {
 
 /// The span of a call whose response is `response`.
 async fn answered(pipeline: &Pipeline, request: Request<()>, response: Response<&'static str>, trust: bool) {
-    let mut response = Some(response.map(|text| http_body_util::Full::<Bytes>::from(text)));
+    let mut response = Some(response.map(http_body_util::Full::<Bytes>::from));
     let service =
         service_fn(move |_: Request<()>| std::future::ready(Ok::<_, Infallible>(response.take().unwrap())));
     let layer = pipeline.telemetry.grpc_server_layer().trust_forwarded(trust);
