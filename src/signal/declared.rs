@@ -168,6 +168,7 @@ mod tests {
             ("campanile.depth", Kind::Gauge, "", "a name of this crate"),
             ("Process.Uptime", Kind::Gauge, "", "a name of this crate"),
             ("declared.unit", Kind::Gauge, "€", "the unit of `declared.unit`"),
+            ("declared.unit", Kind::Gauge, &"u".repeat(64), "the unit of `declared.unit`"),
         ] {
             let error = declare(name, kind, unit).unwrap_err();
             assert!(error.contains(why), "{name}: {error}");

@@ -194,6 +194,16 @@ fn a_series_is_the_same_in_any_order_of_its_attributes() {
 }
 
 #[test]
+fn a_series_of_two_collectors_has_the_last_value_or_the_sum_of_the_totals() {
+    let telemetry = with(|sampler| {
+        let both = || [Measurement::gauge("shared.depth", 5.0), Measurement::counter("shared.sent", 3.0)];
+        sampler.collector("shared-one", EVERY, both).collector("shared-other", EVERY, both)
+    });
+    wait("the sum", || value(&telemetry, "shared_sent_total", &[]) == Some(6.0));
+    assert_eq!(value(&telemetry, "shared_depth", &[]), Some(5.0));
+}
+
+#[test]
 fn a_total_that_restarts_continues_from_its_old_value() {
     static READ: AtomicU64 = AtomicU64::new(0);
     let telemetry = with(|sampler| {

@@ -203,6 +203,43 @@ async fn a_connection_made_before_the_stop_may_send_its_first_request() {
     drop(silent);
 }
 
+/// A listener that returns no connection until the server asks a second time, which it does once it stops.
+struct Late {
+    listener: TcpListener,
+    asked: bool,
+}
+
+impl axum::serve::Listener for Late {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        if !std::mem::replace(&mut self.asked, true) {
+            std::future::pending::<()>().await;
+        }
+        self.listener.accept().await.unwrap()
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+#[tokio::test]
+async fn a_connection_in_the_queue_of_the_listener_is_served() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+    let shutdown = Shutdown::builder().signal(std::future::ready(())).grace(Duration::from_millis(100));
+    let app = Router::new().route("/", get(|| async { "hello" }));
+    let served = shutdown.build().unwrap().serve(Late { listener, asked: false }, app);
+    let served = tokio::spawn(served);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("hello"), "{answer}");
+    assert!(served.await.unwrap().is_complete());
+}
+
 #[tokio::test]
 async fn requests_know_their_peer() {
     let server = Server::start(Duration::ZERO, MINUTE).await;
