@@ -1,4 +1,7 @@
-// src/main.rs
+//! A service on axum with spans, metrics, health and a dependency behind a circuit, as in docs/axum.md. It serves until SIGTERM.
+//!
+//! `cargo run --example axum_service --features hub`
+
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;

@@ -1,4 +1,7 @@
-// src/bin/server.rs
+//! A gRPC service on tonic with spans, metrics and health, as in docs/tonic.md. It serves until SIGTERM.
+//!
+//! `cargo run --example tonic_service --features grpc,hub`
+
 use campanile::Campanile;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,

@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let seen = worker.snapshot();
     let (items, fetch) = (&seen.items, &seen.operations[0]);
-    println!("rows: {} ok, {} failed, {} skipped of {}", items.ok, items.failed, items.skipped, items.ingested);
+    println!("rows: {} ok, {} failed, {} skipped", items.ok, items.failed, items.skipped);
     println!("{}: {} call, {} rows", fetch.name, fetch.calls, fetch.items);
     println!("{}: {} run, {}", seen.tasks[0].name, seen.tasks[0].runs, seen.tasks[0].status);
     println!("letters: {}", worker.letters().len().await?);

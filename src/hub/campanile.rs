@@ -45,9 +45,13 @@ impl Campanile {
     }
 
     /// Forgets all servers, dependencies and workers, so that the next ones of their names begin with new counts; for
-    /// tests. Handles that are still held go on as they are. Metrics are not reset, because they only grow.
+    /// tests. Handles that are still held go on as they are. Checks of dependencies end; components of health and restart
+    /// commands stay. Metrics are not reset, because they only grow.
     pub fn reset(&self) {
         let forgotten = std::mem::take(&mut *self.inner.parts.lock());
+        for check in &forgotten.checks {
+            check.stop();
+        }
         drop::<Parts>(forgotten);
     }
 }

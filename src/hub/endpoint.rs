@@ -6,7 +6,7 @@ use super::config::EndpointSection;
 use crate::base::error::ConfigError;
 #[cfg(feature = "grpc")]
 use crate::health::GrpcCheck;
-use crate::health::{Component, Health, HttpCheck, TcpCheck};
+use crate::health::{CheckHandle, Component, Health, HttpCheck, TcpCheck};
 
 /// Adds the check of an endpoint to a component, if it has an address.
 ///
@@ -17,8 +17,8 @@ pub(super) fn watch(
     component: &Arc<str>,
     name: &Arc<str>,
     settings: &EndpointSection,
-) -> Result<(), ConfigError> {
-    let Some(address) = &settings.address else { return Ok(()) };
+) -> Result<Option<CheckHandle>, ConfigError> {
+    let Some(address) = &settings.address else { return Ok(None) };
     if settings.critical {
         health.join(Component::new(Arc::clone(component)).critical(true))?;
     }
@@ -53,5 +53,5 @@ pub(super) fn watch(
             health.check_named(component, name, every, check.build()?)
         }
     };
-    added.map(drop)
+    added.map(Some)
 }

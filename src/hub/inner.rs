@@ -1,5 +1,6 @@
 //! What all handles of one [`Campanile`](super::Campanile) share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub(super) struct Inner {
     /// Taken by the shutdown, which ends it last.
     pub(super) metrics_server: Mutex<Option<MetricsServer>>,
     pub(super) tasks: Mutex<Vec<AbortHandle>>,
+    /// The dependencies with a restart command.
+    pub(super) healed: Mutex<BTreeSet<Arc<str>>>,
     /// Held during a reload, so that reloads do not overtake each other.
     pub(super) reloading: Mutex<()>,
 }

@@ -9,6 +9,7 @@ use super::dependency::Dependency;
 use super::server::Server;
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
+use crate::health::CheckHandle;
 use crate::worker::Worker;
 
 /// The maximum number of parts of one kind: names are chosen in code, not by callers.
@@ -19,6 +20,8 @@ pub(super) struct Parts {
     pub(super) servers: Named<Server>,
     pub(super) dependencies: Named<Dependency>,
     pub(super) workers: Named<Worker>,
+    /// The checks of dependencies.
+    pub(super) checks: Vec<CheckHandle>,
 }
 
 /// Parts of one kind.

@@ -76,10 +76,14 @@ impl Campanile {
         ShutdownBuilder::from_settings(&inner.config.settings().shutdown)
             .telemetry(&inner.telemetry)
             .health(&inner.health)
-            .late(move || Late {
-                queues: this.inner.parts.lock().queues(),
-                metrics_server: this.inner.metrics_server.lock().take(),
-                drain: drain(this.inner.parts.lock().workers.all()),
+            .late(move || {
+                let (queues, workers) = {
+                    let parts = this.inner.parts.lock();
+                    (parts.queues(), parts.workers.all())
+                };
+                let metrics_server = this.inner.metrics_server.lock().take();
+                // The last handle would end telemetry before its step.
+                Late { queues, metrics_server, drain: drain(workers), held: Some(Box::new(this)) }
             })
     }
 }

@@ -51,6 +51,7 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
         faults,
         metrics_server: Mutex::new(metrics_server),
         tasks: Mutex::default(),
+        healed: Mutex::default(),
         reloading: Mutex::default(),
     });
     reload::on_hang_up(&inner);
@@ -85,7 +86,7 @@ fn install(builder: impl Fn() -> TelemetryBuilder, faults: &Faults) -> Result<Te
         Err(TelemetryError::SubscriberSet) => {
             let telemetry = builder().build().map_err(StartError::Telemetry)?;
             let reason = "this process has one already; its spans and logs stay there, unless it has the layer \
-                          `telemetry().span_layer()`. The metrics of the layers stay there too";
+                          `telemetry().span_layer()`, and the metrics of layers are those of the pipeline that is installed";
             faults.add(StartFault::new("the global subscriber", reason))?;
             Ok(telemetry)
         }

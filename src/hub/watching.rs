@@ -75,7 +75,10 @@ impl Campanile {
         spawn(&self.inner, async move {
             loop {
                 tokio::time::sleep(every).await;
-                tracing::info!(target: "campanile::summary", "{}", health.overview());
+                // A line is an event: the console escapes line breaks.
+                for line in health.overview().to_string().lines() {
+                    tracing::info!(target: "campanile::summary", "{line}");
+                }
             }
         });
     }

@@ -111,6 +111,15 @@ impl FailureLog {
         self.write_summary(key, more);
     }
 
+    /// Reports what was not reported yet.
+    pub(super) fn report_all(&self) {
+        let open: Vec<Key> = {
+            let entries = self.entries.lock();
+            entries.iter().filter(|(_, entry)| entry.more > 0).map(|(key, _)| key.clone()).collect()
+        };
+        open.iter().for_each(|key| self.report(key));
+    }
+
     fn write_summary(&self, (what, error_type): &Key, more: u64) {
         if more > 0 {
             tracing::error!(
@@ -130,10 +139,8 @@ impl FailureLog {
 }
 
 impl Drop for FailureLog {
-    /// Reports what was not reported yet.
     fn drop(&mut self) {
-        let entries = std::mem::take(&mut *self.entries.lock());
-        entries.iter().for_each(|(key, entry)| self.write_summary(key, entry.more));
+        self.report_all();
     }
 }
 

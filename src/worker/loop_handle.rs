@@ -83,7 +83,9 @@ impl Worker {
     /// # }
     /// ```
     pub async fn drain(&self, limit: Duration) -> Drained {
-        drain(&self.inner.loops.all(), Some(&self.inner.items), limit).await
+        let drained = drain(&self.inner.loops.all(), Some(&self.inner.items), limit).await;
+        self.inner.log.report_all();
+        drained
     }
 }
 

@@ -8,6 +8,7 @@ mod tree;
 
 mod explanations;
 mod files;
+mod hostile;
 mod layers;
 mod mistakes;
 mod page;

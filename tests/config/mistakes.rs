@@ -84,8 +84,8 @@ const IN_A_FILE: [(&str, &str); 22] = [
         "campanile.toml:2: `sampler.thresholds.cpu.warn` cannot be 85.0; allowed: more than 0 and at most 1",
     ),
     (
-        "[endpoint.search]\naddress = \"search:9200\"",
-        "campanile.toml:2: `endpoint.search.address` cannot be search:9200…; allowed: http://, https://, grpc://, grpcs:// or \
+        "[endpoint.search]\naddress = \"ada:hunter2@search:9200\"",
+        "campanile.toml:2: `endpoint.search.address` cannot be \"search:9200\"; allowed: http://, https://, grpc://, grpcs:// or \
          tcp://, followed by a host and a port",
     ),
     (

@@ -20,7 +20,8 @@ fn blocks(page: &str) -> Vec<(&str, Vec<&str>)> {
 /// Runs `NAME=VALUE… campanile ARGUMENT…` in `folder`, and returns what it prints.
 fn run(command: &str, folder: &Path) -> String {
     let words = || command.split_whitespace();
-    let variables = || words().take_while(|word| *word != "campanile").filter_map(|word| word.split_once('='));
+    let variables =
+        || words().take_while(|word| *word != "campanile").filter_map(|word| word.split_once('='));
     let arguments = words().skip_while(|word| *word != "campanile").skip(1);
     let mut program = Command::new(env!("CARGO_BIN_EXE_campanile"));
     for (name, _) in std::env::vars_os() {
@@ -29,7 +30,8 @@ fn run(command: &str, folder: &Path) -> String {
             program.env_remove(name);
         }
     }
-    let output = program.args(arguments).envs(variables()).current_dir(folder).output().expect("the program runs");
+    let output =
+        program.args(arguments).envs(variables()).current_dir(folder).output().expect("the program runs");
     let [shown, said] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("text"));
     shown + &said
 }
@@ -62,7 +64,10 @@ fn the_page_shows_what_the_program_prints() {
             let (command, shown) = part.split_once('\n').expect("a command, and what it prints");
             let printed = run(command, folder.path());
             let (shown, lines): (Vec<_>, Vec<_>) = (shown.lines().collect(), printed.lines().collect());
-            assert!(fits(&shown, &lines), "{command}\nthe page shows {shown:#?}\nthe program prints {printed}");
+            assert!(
+                fits(&shown, &lines),
+                "{command}\nthe page shows {shown:#?}\nthe program prints {printed}"
+            );
             commands += 1;
         }
     }

@@ -39,7 +39,7 @@ fn check_reports_every_fault_and_the_exit_code() {
         text(&output.stderr),
         "warning: variable ALERT_RETENTION_HOURS has no effect: this version has no `alerts` yet\n"
     );
-    assert_eq!(text(&output.stdout), "The settings of unknown_service are valid.\n");
+    assert_eq!(text(&output.stdout), "The settings are valid.\n");
 }
 
 #[test]
@@ -52,6 +52,8 @@ fn show_prints_what_is_in_force_without_secrets() {
             "production",
             "--set",
             "dependency.payments.breaker.failure_rate=0.2",
+            "--set",
+            "dependency.payments.letters=true",
         ],
         &[
             ("CAMPANILE__TELEMETRY__OTLP_SETTINGS__HEADERS__AUTHORIZATION", "Bearer hunter2"),
@@ -64,6 +66,7 @@ fn show_prints_what_is_in_force_without_secrets() {
     for line in [
         "console = \"json\" # preset production",
         "failure_rate = 0.2 # argument dependency.payments.breaker.failure_rate",
+        "[dependency.payments.letters] # argument dependency.payments.letters",
         "authorization = \"[redacted]\" # variable CAMPANILE__TELEMETRY__OTLP_SETTINGS__HEADERS__AUTHORIZATION",
     ] {
         assert!(shown.contains(line), "{line}\n{shown}");

@@ -1,9 +1,9 @@
 //! A test in a process of its own: this test binary, started anew.
 
 use std::env;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 const ALONE: &str = "CAMPANILE_TEST_ALONE";
@@ -45,16 +45,10 @@ impl Child {
         let mut command = Command::new(env::current_exe().unwrap());
         command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
         command.env(ALONE, test).envs(variables.iter().copied());
-        let mut process = command.stdout(Stdio::piped()).spawn().unwrap();
-        let output = process.stdout.take().unwrap();
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).lines().map_while(Result::ok) {
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
+        pass_on(process.stdout.take().unwrap(), sender.clone());
+        pass_on(process.stderr.take().unwrap(), sender);
         Self { process, lines, seen: Vec::new() }
     }
 
@@ -87,6 +81,17 @@ impl Child {
         seen.extend(self.lines.iter());
         (status, seen)
     }
+}
+
+/// Sends the lines of a pipe.
+fn pass_on(pipe: impl Read + Send + 'static, lines: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
 }
 
 impl Drop for Child {

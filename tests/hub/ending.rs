@@ -107,8 +107,8 @@ async fn the_loops_of_workers_are_drained_and_what_is_left_of_them_is_reported()
     let campanile = started(&["shutdown.drain=\"200ms\""]).await;
     let worker = campanile.worker("drained").build().await.unwrap();
     let every = campanile::Every::interval(Duration::from_millis(1));
-    let short = worker.run_loop("short", every.clone(), || async { Ok::<_, String>(()) }).unwrap();
-    let hangs = worker.run_loop("hangs", every, || std::future::pending::<Result<(), String>>()).unwrap();
+    let short = worker.run_loop("short", every, || async { Ok::<_, String>(()) }).unwrap();
+    let hangs = worker.run_loop("hangs", every, std::future::pending::<Result<(), String>>).unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let report = campanile.end().await.unwrap();
     let drain = report.step(ShutdownStep::Drain).unwrap();
@@ -148,7 +148,8 @@ fn a_summary_is_logged_at_its_interval() {
     }
     let mut child = Child::start(test, &[]);
     for _ in 0..2 {
-        child.wait_for("shop is ");
+        let status = child.wait_for("shop is ");
+        assert!(!status.contains("circuits"), "each line is an event: {status}");
         child.wait_for("circuits: payments is ");
     }
 }
@@ -221,6 +222,6 @@ async fn sigterm_ends_a_program_that_serves_in_order() {
         let begins = format!("@ step {step}");
         assert!(lines.iter().any(|line| line.contains(&begins)), "{step}: {lines:?}");
     }
-    let queue = DeadLetterQueue::sqlite(folder.path().join("late.db")).await.unwrap();
+    let queue = DeadLetterQueue::builder("late").sqlite(folder.path().join("late.db")).await.unwrap();
     assert_eq!(queue.len().await.unwrap(), 1);
 }

@@ -42,7 +42,7 @@ fn check(service: &str) -> HealthCheckRequest {
 #[tokio::test]
 async fn a_client_of_tonic_retries_parks_and_is_refused_by_an_open_circuit() {
     let campanile = started(&[
-        "dependency.ledger.retry={max_attempts=3, backoff={constant=\"1ms\"}}",
+        "dependency.ledger.retry={max_attempts=3, backoff={first=\"1ms\", max=\"1ms\"}}",
         "dependency.ledger.breaker.consecutive_failures=9",
         "dependency.ledger.letters={opaque_bodies=true}",
     ])

@@ -33,8 +33,11 @@ async fn shop(campanile: &Campanile, name: &'static str) -> (String, Arc<AtomicB
     (format!("http://{address}/orders/7"), well)
 }
 
-const SETTINGS: [&str; 3] =
-    ["retry.max_attempts=1", "breaker={consecutive_failures=3, open_for={constant=\"1ms\"}}", "letters=true"];
+const SETTINGS: [&str; 3] = [
+    "retry.max_attempts=1",
+    "breaker={consecutive_failures=3, open_for={first=\"1ms\", max=\"1ms\"}}",
+    "letters=true",
+];
 
 fn of(name: &str) -> Vec<String> {
     SETTINGS.iter().map(|setting| format!("dependency.{name}.{setting}")).collect()

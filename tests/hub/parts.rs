@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use campanile::DeadLetterQueue;
+use campanile::health::Every;
 use campanile::hub::StartError;
 
 use crate::program::{faults, started};
@@ -162,9 +163,14 @@ async fn a_build_that_was_dropped_or_failed_can_be_repeated() {
 #[tokio::test]
 async fn reset_forgets_parts_and_their_counts() {
     let campanile = started(&[]).await;
-    let before = campanile.dependency("forgotten").build().await.unwrap();
+    let forgotten = || {
+        let check = || async { Ok::<_, String>(()) };
+        campanile.dependency("forgotten").check(Every::seconds(3_600), check).restart_command(["true"])
+    };
+    let before = forgotten().build().await.unwrap();
     before.call(|| async { Ok::<_, String>(()) }).await.unwrap();
     campanile.reset();
-    let after = campanile.dependency("forgotten").settings(|_| {}).build().await.unwrap();
+    let after = forgotten().build().await.unwrap();
+    assert_eq!(faults(&campanile), []);
     assert_eq!((before.timing().snapshot().calls, after.timing().snapshot().calls), (1, 0));
 }

@@ -79,7 +79,7 @@ fn exporters_that_cannot_start_are_left_out() {
         let campanile = tokio_test::block_on(started(&NO_ENDPOINT));
         let [fault] = &campanile.faults()[..] else { panic!("{:?}", campanile.faults()) };
         assert_eq!(fault.part(), "the pipeline with its exporters");
-        assert!(fault.reason().contains("`nonsense`"), "{fault}");
+        assert!(fault.reason().contains("`nonsense/v1/traces`"), "{fault}");
         assert!(fault.reason().contains("nothing is exported"), "{fault}");
     });
 }

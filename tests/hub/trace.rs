@@ -117,7 +117,11 @@ fn one_trace(received: &Received, request: usize) {
         let found =
             spans.iter().find(|span| span.attributes.get("component").is_some_and(|it| it == component));
         let span = found.unwrap_or_else(|| panic!("no span of {component}: {spans:#?}"));
-        assert_eq!((&*span.name, &*span.kind, &*span.status), (name, kind, ""), "{component}");
+        assert_eq!(
+            (&*span.name, &*span.kind, &*span.status),
+            (name, kind, "STATUS_CODE_UNSET"),
+            "{component}"
+        );
         let expected =
             parent.map_or((spans[0].trace_id.as_str(), ""), |parent| (&parent.trace_id, &parent.id));
         assert_eq!((&*span.trace_id, &*span.parent_id), expected, "{component}");

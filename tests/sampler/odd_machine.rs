@@ -166,13 +166,17 @@ fn p40_odd_figures_and_a_missing_sys_affect_no_other_values() {
     let host = host.expect("a host without free memory");
     assert!(host.reasons.iter().any(|reason| reason.kind == ReasonKind::MemoryUsage), "{host:?}");
 
-    // All processors are half busy.
+    // All processors are half busy, from each reading to the next: a slow scrape does not miss the one that says so.
     let root = std::env::var(OWN_PROCESS).unwrap();
-    let mut busy = String::from("cpu  76800 0 0 76800 0 0 0 0 0 0\n");
-    (0..512).for_each(|core| writeln!(busy, "cpu{core} 150 0 0 150 0 0 0 0 0 0").unwrap());
-    fs::write(format!("{root}/stat"), busy).unwrap();
-    let all =
-        text(&telemetry, |text| values(text, "system_cpu_utilization_ratio", &["\"user\""]).contains(&0.5));
+    let ticks = std::cell::Cell::new(100);
+    let all = text(&telemetry, |text| {
+        let each = ticks.get() + 50;
+        ticks.set(each);
+        let mut busy = format!("cpu  {} 0 0 {} 0 0 0 0 0 0\n", each * 512, each * 512);
+        (0..512).for_each(|core| writeln!(busy, "cpu{core} {each} 0 0 {each} 0 0 0 0 0 0").unwrap());
+        fs::write(format!("{root}/stat"), busy).unwrap();
+        values(text, "system_cpu_utilization_ratio", &["\"user\""]).contains(&0.5)
+    });
     assert_eq!(values(&all, "system_cpu_utilization_ratio", &[]).len(), 512 * 7);
 
     // A failed file is named, and the other values are still reported.

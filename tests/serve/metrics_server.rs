@@ -123,6 +123,35 @@ fn a_slow_head_and_a_long_one_are_refused() {
     slow.read_to_end(&mut answer).expect("the server closes the connection");
 }
 
+/// Scrapers that give up come again.
+#[test]
+fn scrapes_that_hang_leave_a_thread_for_the_probes() {
+    let telemetry = telemetry();
+    let server = MetricsServer::builder(&telemetry).listen(LOOPBACK).build().unwrap();
+    let (release, released) = mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let meter = telemetry.meter_provider().meter("shop");
+    let _gauge = meter
+        .u64_observable_gauge("depth")
+        .with_callback(move |_| {
+            let _ = released.lock().unwrap().recv();
+        })
+        .build();
+    let scrapes: Vec<_> = (0..32)
+        .map(|_| {
+            let mut scrape = TcpStream::connect(server.address()).unwrap();
+            scrape.write_all(b"GET /metrics HTTP/1.1\r\nhost: nightly\r\n\r\n").unwrap();
+            scrape
+        })
+        .collect();
+    // An answer that comes after them.
+    assert_eq!(code(server.address(), "GET /livez"), "200");
+    for probe in ["/readyz", "/startupz", "/healthz"] {
+        assert_eq!(code(server.address(), &format!("GET {probe}")), "200", "{probe}");
+    }
+    drop((release, scrapes));
+}
+
 #[test]
 fn a_metric_that_hangs_or_panics_leaves_the_probes_alone() {
     let telemetry = telemetry();

@@ -238,3 +238,21 @@ fn settings_are_read_strictly_and_their_sum_must_fit() {
     let error = Shutdown::builder().signal(ready(())).grace(Duration::MAX).build().unwrap_err();
     assert_eq!(error.setting(), "shutdown.grace");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_that_panics_starts_the_shutdown_too() {
+    let health = Health::standalone();
+    let shutdown = Shutdown::builder()
+        .health(&health)
+        .grace(seconds(2))
+        .signal(async { panic!("the channel is gone") })
+        .build()
+        .unwrap();
+    let server = |stop: campanile::serve::Stop| async {
+        stop.await;
+        Ok::<_, Infallible>(())
+    };
+    let report = shutdown.run(server).await.unwrap();
+    assert!(report.is_complete() && !health.is_ready());
+    assert_eq!(report.steps.len(), 2);
+}

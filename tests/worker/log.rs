@@ -1,5 +1,7 @@
 //! The log lines of failed items.
 
+use std::time::Duration;
+
 use campanile::Worker;
 use campanile::worker::{Severity, WorkerSettings};
 use tracing_subscriber::prelude::*;
@@ -46,9 +48,13 @@ async fn another_failure_has_a_line_of_its_own() {
     let lines = pipeline.lines();
     assert_eq!(lines.len(), 3, "{lines:?}");
     assert_eq!(pipeline.messages()[2], "task `sync` failed: timed out");
-    // What was not reported is reported when the worker goes.
-    drop(worker);
+    // What was not reported is reported by a drain, and when the worker goes.
+    worker.drain(Duration::ZERO).await;
     assert_eq!(pipeline.messages()[3], "item failed, and 1 more like it in the last 1h");
+    fail(&worker, 2, "no connection").await;
+    assert_eq!(pipeline.messages().len(), 4);
+    drop(worker);
+    assert_eq!(pipeline.messages()[4..], ["item failed, and 2 more like it in the last 1h"]);
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl DeadLetterQueue {
     ///
     /// # Example
     /// ```
+    /// use bytes::Bytes;
     /// use campanile::DeadLetterQueue;
     /// use campanile::dead_letter::LetterFilter;
     /// use campanile::retry::ReplayBody;

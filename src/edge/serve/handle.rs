@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use axum::serve::Listener;
@@ -149,12 +149,14 @@ impl Shutdown {
         load: &Load,
         server: impl FnOnce(Stop) -> F,
     ) -> (Option<Result<F::Output, Panic>>, ShutdownReport) {
-        let Self { settings, health, telemetry, mut signal, .. } = self;
+        let Self { settings, health, telemetry, signal, .. } = self;
         #[cfg_attr(not(feature = "hub"), expect(unused_mut, reason = "the hub adds to them"))]
         let mut metrics_server = self.metrics_server;
         #[cfg(feature = "dead-letters")]
         #[cfg_attr(not(feature = "hub"), expect(unused_mut, reason = "the hub adds to them"))]
         let mut queues = self.queues;
+        // A signal of the program that panics starts the shutdown too.
+        let mut signal = pin!(caught(signal));
         let (stopper, stopped) = watch::channel(false);
         let mut ended = None;
         let mut server = match catch(|| server(Stop::new(stopped))) {
@@ -168,16 +170,19 @@ impl Shutdown {
         if let Some(server) = &mut server {
             tokio::select! {
                 output = server => ended = Some(output),
-                () = &mut signal => {}
+                result = &mut signal => if let Err(panic) = result {
+                    let message = panic.message().unwrap_or("without a message");
+                    tracing::error!(message, "the signal of the shutdown panicked");
+                }
             }
         }
         let mut steps = Steps::begin(settings.total);
         #[cfg(feature = "hub")]
-        let work = {
+        let (work, _held) = {
             let late = self.late.and_then(|late| catch(late).ok()).unwrap_or_default();
             queues.extend(late.queues);
             metrics_server = metrics_server.or(late.metrics_server);
-            late.drain
+            (late.drain, late.held)
         };
         #[cfg(feature = "dead-letters")]
         let letters = closing::Letters::watch(&queues);

@@ -1,5 +1,6 @@
 //! What a program has when its shutdown begins, and did not have when the shutdown was built.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ pub(crate) struct Late {
     pub(crate) metrics_server: Option<MetricsServer>,
     /// Drains other work than requests within a limit. Says what it left undone.
     pub(crate) drain: Option<Drain>,
+    /// Dropped after the last step.
+    pub(crate) held: Option<Box<dyn Any + Send>>,
 }
 
 /// Drains work.

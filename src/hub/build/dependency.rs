@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::names::{built_already, check_name};
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
-use crate::health::{Action, Check, Component, Every, Healing, Health};
+use crate::health::{Action, Check, CheckHandle, Component, Every, Healing, Health};
 use crate::hub::campanile::Campanile;
 use crate::hub::config::DependencySection;
 use crate::hub::dependency::{Dependency, DependencyInner};
@@ -20,7 +20,7 @@ use crate::layers::timing::Timing;
 
 /// Adds a check to health: to a component, under a name, at the interval of the settings if they have one.
 type AddCheck =
-    Box<dyn FnOnce(&Health, &Arc<str>, &Arc<str>, Option<Every>) -> Result<(), ConfigError> + Send>;
+    Box<dyn FnOnce(&Health, &Arc<str>, &Arc<str>, Option<Every>) -> Result<CheckHandle, ConfigError> + Send>;
 
 /// Makes a [`Dependency`].
 #[must_use = "a builder does nothing until `build`"]
@@ -81,7 +81,7 @@ impl DependencyBuilder {
         self.changed = true;
         self.check = Some(Box::new(move |health, component, name, of_settings| {
             let every = of_settings.unwrap_or(every);
-            health.check_named(Arc::clone(component), Arc::clone(name), every, check).map(drop)
+            health.check_named(Arc::clone(component), Arc::clone(name), every, check)
         }));
         self
     }
@@ -142,8 +142,7 @@ impl Inner {
             (None, Some(settings)) => Some(self.queue("dependency", &name, settings).await?),
             (None, None) => None,
         };
-        let watched = watch(&self.health, &name, &component, &settings, check);
-        if let Err(error) = watched {
+        if let Err(error) = self.watch(&name, &component, &settings, check) {
             self.faults.add(StartFault::new(format!("the health of dependency `{name}`"), error))?;
         }
         Ok(Dependency {
@@ -159,45 +158,48 @@ impl Inner {
             }),
         })
     }
-}
 
-/// Registers the component, its check and its healing.
-fn watch(
-    health: &Health,
-    name: &Arc<str>,
-    component: &Arc<str>,
-    settings: &DependencySection,
-    check: Option<AddCheck>,
-) -> Result<(), ConfigError> {
-    let mut registered = Component::new(Arc::clone(component)).critical(settings.critical);
-    for other in &settings.depends_on {
-        registered = registered.depends_on(other.as_str());
-    }
-    if name != component {
-        // The circuit has the name of the dependency.
-        registered = registered.depends_on(Arc::clone(name));
-    }
-    health.join(registered)?;
-    match (&settings.check, check) {
-        (Some(endpoint), _) if endpoint.address.is_some() => {
-            endpoint::watch(health, component, name, endpoint)?
+    /// Registers the component, its check and its healing.
+    fn watch(
+        &self,
+        name: &Arc<str>,
+        component: &Arc<str>,
+        settings: &DependencySection,
+        check: Option<AddCheck>,
+    ) -> Result<(), ConfigError> {
+        let health = &self.health;
+        let mut registered = Component::new(Arc::clone(component)).critical(settings.critical);
+        for other in &settings.depends_on {
+            registered = registered.depends_on(other.as_str());
         }
-        (Some(endpoint), Some(add)) => add(health, component, name, Some(endpoint.schedule()))?,
-        (None, Some(add)) => add(health, component, name, None)?,
-        (Some(_), None) => {
-            let reason = "a check needs one, unless the program gives a check by `DependencyBuilder::check`";
-            return Err(ConfigError::because("check.address", "none", reason));
+        if name != component {
+            // The circuit has the name of the dependency.
+            registered = registered.depends_on(Arc::clone(name));
         }
-        (None, None) => {}
+        health.join(registered)?;
+        let added = match (&settings.check, check) {
+            (Some(endpoint), _) if endpoint.address.is_some() => {
+                endpoint::watch(health, component, name, endpoint)?
+            }
+            (Some(endpoint), Some(add)) => Some(add(health, component, name, Some(endpoint.schedule()))?),
+            (None, Some(add)) => Some(add(health, component, name, None)?),
+            (Some(_), None) => {
+                let reason =
+                    "a check needs one, unless the program gives a check by `DependencyBuilder::check`";
+                return Err(ConfigError::because("check.address", "none", reason));
+            }
+            (None, None) => None,
+        };
+        self.parts.lock().checks.extend(added);
+        if !settings.restart_command.is_empty() && self.healed.lock().insert(Arc::clone(name)) {
+            let healing = Healing::new(format!("restart-{name}"), Arc::clone(component))
+                .settings(settings.healing.clone())
+                .action(Action::command(settings.restart_command.iter()));
+            // Stays until the process ends.
+            health.heal(healing)?;
+        }
+        Ok(())
     }
-    if !settings.restart_command.is_empty() {
-        let healing = Healing::new(format!("restart-{name}"), Arc::clone(component))
-            .settings(settings.healing.clone())
-            .action(Action::command(settings.restart_command.iter()));
-        // Stays until the process ends.
-        health.heal(healing)?;
-    }
-    Ok(())
 }
 
 impl fmt::Debug for DependencyBuilder {

@@ -52,8 +52,8 @@ impl Changes {
         let mut changes: Vec<_> = found
             .into_iter()
             .map(|(path, from, to)| Change {
-                from: shown(&masks.0, &path, from.as_ref()),
-                to: shown(&masks.1, &path, to.as_ref()),
+                from: shown(&masks.0, before.0, &path, from.as_ref()),
+                to: shown(&masks.1, after.0, &path, to.as_ref()),
                 origin: origin(after.0, &path).to_string(),
                 live: is_live(&path),
                 setting: path.to_string(),
@@ -119,9 +119,11 @@ fn compare(path: &KeyPath, before: &Json, after: &Json, found: &mut Found) {
     }
 }
 
-fn shown(mask: &Mask, path: &KeyPath, value: Option<&Json>) -> String {
+fn shown(mask: &Mask, tree: &Node, path: &KeyPath, value: Option<&Json>) -> String {
     match value {
         None | Some(Json::Null) => "not set".to_owned(),
+        // Such as a number, which the mask does not search.
+        Some(_) if tree.get(path).is_some_and(Node::is_secret) => "a secret".to_owned(),
         Some(Json::Object(_)) => "a table".to_owned(),
         Some(Json::Array(_)) => "a list".to_owned(),
         Some(Json::String(text)) => format!("{:?}", mask.text(path, text)),

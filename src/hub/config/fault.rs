@@ -3,7 +3,21 @@
 use std::error::Error;
 use std::fmt;
 
+use super::printable::Printable;
 use super::tree::{KeyPath, Source};
+use crate::base::cut::cut;
+
+/// The longest path of a setting, in bytes: a key can be as long as the file.
+const LONGEST_SETTING: usize = 512;
+
+/// The longest message and origin, in bytes.
+const LONGEST_MESSAGE: usize = 4 * 1_024;
+
+/// A text that a terminal shows as it is, of bounded length.
+fn shown(text: &str, most: usize) -> String {
+    let start = cut(text, most);
+    format!("{}{}", Printable(start), if start.len() < text.len() { "…" } else { "" })
+}
 
 /// One thing that is wrong with a configuration: where, which setting, why, and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +33,12 @@ impl ConfigFault {
     pub(super) fn new(path: &KeyPath, source: &Source, message: impl Into<String>) -> Self {
         let line = if let Source::File { line, .. } = source { *line } else { 0 };
         let order = (source.rank(), line);
-        Self { setting: path.to_string(), origin: source.to_string(), message: message.into(), order }
+        Self {
+            setting: shown(&path.to_string(), LONGEST_SETTING),
+            origin: shown(&source.to_string(), LONGEST_MESSAGE),
+            message: shown(&message.into(), LONGEST_MESSAGE),
+            order,
+        }
     }
 
     /// A fault of a source as a whole.
@@ -29,7 +48,13 @@ impl ConfigFault {
 
     /// A fault of a file as a whole, such as one that does not exist.
     pub(super) fn of_file(origin: impl fmt::Display, message: impl Into<String>) -> Self {
-        Self { setting: String::new(), origin: origin.to_string(), message: message.into(), order: (0, 0) }
+        let shown = |text: &str| shown(text, LONGEST_MESSAGE);
+        Self {
+            setting: String::new(),
+            origin: shown(&origin.to_string()),
+            message: shown(&message.into()),
+            order: (0, 0),
+        }
     }
 
     /// The path of the setting, such as `dependency.payments.breaker.failure_rate`. Empty if no setting is at fault, but a

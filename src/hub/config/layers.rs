@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::fault::{ConfigErrors, ConfigFault};
 use super::mask::Mask;
 use super::nearest;
+use super::printable::Printable;
 use super::sections::Settings;
 use super::shape;
 use super::sources::{self, Preset, Variables};
@@ -64,6 +65,7 @@ impl Layers {
         shape::inherit(&mut tree);
         let settings = typed::settings(tree.clone(), &mut faults);
         ConfigErrors::check(faults)?;
+        let warnings = warnings.iter().map(|warning| Printable(warning).to_string()).collect();
         Ok(State { tree, settings: Arc::new(settings), warnings })
     }
 

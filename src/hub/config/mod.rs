@@ -13,6 +13,7 @@ mod layers;
 mod loader;
 mod mask;
 mod nearest;
+mod printable;
 mod ranges;
 mod sections;
 mod shape;

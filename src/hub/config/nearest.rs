@@ -13,8 +13,14 @@ pub(super) fn hint(name: &str, known: &[&str]) -> String {
     }
 }
 
+/// The longest name that is compared. The comparison takes memory for each pair of characters.
+const LONGEST: usize = 128;
+
 /// The nearest of the known names, if one is near enough.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let name = name.to_lowercase().replace('-', "_");
     let scored = known.iter().map(|&key| (strsim::damerau_levenshtein(&name, key), key));
     let (distance, key) = scored.min_by_key(|&(distance, _)| distance)?;
@@ -35,6 +41,7 @@ mod tests {
         assert_eq!(nearest("calls", &known), Some("minimum_calls"));
         assert_eq!(nearest("wnidow", &known), Some("window"));
         assert_eq!(nearest("colour", &known), None);
+        assert_eq!(nearest(&"failure_rate".repeat(100_000), &known), None);
         assert_eq!(hint("x", &["a", "bcd"]), "allowed: `a`, `bcd`");
         assert_eq!(hint("x", &[]), "nothing is allowed here");
     }

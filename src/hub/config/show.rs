@@ -10,6 +10,7 @@ use super::shape::MOVED;
 use super::state::State;
 use super::toml_text::{in_order, inline};
 use super::tree::{KeyPath, Node, Source, Step, quoted};
+use crate::base::redact::MARKER;
 
 /// All settings as TOML, with secrets masked.
 pub(super) fn show(state: &State, origin: bool) -> String {
@@ -58,6 +59,8 @@ impl Page<'_> {
 
     fn masked(&self, path: &KeyPath, value: &Json) -> Json {
         match value {
+            // Such as a number, which the mask does not search.
+            _ if self.tree.get(path).is_some_and(Node::is_secret) => Json::String(MARKER.to_owned()),
             Json::String(text) => Json::String(self.mask.text(path, text).into_owned()),
             Json::Array(items) => {
                 let masked = |(index, item)| self.masked(&path.step(Step::Index(index)), item);
@@ -73,7 +76,8 @@ impl Page<'_> {
     }
 
     fn comment(&self, path: &KeyPath) -> String {
-        let value = self.tree.get(path).filter(|node| node.as_table().is_none());
+        // A table has a source of its own if it says nothing else, such as `letters = true`.
+        let value = self.tree.get(path).filter(|node| node.as_table().is_none_or(|table| table.is_empty()));
         match value.map(|_| changes::origin(self.tree, path)) {
             Some(source) if self.origin && *source != Source::Default => format!(" # {source}"),
             _ => String::new(),

@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::printable::quoted_text;
 use super::tree::quoted;
 
 /// A value on one line; `None` for `null`, which TOML does not have.
@@ -10,7 +11,7 @@ pub(super) fn inline(value: &Json) -> Option<String> {
         Json::Null => None,
         Json::Bool(value) => Some(value.to_string()),
         Json::Number(number) => Some(number.to_string()),
-        Json::String(text) => Some(toml::Value::String(text.clone()).to_string()),
+        Json::String(text) => Some(quoted_text(text)),
         Json::Array(items) => {
             let items: Vec<_> = items.iter().filter_map(inline).collect();
             Some(format!("[{}]", items.join(", ")))

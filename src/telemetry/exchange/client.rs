@@ -33,8 +33,8 @@ impl Telemetry {
     ///
     /// It writes trace context and baggage into the headers of the request. The headers of the span replace those of the
     /// request, because headers that a proxy copied from its caller name the wrong parent. Without a span or baggage, the
-    /// request's headers stay. The [correlation id](ServerSpanLayer::correlation) is written to `x-request-id`, unless the
-    /// request has that header. The layer also works without an installed pipeline.
+    /// request's headers stay. The [correlation id](crate::telemetry::ServerSpanLayer::correlation) is written to
+    /// `x-request-id`, unless the request has that header. The layer also works without an installed pipeline.
     ///
     /// # The span
     /// Its kind is `CLIENT`. Its name is `{method}`, or `{method} {template}` if the request has a [`UrlTemplate`]. It ends with

@@ -27,6 +27,7 @@ use crate::base::clock;
 use crate::base::conventions::{matched_route, method_index, method_name, original_uri};
 use crate::base::error::{ByError, Cause};
 use crate::base::outcome::content_length;
+use crate::base::panics::catch;
 use crate::telemetry::correlation::{CorrelationId, FIELD, id_of};
 use crate::telemetry::pipeline::Telemetry;
 use crate::telemetry::propagation::{Correlation, Exchanged, SharedPropagator};
@@ -201,7 +202,7 @@ impl<K> ServerSpanLayer<K> {
     }
 
     /// Sets the function that returns the matched route of an HTTP request. Default: with the feature `axum`, the route that
-    /// axum has matched; otherwise none.
+    /// axum has matched; otherwise none. A request for which it panics has none.
     #[must_use]
     pub fn route(mut self, route: impl Fn(&Parts) -> Option<String> + Send + Sync + 'static) -> Self {
         self.settings.route = Some(Arc::new(route));
@@ -317,7 +318,7 @@ impl Settings {
         let owned;
         let route = match &self.route {
             Some(route) => {
-                owned = route(parts);
+                owned = catch(|| route(parts)).ok().flatten();
                 owned.as_deref()
             }
             None => matched_route(&parts.extensions),

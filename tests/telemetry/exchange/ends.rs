@@ -186,7 +186,8 @@ async fn what_is_dropped_with_a_request_is_dropped_in_its_span() {
     let call = plain().http_server_layer().layer(hangs).oneshot(Request::new(()));
     async {
         let mut call = std::pin::pin!(call);
-        assert!(std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await);
+        let pending = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending())).await;
+        assert!(pending);
     }
     .with_subscriber(pipeline.dispatch())
     .await;

@@ -31,7 +31,9 @@ async fn the_name_has_the_route_wherever_the_layer_is() {
     let by_hand =
         layer().route(|parts| parts.uri.path().starts_with("/orders/").then(|| "/orders/*".to_owned()));
     let by_hand = Router::new().fallback_service(ServiceBuilder::new().layer(by_hand).service(orders()));
+    let broken = orders().layer(layer().route(|parts| panic!("no route for {}", parts.uri)));
     for (case, app, path, name, matched) in [
+        ("a function that panics", broken, "/orders/7", "GET", ""),
         ("layer", orders().layer(layer()), "/orders/7", "GET /orders/{id}", "/orders/{id}"),
         ("route_layer", orders().route_layer(layer()), "/orders/7", "GET /orders/{id}", "/orders/{id}"),
         (

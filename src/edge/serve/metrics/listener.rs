@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -42,11 +43,19 @@ pub(super) async fn serve(
             accepted = listener.accept() => accepted,
             _ = &mut stopped => break,
         };
-        let Ok((stream, _)) = accepted else {
-            sleep(REFUSED).await;
-            continue;
-        };
         connections.retain(|connection| !connection.is_finished());
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_client(&error) => continue,
+            Err(_) => {
+                // Its descriptor may serve the next one, of this port or of the program's.
+                match connections.pop_front() {
+                    Some(oldest) => end(oldest).await,
+                    None => sleep(REFUSED).await,
+                }
+                continue;
+            }
+        };
         if connections.len() >= max_connections
             && let Some(oldest) = connections.pop_front()
         {
@@ -62,6 +71,18 @@ pub(super) async fn serve(
         }
     };
     let _ = timeout(END_WITHIN, all_end).await;
+}
+
+/// Whether a client left before its connection was accepted.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Ends a connection, and waits until it is closed.
+async fn end(connection: JoinHandle<()>) {
+    connection.abort();
+    let _ = connection.await;
 }
 
 /// One request. A connection that serves no other has no idle time, which would need a limit of its own.

@@ -1,12 +1,14 @@
 //! What the metrics server answers.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tower::Service;
@@ -23,12 +25,22 @@ const PROBES: [&str; 4] = [LIVEZ, "/readyz", "/startupz", "/healthz"];
 
 type Page = Response<Full<Bytes>>;
 
+/// The most pages of `/metrics` that are made at once, and the most probes. A page can hang in a callback of a metric: then the
+/// others wait without a thread, and the probes have their own.
+const AT_ONCE: usize = 4;
+
+/// The most threads that pages need.
+pub(super) const THREADS: usize = 2 * AT_ONCE;
+
 /// The services behind the paths.
 #[derive(Clone)]
 pub(super) struct Pages {
     #[cfg(feature = "prometheus")]
     metrics: crate::telemetry::PrometheusService,
+    #[cfg(feature = "prometheus")]
+    scrapes: Arc<Semaphore>,
     probes: Option<HealthService>,
+    probing: Arc<Semaphore>,
 }
 
 impl Pages {
@@ -36,7 +48,10 @@ impl Pages {
         Self {
             #[cfg(feature = "prometheus")]
             metrics: telemetry.prometheus_service(),
+            #[cfg(feature = "prometheus")]
+            scrapes: Arc::new(Semaphore::new(AT_ONCE)),
             probes: probes.then(|| telemetry.health().http_service()),
+            probing: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 
@@ -53,25 +68,34 @@ impl Pages {
             return now(&mut probes.clone(), request).unwrap_or_else(broken);
         }
         if let (true, Some(probes)) = (PROBES.contains(&path), self.probes) {
-            return apart(probes, request).await;
+            return apart(probes, request, self.probing).await;
         }
         #[cfg(feature = "prometheus")]
         if path == "/metrics" {
-            return apart(self.metrics, request).await;
+            return apart(self.metrics, request, self.scrapes).await;
         }
         text(StatusCode::NOT_FOUND, "not found: use /metrics, /livez, /readyz, /startupz or /healthz\n")
     }
 }
 
 /// Makes a page on a thread of its own: a callback of a metric is the application's code, and may hang or panic.
-async fn apart<S>(mut service: S, request: Request<()>) -> Page
+async fn apart<S>(mut service: S, request: Request<()>, places: Arc<Semaphore>) -> Page
 where
     S: Service<Request<()>, Response = Page> + Send + 'static,
     S::Future: IntoPage,
 {
-    match timeout(PAGE, spawn_blocking(move || now(&mut service, request))).await {
-        Ok(Ok(Some(page))) => page,
-        Ok(Ok(None) | Err(_)) => broken(),
+    let made = async move {
+        let place = places.acquire_owned().await.ok()?;
+        let make = move || {
+            let page = now(&mut service, request);
+            drop(place);
+            page
+        };
+        spawn_blocking(make).await.ok().flatten()
+    };
+    match timeout(PAGE, made).await {
+        Ok(Some(page)) => page,
+        Ok(None) => broken(),
         Err(_) => text(StatusCode::SERVICE_UNAVAILABLE, "the page took longer than 20 s to make\n"),
     }
 }

@@ -8,13 +8,10 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot;
 
 use super::listener;
-use super::pages::Pages;
+use super::pages::{self, Pages};
 use super::settings::MetricsServerSettings;
 use crate::base::error::ConfigError;
 use crate::telemetry::Telemetry;
-
-/// The most pages that are made at once. A page can hang in a callback of a metric.
-const PAGES_AT_ONCE: usize = 8;
 
 /// `/metrics` and the probes on a port of their own. Dropping it ends it.
 ///
@@ -29,7 +26,8 @@ const PAGES_AT_ONCE: usize = 8;
 /// | `/livez`, `/readyz`, `/startupz`, `/healthz` | as of [`Health::http_service`](crate::Health::http_service), without `?verbose` |
 ///
 /// It takes HTTP/1 with GET and HEAD, and one request for each connection. The head of a request must arrive within 10 s,
-/// and a connection ends after 30 s. A page that takes longer than 20 s to make gets 503.
+/// and a connection ends after 30 s. At most four pages of `/metrics` are made at once. A page that takes longer than 20 s gets
+/// 503. Probes have threads of their own.
 ///
 /// With [`ShutdownBuilder::metrics_server`](crate::serve::ShutdownBuilder::metrics_server) it answers until all else has ended;
 /// `/readyz` is 503 meanwhile.
@@ -83,12 +81,12 @@ impl MetricsServer {
         };
         let (runtime, listener) = open(settings.listen).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let pages = Pages::new(telemetry, settings.probes);
+        let answers = Pages::new(telemetry, settings.probes);
         let max_connections = settings.max_connections;
         let (stop, stopped) = oneshot::channel();
         let (thread_ends, ended) = oneshot::channel();
         let serve = move || {
-            runtime.block_on(listener::serve(listener, pages, max_connections, stopped));
+            runtime.block_on(listener::serve(listener, answers, max_connections, stopped));
             // Waits for no page that hangs.
             runtime.shutdown_background();
             drop::<oneshot::Sender<()>>(thread_ends);
@@ -118,7 +116,7 @@ fn open(address: SocketAddr) -> io::Result<(Runtime, net::TcpListener)> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let runtime =
-        runtime::Builder::new_current_thread().enable_all().max_blocking_threads(PAGES_AT_ONCE).build()?;
+        runtime::Builder::new_current_thread().enable_all().max_blocking_threads(pages::THREADS).build()?;
     let listener = {
         let _entered = runtime.enter();
         net::TcpListener::from_std(listener)?

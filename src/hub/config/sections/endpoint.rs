@@ -83,11 +83,15 @@ impl EndpointSection {
         if let Some(address) = &self.address {
             const SCHEMES: [&str; 5] = ["http://", "https://", "grpc://", "grpcs://", "tcp://"];
             let host = SCHEMES.iter().find_map(|scheme| address.strip_prefix(scheme));
-            let shown = address.split("://").next().unwrap_or_default();
+            // A user and a password may stand before the host.
+            let shown = match address.split_once("://") {
+                Some((scheme, _)) => format!("{scheme}://…"),
+                None => address.rsplit('@').next().unwrap_or_default().to_owned(),
+            };
             ConfigError::check(
                 host.is_some_and(|host| !host.is_empty()),
                 "address",
-                format_args!("{shown}…"),
+                shown,
                 "http://, https://, grpc://, grpcs:// or tcp://, followed by a host and a port",
             )?;
         }

@@ -1,5 +1,7 @@
 //! The layer of the arguments: `section.key=value`.
 
+use std::net::SocketAddr;
+
 use super::toml;
 use crate::hub::config::fault::ConfigFault;
 use crate::hub::config::tree::{KeyPath, Node, Source, Value, merge};
@@ -33,6 +35,8 @@ fn parsed(argument: &str) -> Result<Node, (Source, String)> {
                 "is empty; leave it out, or write \"\" with its quotes for an empty text".to_owned(),
             ));
         }
+        // An address of IPv6 begins like a list.
+        Some('[') if value.parse::<SocketAddr>().is_ok() => Value::Text(value.to_owned()),
         // A list, a table or a quoted text, as TOML writes it.
         Some('[' | '{' | '"' | '\'') => {
             toml::value(value, &source).map_err(|why| fail(format!("cannot be parsed: {why}")))?

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::path::{KeyPath, Step};
+use crate::hub::config::printable::Printable;
 
 /// A value, and where it is from. It has no `Debug`, because it may hold secrets.
 #[derive(Clone)]
@@ -65,9 +66,9 @@ impl fmt::Display for Source {
         match self {
             Self::Default => f.write_str("default"),
             Self::Preset(name) => write!(f, "preset {name}"),
-            Self::File { name, line } => write!(f, "{name}:{line}"),
-            Self::Variable(name) => write!(f, "variable {name}"),
-            Self::Argument(name) => write!(f, "argument {name}"),
+            Self::File { name, line } => write!(f, "{}:{line}", Printable(name)),
+            Self::Variable(name) => write!(f, "variable {}", Printable(name)),
+            Self::Argument(name) => write!(f, "argument {}", Printable(name)),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::hub::config::printable::quoted_text;
+
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::hub::config) enum Step {
@@ -62,7 +64,7 @@ fn is_bare(key: &str) -> bool {
 
 /// A key as TOML writes it.
 pub(in crate::hub::config) fn quoted(key: &str) -> String {
-    if is_bare(key) { key.to_owned() } else { toml::Value::String(key.to_owned()).to_string() }
+    if is_bare(key) { key.to_owned() } else { quoted_text(key) }
 }
 
 impl fmt::Display for KeyPath {
