@@ -12,17 +12,24 @@ use std::fmt::Debug;
 use campanile::TlsSettings;
 use campanile::breaker::{BreakerSettings, KeyedSettings};
 use campanile::dead_letter::{DeadLetterSettings, Redrive, SpillSettings};
+use campanile::fallback::{AlternativesSettings, FallbackSettings};
 use campanile::health::{
     GrpcCheckSettings, HealingLimits, HealingSettings, HealthSettings, HttpCheckSettings, PredictSettings,
     SqliteCheckSettings, TcpCheckSettings,
 };
+use campanile::hub::config::{
+    DatabaseSection, DependencySection, EndpointSection, LettersSection, LoggingSection, MetricsSection,
+    ServerSection, Settings, WorkerSection,
+};
 use campanile::redact::RedactionSettings;
 use campanile::retry::RetrySettings;
 use campanile::sampler::{GpuSettings, SamplerSettings, SystemSettings};
+use campanile::serve::{MetricsServerSettings, ShutdownSettings};
 use campanile::store::RedisSettings;
 use campanile::telemetry::{
     BatchSettings, LogSettings, OtlpSettings, SpanLimits, TelemetryBuilder, TelemetrySettings,
 };
+use campanile::worker::WorkerSettings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -42,6 +49,9 @@ const SHOWN: &[&str] = &[
     "DeadLetterSettings/service",
     "DeadLetterSettings/service_version",
     "DeadLetterSettings/spill",
+    "DependencySection/component",
+    "DependencySection/depends_on",
+    "EndpointSection/method",
     "GpuSettings/library",
     "HealingLimits/remember_in",
     "GrpcCheckSettings/service",
@@ -55,6 +65,14 @@ const SHOWN: &[&str] = &[
     "HttpCheckSettings/tls/ca_file",
     "HttpCheckSettings/tls/client_certificate",
     "HttpCheckSettings/tls/client_key",
+    "LettersSection/directory",
+    "LettersSection/queue/component",
+    "LettersSection/queue/correlation_headers",
+    "LettersSection/queue/redact",
+    "LettersSection/queue/service",
+    "LettersSection/queue/service_version",
+    "LettersSection/queue/spill",
+    "LoggingSection/filter",
     "OtlpSettings/tls",
     "OtlpSettings/tls/ca_file",
     "OtlpSettings/tls/client_certificate",
@@ -70,6 +88,9 @@ const SHOWN: &[&str] = &[
     "SamplerSettings/system/file_systems",
     "SamplerSettings/system/interfaces",
     "SamplerSettings/system/sources",
+    "ServerSection/component",
+    "ServerSection/correlation_headers",
+    "ServerSection/untraced",
     "SpillSettings/path",
     "SqliteCheckSettings/path",
     "SystemSettings/disks",
@@ -137,10 +158,13 @@ fn the_debug_of_settings_shows_no_secret() {
         )* };
     }
     default_of!(
-        BatchSettings BreakerSettings DeadLetterSettings GpuSettings GrpcCheckSettings HealingLimits
-        HealingSettings HealthSettings HttpCheckSettings KeyedSettings LogSettings OtlpSettings
-        PredictSettings RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings SpanLimits
-        SqliteCheckSettings SystemSettings TcpCheckSettings TlsSettings
+        AlternativesSettings BatchSettings BreakerSettings DatabaseSection DeadLetterSettings
+        DependencySection EndpointSection FallbackSettings GpuSettings GrpcCheckSettings HealingLimits
+        HealingSettings HealthSettings HttpCheckSettings KeyedSettings LettersSection LogSettings
+        LoggingSection MetricsSection MetricsServerSettings OtlpSettings PredictSettings
+        RedactionSettings RedisSettings Redrive RetrySettings SamplerSettings ServerSection Settings
+        ShutdownSettings SpanLimits SqliteCheckSettings SystemSettings TcpCheckSettings TlsSettings
+        WorkerSection WorkerSettings
     );
     checked.extend(["SpillSettings", "TelemetrySettings"]);
     places.check("SpillSettings", &SpillSettings::new("spill.db"));
@@ -164,7 +188,7 @@ fn the_debug_of_settings_shows_no_secret() {
             if let [(_, public), (_, kind), (line, Token::Word(name))] = three
                 && public.is_word("pub")
                 && kind.is_word("struct")
-                && name.ends_with("Settings")
+                && (name.ends_with("Settings") || name.ends_with("Section"))
             {
                 assert!(checked.contains(&**name), "src/{}:{line}: try `{name}` here", file.display());
             }

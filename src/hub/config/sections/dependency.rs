@@ -1,5 +1,7 @@
 //! `[dependency.NAME]`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::EndpointSection;
@@ -13,7 +15,7 @@ use crate::retry::RetrySettings;
 /// A service that this program calls: `[dependency.NAME]`.
 ///
 /// `breaker`, `retry`, `letters` and `check` are tables: `false` turns one off, and `true` turns it on with its defaults.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct DependencySection {
@@ -73,5 +75,22 @@ impl DependencySection {
             &self.restart_command,
             "a list that begins with a program, such as [\"systemctl\", \"restart\", \"payments\"]",
         )
+    }
+}
+
+impl fmt::Debug for DependencySection {
+    /// Of the command it shows whether there is one, because its arguments may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DependencySection")
+            .field("component", &self.component)
+            .field("critical", &self.critical)
+            .field("depends_on", &self.depends_on)
+            .field("breaker", &self.breaker)
+            .field("retry", &self.retry)
+            .field("letters", &self.letters)
+            .field("check", &self.check)
+            .field("restart_command", &!self.restart_command.is_empty())
+            .field("healing", &self.healing)
+            .finish()
     }
 }
