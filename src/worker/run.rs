@@ -131,11 +131,7 @@ where
         // The item is moved, because a reference to it would ask spawned work for items that are `Sync`.
         let again = move || attempt(Arc::clone(&own), work(item.clone()));
         let result = retry.run_described(classify, text, again).await;
-        return result.map_err(|error| match error {
-            CallError::Rejected(rejected) => CallError::Rejected(rejected),
-            CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
-            CallError::Inner(error) => error,
-        });
+        return result.map_err(CallError::flatten);
     }
     let call = work(item);
     attempt(inner, call).await

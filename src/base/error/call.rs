@@ -162,6 +162,18 @@ impl<E> CallError<E> {
     }
 }
 
+#[cfg(feature = "worker")]
+impl<E> CallError<CallError<E>> {
+    /// The error of a call through two handles, one within the other.
+    pub(crate) fn flatten(self) -> CallError<E> {
+        match self {
+            Self::Rejected(rejected) => CallError::Rejected(rejected),
+            Self::TimedOut(timed_out) => CallError::TimedOut(timed_out),
+            Self::Inner(error) => error,
+        }
+    }
+}
+
 impl<E: fmt::Display> fmt::Display for CallError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -46,11 +46,7 @@ impl Dependency {
         let inner = Arc::clone(&self.inner);
         let Some(retry) = &self.inner.retry else { return attempt(inner, work()).await };
         let result = retry.run(move || attempt(Arc::clone(&inner), work())).await;
-        result.map_err(|error| match error {
-            CallError::Rejected(rejected) => CallError::Rejected(rejected),
-            CallError::TimedOut(timed_out) => CallError::TimedOut(timed_out),
-            CallError::Inner(error) => error,
-        })
+        result.map_err(CallError::flatten)
     }
 
     /// [`call`](Self::call), and `fallback` if that fails or the circuit is open.
