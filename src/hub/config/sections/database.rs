@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::endpoint::check_times;
+use super::times::Times;
 use crate::base::error::ConfigError;
 use crate::health::Every;
 
@@ -55,23 +55,16 @@ impl DatabaseSection {
     /// Returns how often the check runs, and how long a run may take.
     #[must_use]
     pub fn schedule(&self) -> Every {
-        let mut every = Every::interval(self.every)
-            .timeout(self.timeout)
-            .failures(self.failures)
-            .successes(self.successes);
-        if let Some(limit) = self.warn_above {
-            every = every.warn_after(limit);
-        }
-        if let Some(limit) = self.error_above {
-            every = every.fail_after(limit);
-        }
-        every
+        self.times().schedule()
+    }
+
+    fn times(&self) -> Times {
+        let &Self { every, timeout, warn_above, error_above, failures, successes, .. } = self;
+        Times { every, timeout, warn_above, error_above, failures, successes }
     }
 
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
-        check_times(self.every, self.timeout, self.warn_above, self.error_above)?;
-        ConfigError::check(self.failures >= 1, "failures", self.failures, "at least 1")?;
-        ConfigError::check(self.successes >= 1, "successes", self.successes, "at least 1")
+        self.times().check()
     }
 }
 

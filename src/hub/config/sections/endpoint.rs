@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::times::Times;
 use crate::base::error::ConfigError;
 use crate::health::{Every, HttpCheckSettings};
 
@@ -66,17 +67,12 @@ impl EndpointSection {
     /// Returns how often the check runs, and how long a run may take.
     #[must_use]
     pub fn schedule(&self) -> Every {
-        let mut every = Every::interval(self.every)
-            .timeout(self.timeout)
-            .failures(self.failures)
-            .successes(self.successes);
-        if let Some(limit) = self.warn_above {
-            every = every.warn_after(limit);
-        }
-        if let Some(limit) = self.error_above {
-            every = every.fail_after(limit);
-        }
-        every
+        self.times().schedule()
+    }
+
+    fn times(&self) -> Times {
+        let &Self { every, timeout, warn_above, error_above, failures, successes, .. } = self;
+        Times { every, timeout, warn_above, error_above, failures, successes }
     }
 
     pub(in crate::hub::config) fn check(&self) -> Result<(), ConfigError> {
@@ -104,34 +100,8 @@ impl EndpointSection {
         let fits =
             !self.statuses.is_empty() && self.statuses.iter().all(|status| (100..=999).contains(status));
         ConfigError::check(fits, "statuses", &self.statuses, "at least one status, each from 100 to 999")?;
-        check_times(self.every, self.timeout, self.warn_above, self.error_above)?;
-        ConfigError::check(self.failures >= 1, "failures", self.failures, "at least 1")?;
-        ConfigError::check(self.successes >= 1, "successes", self.successes, "at least 1")
+        self.times().check()
     }
-}
-
-/// Checks the times of a check.
-pub(super) fn check_times(
-    every: Duration,
-    timeout: Duration,
-    warn_above: Option<Duration>,
-    error_above: Option<Duration>,
-) -> Result<(), ConfigError> {
-    const DAY: Duration = Duration::from_secs(86_400);
-    const HOUR: Duration = Duration::from_secs(3_600);
-    let usable = !every.is_zero() && every <= DAY;
-    ConfigError::check(usable, "every", every, "more than zero and at most one day")?;
-    let usable = !timeout.is_zero() && timeout <= HOUR;
-    ConfigError::check(usable, "timeout", timeout, "more than zero and at most an hour")?;
-    if let Some(limit) = warn_above {
-        let usable = !limit.is_zero() && limit < timeout;
-        ConfigError::check(usable, "warn_above", limit, "more than zero and less than `timeout`")?;
-    }
-    if let Some(limit) = error_above {
-        let usable = !limit.is_zero() && limit < timeout && warn_above.is_none_or(|warn| warn <= limit);
-        ConfigError::check(usable, "error_above", limit, "at least `warn_above` and less than `timeout`")?;
-    }
-    Ok(())
 }
 
 impl fmt::Debug for EndpointSection {

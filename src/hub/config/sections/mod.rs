@@ -12,6 +12,7 @@ mod metrics;
 mod server;
 mod settings;
 pub(super) mod switch;
+mod times;
 mod worker;
 
 pub use database::DatabaseSection;
