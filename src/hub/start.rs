@@ -29,14 +29,13 @@ pub(super) fn start(config: Config, set_ups: &[SetUp], strict: bool) -> Result<C
     let health = telemetry.health();
     health.configure(settings.health.clone())?;
     health.limit_healing(settings.healing.clone())?;
-    let metrics_server = match listener(&telemetry, &settings) {
-        Some(Err(error)) => {
-            faults.add(StartFault::new("the port for metrics", error))?;
-            None
+    let mut metrics_server = None;
+    if let Some(server) = settings.metrics.server() {
+        match MetricsServer::from_settings(&telemetry, &server) {
+            Ok(server) => metrics_server = Some(server),
+            Err(error) => faults.add(StartFault::new("the port for metrics", error))?,
         }
-        Some(Ok(server)) => Some(server),
-        None => None,
-    };
+    }
     if tokio::runtime::Handle::try_current().is_err() {
         let reason = "there is no Tokio runtime: SIGHUP does not reload the configuration, and no summary is logged; start \
                       the program within a runtime";
@@ -92,14 +91,6 @@ fn install(builder: impl Fn() -> TelemetryBuilder, faults: &Faults) -> Result<Te
         }
         other => other.map_err(StartError::Telemetry),
     }
-}
-
-fn listener(
-    telemetry: &Telemetry,
-    settings: &Settings,
-) -> Option<Result<MetricsServer, crate::base::error::ConfigError>> {
-    let server = settings.metrics.server()?;
-    Some(MetricsServer::from_settings(telemetry, &server))
 }
 
 /// The checks of `[endpoint.NAME]`.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::names::{built_already, check_name};
+use super::names::{build_once, check_name};
 use crate::base::error::ConfigError;
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::{Action, Check, CheckHandle, Component, Every, Healing, Health};
@@ -107,15 +107,8 @@ impl DependencyBuilder {
         check_name("dependency", &name)?;
         let hub = &campanile.inner;
         let slot = hub.parts.lock().dependencies.slot(&name)?;
-        let mut first = false;
-        let (this, is_first) = (Arc::clone(&name), &mut first);
-        let build = || async move {
-            let dependency = hub.build_dependency(this, settings, letters, check).await?;
-            *is_first = true;
-            Ok::<_, StartError>(dependency)
-        };
-        let dependency = slot.get_or_try_init(build).await?.clone();
-        if changed && !first { Err(built_already(&name).into()) } else { Ok(dependency) }
+        build_once(&slot, &name, changed, hub.build_dependency(Arc::clone(&name), settings, letters, check))
+            .await
     }
 }
 

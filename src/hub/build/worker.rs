@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::names::{built_already, check_name};
+use super::names::{build_once, check_name};
 use crate::dead_letter::DeadLetterQueue;
 use crate::health::Component;
 use crate::hub::campanile::Campanile;
@@ -85,15 +85,7 @@ impl HubWorkerBuilder {
         check_name("worker", &name)?;
         let hub = &campanile.inner;
         let slot = hub.parts.lock().workers.slot(&name)?;
-        let mut first = false;
-        let (this, is_first) = (Arc::clone(&name), &mut first);
-        let build = || async move {
-            let worker = hub.build_worker(this, &settings, letters).await?;
-            *is_first = true;
-            Ok::<_, StartError>(worker)
-        };
-        let worker = slot.get_or_try_init(build).await?.clone();
-        if changed && !first { Err(built_already(&name).into()) } else { Ok(worker) }
+        build_once(&slot, &name, changed, hub.build_worker(Arc::clone(&name), &settings, letters)).await
     }
 }
 
