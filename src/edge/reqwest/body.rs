@@ -35,7 +35,7 @@ pub(super) fn outgoing(body: ReplayBody, watch: Option<&Watch>) -> Body {
     match (body.whole(), watch) {
         (Some(bytes), None) => bytes.into(),
         (Some(bytes), Some(watch)) => {
-            Bytes::from_owner(Watched { bytes, watch: Release(watch.clone()) }).into()
+            Bytes::from_owner(Watched { bytes, _release: Release(watch.clone()) }).into()
         }
         (None, watch) => Body::wrap(Stream { body, watch: watch.cloned().map(Release) }),
     }
@@ -70,8 +70,8 @@ impl Drop for Release {
 /// Bytes that are watched.
 struct Watched {
     bytes: Bytes,
-    #[allow(dead_code)] // Its drop counts.
-    watch: Release,
+    /// Its drop counts.
+    _release: Release,
 }
 
 impl AsRef<[u8]> for Watched {
